@@ -1,0 +1,1 @@
+"""The three command lines: watchdogd, watchdogctl, watchdogd-lab."""

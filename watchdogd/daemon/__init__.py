@@ -1,0 +1,1 @@
+"""The asyncio shell: probes, decides, runs, answers. Joins adapters and runbooks."""

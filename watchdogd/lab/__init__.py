@@ -1,0 +1,1 @@
+"""The simulated world. Imports nothing from the rest of watchdogd."""

@@ -1,0 +1,1 @@
+"""Procedures as tables of steps, against ports. One procedure per file."""
