@@ -1,0 +1,132 @@
+"""Everything about Vault that no source confirms, or that differs from installation to installation, as a knob.
+
+A field that names a section of the reference's list of unconfirmed items says UNCONFIRMED: scenarios run it both ways.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RoleWindow(StrEnum):
+    """What nodes answer while a role change tears the active node down and rebuilds it (reference section 7)."""
+
+    SEALED = "503"
+    LEADERLESS = "500"
+    RESET = "reset"
+
+
+class WindowModes(StrEnum):
+    """What `replication_*_mode` of sys/health shows inside that window."""
+
+    UNKNOWN = "unknown"
+    PREVIOUS = "previous"
+
+
+class PeersWhenDemoted(StrEnum):
+    """How a demoted cluster that follows nobody shows `primaries` and `known_primary_cluster_addrs`."""
+
+    EMPTY = "empty"
+    NULL = "null"
+    ABSENT = "absent"
+
+
+class DeadLinkState(StrEnum):
+    """What `state` a secondary shows once its primary is gone for `idle_after_s`."""
+
+    STREAM_WALS = "stream-wals"
+    IDLE = "idle"
+
+
+class StandbyStatus(StrEnum):
+    """Whether a standby answers replication status itself (it holds no heartbeats) or asks its active node."""
+
+    OWN = "own"
+    FORWARDED = "forwarded"
+
+
+class TokenEnvelope(StrEnum):
+    """Where generate-operation-token fields sit when the route is authenticated (2.x)."""
+
+    BARE = "bare"
+    DATA = "data"
+
+
+class StatusEndpoints(StrEnum):
+    """The listener option `disable_replication_status_endpoints`."""
+
+    OPEN = "open"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knobs:
+    """One installation's timing and one reading of the unconfirmed items. Times in seconds, sizes in entries."""
+
+    # Elections, seals, standbys
+    election_s: float = 3.0
+    unseal_s: float = 1.0
+    auto_unseal: bool = True  # False: a restarted node stays sealed until its shares are submitted
+    standby_told_s: float = 1.0  # until a standby shows the modes that its active node told it (HEALTHDOC)
+    ha_unhealthy_after_s: float = 10.0  # 474 once the active node has not been heard for this long (>= 1.19)
+    performance_standbys: bool = True  # Enterprise standbys serve reads: 473 instead of 429
+    seal_shares: int = 5
+    seal_threshold: int = 3
+
+    # Role changes (reference section 7; durations differ by installation)
+    promote_s: float = 10.0
+    demote_s: float = 3.0
+    update_primary_s: float = 2.0
+    role_window: RoleWindow = RoleWindow.LEADERLESS  # UNCONFIRMED
+    window_modes: WindowModes = WindowModes.UNKNOWN  # UNCONFIRMED
+    catching_up_s: float = 0.0  # promote answers 503 for this long after its first attempt; inf = for ever
+
+    # Replication
+    stream_delay_s: float = 0.2
+    stream_batch_wal: int = 5000  # entries a second that one stream carries at most
+    shipper_entries: int = 16384  # further behind than this a secondary needs merkle-sync
+    heartbeat_s: float = 5.0
+    heartbeat_lost_after_s: float = 15.0  # connection_status turns to disconnected
+    reconnect_s: float = 1.0
+    merkle_diff_s: float = 1.0
+    merkle_sync_s: float = 2.0
+    blackhole_ready_s: float = 20.0  # a link that swallows packets stays `ready` this long
+    canary_every_s: float = 1.0
+    reports_heartbeats: bool | None = None  # None: by version
+    reports_canary: bool | None = None  # None: by version
+    reports_connection_state: bool | None = None  # None: by version (first version UNCONFIRMED)
+    dead_link_state: DeadLinkState = DeadLinkState.STREAM_WALS  # UNCONFIRMED for modern versions
+    idle_after_s: float = 30.0
+    peers_when_demoted: PeersWhenDemoted = PeersWhenDemoted.EMPTY  # UNCONFIRMED
+    standby_status: StandbyStatus = StandbyStatus.OWN  # UNCONFIRMED
+    ssct_bump_on_promote: bool = False  # UNCONFIRMED
+
+    # Answers
+    invalid_dr_token_status: int = 403  # UNCONFIRMED
+    invalid_dr_token_text: str = "permission denied"  # UNCONFIRMED
+    missing_dr_token_status: int = 400  # UNCONFIRMED
+    not_dr_secondary_status: int = 400  # UNCONFIRMED
+    not_dr_secondary_text: str = "Not a DR secondary."  # UNCONFIRMED casing
+    single_use_op_token: bool = False  # UNCONFIRMED, sources conflict
+    new_op_token_revokes_previous: bool = True  # UNCONFIRMED
+    authenticated_op_token: bool | None = None  # None: from 2.0 on (back-ports UNCONFIRMED)
+    op_token_envelope: TokenEnvelope = TokenEnvelope.BARE  # UNCONFIRMED
+    op_token_read_needs_read: bool = True  # UNCONFIRMED: GET of the attempt asks for `read`, not `update`
+    update_primary_text: str = (  # UNCONFIRMED
+        "Vault has successfully found secondary information; it may take a while to perform setup tasks. "
+        "Vault will be unavailable until these tasks and initial sync complete."
+    )
+    revoke_secondary_status: int = 204  # UNCONFIRMED
+    duplicate_secondary_id_text: str = "secondary id already exists"  # UNCONFIRMED
+    disabled_path_status: int = 400  # UNCONFIRMED
+    invalid_token_two_errors: bool | None = None  # None: from 1.16 on; exact rendering UNCONFIRMED
+    mount_type_in_envelope: bool = False  # UNCONFIRMED
+    status_endpoints: StatusEndpoints = StatusEndpoints.OPEN
+    redact_version: bool = False
+    redact_cluster_name: bool = False
+    redact_addresses: bool = False
+    max_lease_ttl_s: float = 768 * 3600.0
+
+    # The way there and back
+    latency_s: float = 0.02
+    lb_check_s: float = 2.0  # how often a load balancer looks at its nodes
+    utc_offset_minutes: int = 0  # of the node-local times in replication status

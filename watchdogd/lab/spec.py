@@ -1,0 +1,91 @@
+"""What a world is made of: clusters, regions, versions, addresses."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from watchdogd.lab.knobs import Knobs
+from watchdogd.lab.wire import Place
+
+LB_HOST = 100
+"""The last number of a load balancer's address, `127.PLACE.CLUSTER.100`."""
+
+_ADDRESS = re.compile(r"^(?:https?://)?127\.(\d+)\.(\d+)\.(\d+)(?::\d+)?(?:/.*)?$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSpec:
+    """One cluster. `region` is the cluster's name unless said; ids are drawn from the seed unless given."""
+
+    name: str
+    nodes: int = 3
+    region: str = ""
+    vault_version: str = "1.19.0"
+    vault_id: str = ""
+    knobs: Knobs | None = None  # None: the world's
+
+    @property
+    def in_region(self) -> str:
+        """The region's name."""
+        return self.region or self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldSpec:
+    """A world: the first cluster begins as primary, every other one as its secondary."""
+
+    clusters: tuple[ClusterSpec, ...] = (ClusterSpec(name="east"), ClusterSpec(name="west"))
+    kind: str = "dr"  # dr | performance
+    bastion_region: str = "bastion"
+    port: int = 8200
+    knobs: Knobs = field(default_factory=Knobs)
+
+    def __post_init__(self) -> None:
+        names = [c.name for c in self.clusters]
+        if len(set(names)) != len(names) or not names:
+            raise ValueError(f"a world needs clusters with different names, got {names}")
+        if self.kind not in ("dr", "performance"):
+            raise ValueError(f"replication kind is dr or performance, got {self.kind!r}")
+
+    def cluster(self, name: str) -> ClusterSpec:
+        """The cluster called `name`; KeyError if there is none."""
+        for spec in self.clusters:
+            if spec.name == name:
+                return spec
+        raise KeyError(name)
+
+    def ip(self, place: str, target: str) -> str:
+        """`127.PLACE.CLUSTER.NODE` of a target (`east/1`, `east/lb`) as seen from a place."""
+        name, _, host = target.partition("/")
+        k = [c.name for c in self.clusters].index(name) + 1
+        node = LB_HOST if host == "lb" else int(host)
+        return f"127.{list(Place).index(Place(place)) + 1}.{k}.{node}"
+
+    def api_addr(self, target: str, place: str = Place.INTERIOR) -> str:
+        """`https://IP:PORT` of a target. Vault itself tells the addresses of the interior place."""
+        return f"https://{self.ip(place, target)}:{self.port}"
+
+    def cluster_addr(self, target: str) -> str:
+        """Where replication and request forwarding listen: the next port."""
+        return f"https://{self.ip(Place.INTERIOR, target)}:{self.port + 1}"
+
+    def target_of(self, address: str) -> tuple[str, str] | None:
+        """`(place, target)` of an address or URL of this world; None if it is not one of ours."""
+        match = _ADDRESS.match(address)
+        if match is None:
+            return None
+        place, k, node = (int(g) for g in match.groups())
+        if not (1 <= place <= len(Place) and 1 <= k <= len(self.clusters)):
+            return None
+        spec = self.clusters[k - 1]
+        if node == LB_HOST:
+            return list(Place)[place - 1], f"{spec.name}/lb"
+        return (list(Place)[place - 1], f"{spec.name}/{node}") if 1 <= node <= spec.nodes else None
+
+    def targets(self) -> Mapping[str, str]:
+        """Every target of the world with its cluster's name: nodes first, then the load balancer."""
+        return {
+            target: c.name
+            for c in self.clusters
+            for target in [*(f"{c.name}/{n}" for n in range(1, c.nodes + 1)), f"{c.name}/lb"]
+        }
