@@ -8,7 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from watchdogd.core.ledger import Entry, Ledger
+from watchdogd.core.entries import Entry
+from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import ClusterId, PairId
 
 
