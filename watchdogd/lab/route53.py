@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -92,7 +92,6 @@ class Route53Knobs:
     processing_s: float = 0.0  # a second batch within this time after an accepted one: PriorRequestNotComplete
     requests_per_s_max: int | None = 5  # None: never Throttling
     values_match_exactly: bool = True  # DELETE compares values as spelled; UNCONFIRMED whether AWS normalises them
-    denied: frozenset[Operation] = frozenset()  # answered with AccessDenied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +103,6 @@ class AcceptedChange:
     insync_at_s: float
     comment: str | None
     changes: tuple[Change, ...]
-
-
-@dataclass(slots=True, kw_only=True)
-class _Injected:
-    code: AwsCode
-    operation: Operation | None
-    left: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,9 +130,9 @@ class Route53:
     epoch_utc_s: float
     access_key_ids: frozenset[str]
     knobs: Route53Knobs = field(default_factory=Route53Knobs)
+    refusal: Callable[[Operation], AwsCode | None] = lambda _operation: None  # what a fault refuses this request with
     accepted: deque[AcceptedChange] = field(default_factory=lambda: deque(maxlen=CHANGES_KEPT_MAX))
     _records: dict[Key, RecordSet] = field(init=False)
-    _injected: list[_Injected] = field(default_factory=list)
     _recent_s: deque[float] = field(default_factory=deque)
     _requests: int = 0
 
@@ -148,10 +140,6 @@ class Route53:
         soa = f"{self.zone.servers[0]} awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400"
         own = RecordSet(name=self.zone.origin, rtype=RecordType.SOA, ttl_s=900, values=(soa,))
         self._records = {own.key: own, **self.zone.records}
-
-    def inject(self, code: AwsCode, *, times: int, operation: Operation | None = None) -> None:
-        """Refuse the next `times` requests (of `operation`, or of any kind) with `code`."""
-        self._injected.append(_Injected(code=code, operation=operation, left=times))
 
     def exchange(
         self, method: str, path_and_query: str, headers: Mapping[str, str], body: bytes, now_s: float
@@ -175,12 +163,11 @@ class Route53:
     def _admit(self, request: _Request, headers: Mapping[str, str], now_s: float) -> None:
         _authenticate(headers, self.access_key_ids)
         self._throttle(now_s)
-        for injected in self._injected:
-            if injected.left > 0 and injected.operation in (None, request.operation):
-                injected.left -= 1
-                raise AwsRefusal(injected.code, None if injected.code in _WORDING else "injected by the lab")
-        if request.operation in self.knobs.denied:
-            raise AwsRefusal(AwsCode.ACCESS_DENIED, self._denial(request.operation))
+        code = self.refusal(request.operation)
+        if code is AwsCode.ACCESS_DENIED:
+            raise AwsRefusal(code, self._denial(request.operation))
+        if code is not None:
+            raise AwsRefusal(code)
 
     def _throttle(self, now_s: float) -> None:
         while self._recent_s and self._recent_s[0] <= now_s - 1.0:

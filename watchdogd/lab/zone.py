@@ -17,6 +17,7 @@ class RecordType(StrEnum):
     """The record types that the lab's zone holds."""
 
     A = "A"
+    AAAA = "AAAA"
     CNAME = "CNAME"
     NS = "NS"
     SOA = "SOA"

@@ -1,0 +1,141 @@
+"""One HTTP(S) address of the lab: each `Exchange` of the pure world becomes what a socket really does."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from aiohttp import web
+from multidict import CIMultiDictProxy
+
+from watchdogd.lab.serve_socket import Door, Listener, reset
+from watchdogd.lab.wire import Exchange, Outcome
+
+HANDSHAKE_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """A request as it was read from the socket, complete."""
+
+    method: str
+    path_and_query: str
+    headers: CIMultiDictProxy[str]
+    body: bytes
+
+
+Answer = Callable[[Arrived], Awaitable[Exchange]]
+
+
+class HttpFront:
+    """An address that answers HTTP/1.1 with keep-alive, over TLS where `tls` is given.
+
+    `answer` is asked once per request, when the request has been read: that is the moment it takes effect.
+    Closing the door resets what is connected; blocking it silences what is connected.
+    """
+
+    def __init__(
+        self, host: str, port: int, answer: Answer, *, tasks: asyncio.TaskGroup, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._answer = answer
+        self._tasks = tasks
+        self._tls = tls
+        self._silenced: set[asyncio.BaseTransport] = set()
+        self._server = web.Server(self._handle, handler_cancellation=True, access_log=None)
+        self._listener = Listener(host, port, self._admit)
+
+    @property
+    def door(self) -> Door:
+        return self._listener.door
+
+    def set_door(self, door: Door) -> None:
+        """Raises AddressInUse."""
+        if door is self.door:
+            return
+        self._listener.set_door(door)
+        match door:
+            case Door.CLOSED:
+                self._reset_all()
+            case Door.OPEN:
+                # What went unanswered stays unanswered: its sender finds out by a reset, as after a lost route.
+                for transport in list(self._silenced):
+                    reset(transport)
+            case Door.BLOCKED:
+                pass
+            case _:
+                assert_never(door)
+
+    async def close(self) -> None:
+        self._listener.close()
+        self._reset_all()
+        await self._server.shutdown(timeout=0.1)
+
+    def _reset_all(self) -> None:
+        for protocol in self._server.connections:
+            if protocol.transport is not None:
+                reset(protocol.transport)
+
+    def _admit(self, conn: socket.socket) -> None:
+        self._tasks.create_task(self._connect(conn))
+
+    async def _connect(self, conn: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        timeout_s = HANDSHAKE_TIMEOUT_S if self._tls is not None else None
+        try:
+            await loop.connect_accepted_socket(self._server, conn, ssl=self._tls, ssl_handshake_timeout=timeout_s)
+        except OSError:
+            conn.close()  # the client left, or did not like our certificate
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        arrived = Arrived(
+            method=request.method,
+            path_and_query=request.raw_path,
+            headers=request.headers,
+            body=await request.read(),
+        )
+        exchange = await self._answer(arrived)
+        if exchange.outcome not in (Outcome.DROP, Outcome.HANG):
+            await asyncio.sleep(exchange.delay_s)
+        if self.door is Door.BLOCKED:
+            return await self._never(request)
+        match exchange.outcome:
+            case Outcome.ANSWER:
+                return web.Response(status=exchange.status, headers=exchange.headers, body=exchange.body)
+            case Outcome.GARBAGE:
+                return self._raw(request, exchange.body)
+            case Outcome.RESET | Outcome.REFUSE:
+                return self._reset(request)
+            case Outcome.DROP | Outcome.HANG:
+                return await self._never(request)
+            case _:
+                assert_never(exchange.outcome)
+
+    async def _never(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Wait until the client leaves (aiohttp cancels us) or the door opens again (we reset)."""
+        if (transport := request.transport) is None:
+            return self._gone()
+        self._silenced.add(transport)
+        try:
+            never: asyncio.Future[web.StreamResponse] = asyncio.get_running_loop().create_future()
+            return await never
+        finally:
+            self._silenced.discard(transport)
+
+    def _raw(self, request: web.BaseRequest, data: bytes) -> web.StreamResponse:
+        if (transport := request.transport) is not None:
+            transport.write(data)
+            transport.close()
+        return self._gone()
+
+    def _reset(self, request: web.BaseRequest) -> web.StreamResponse:
+        if (transport := request.transport) is not None:
+            reset(transport)
+        return self._gone()
+
+    def _gone(self) -> web.StreamResponse:
+        """A response for a transport that is closing: aiohttp drops it."""
+        return web.Response()
