@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import ClassVar
 
-from watchdogd.core.model import ClusterId, RunId
+from watchdogd.core.model import ClusterId, PairId, RunId
 
 
 class Runbook(StrEnum):
@@ -24,6 +24,7 @@ class Runbook(StrEnum):
     REJOIN = "rejoin"
     HEAL = "heal"
     SWITCHOVER = "switchover"
+    ROLL_BACK = "roll-back"  # promote the source of our aborted run back
 
 
 class RunOutcome(StrEnum):
@@ -56,6 +57,16 @@ class Entry:
     """One fact. Subclasses carry only text, numbers, booleans, None and tuples of text: they are stored as JSON."""
 
     kind: ClassVar[str] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """An entry as the journal holds it. `seq` grows with every entry of the whole journal."""
+
+    seq: int
+    pair: PairId
+    stamp: Stamp
+    entry: Entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,6 +325,14 @@ class HoldLifted(Entry):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignSeen(Entry):
+    """A role changed, and not by an entry of ours: no debt orders anything until `Adopted`."""
+
+    kind: ClassVar[str] = "foreign_seen"
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenAttemptStarted(Entry):
     """Our own generate-operation-token attempt: after a crash its nonce tells that it is ours."""
 
@@ -356,7 +375,7 @@ ENTRY_TYPES: Mapping[str, type[Entry]] = MappingProxyType(
             FirstElected, Adopted, RunOpened, StepIntended, StepNotApplied, StepDone, Noted, PromoteIntended,
             ElectionConfirmed, ElectionVoided, DebtClosed, DebtForgiven, FenceIntended, FenceHeld, FenceUnsure,
             FenceReleased, RunParked, RunUnparked, RunAbortAsked, RunEnded, Paused, Resumed, AckAsked, Acked,
-            HoldPlaced, HoldLifted, TokenAttemptStarted, TokenAttemptEnded, TokenLeft, TokenDeleted,
+            HoldPlaced, HoldLifted, ForeignSeen, TokenAttemptStarted, TokenAttemptEnded, TokenLeft, TokenDeleted,
         )
     }
 )  # fmt: skip

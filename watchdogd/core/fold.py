@@ -20,6 +20,7 @@ from watchdogd.core.entries import (
     FenceReleased,
     FenceUnsure,
     FirstElected,
+    ForeignSeen,
     HoldLifted,
     HoldPlaced,
     Noted,
@@ -143,7 +144,7 @@ def _(entry: Adopted, ledger: Ledger, stamp: Stamp) -> Ledger:
     # What was decided before no longer orders anything: a human has said which cluster counts.
     settled = replace(ledger, debts=tuple(replace(d, state=DebtState.VOID) if d.is_open else d for d in ledger.debts))
     election = Election(epoch=entry.epoch, cluster=entry.cluster, state=ElectionState.CONFIRMED)
-    return _elect(settled, election, stamp, debtor=None)
+    return replace(_elect(settled, election, stamp, debtor=None), foreign="")
 
 
 @_apply.register
@@ -319,6 +320,11 @@ def _(entry: HoldPlaced, ledger: Ledger, stamp: Stamp) -> Ledger:
 @_apply.register
 def _(entry: HoldLifted, ledger: Ledger, stamp: Stamp) -> Ledger:
     return replace(ledger, hold="")
+
+
+@_apply.register
+def _(entry: ForeignSeen, ledger: Ledger, stamp: Stamp) -> Ledger:
+    return replace(ledger, foreign=entry.what)
 
 
 @_apply.register

@@ -159,6 +159,7 @@ class Ledger:
     pause: Pause | None = None
     ack_asked_by: RunId | None = None
     hold: str = ""
+    foreign: str = ""  # what somebody else changed, until it is adopted
     attempts: Mapping[ClusterId, str] = field(default_factory=dict)  # our nonces
     tokens_left: Mapping[ClusterId, str] = field(default_factory=dict)  # fingerprints
 

@@ -1,0 +1,171 @@
+"""What to do about a pair now, and why, or why not. Every decision carries its row, its gates and the acting command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from watchdogd.core.entries import Runbook
+from watchdogd.core.facts import Facts, GateAnswer
+from watchdogd.core.gates import is_waivable
+from watchdogd.core.model import ClusterId
+from watchdogd.core.naming import NameSeen
+from watchdogd.core.policy import Level, PairPolicy
+from watchdogd.core.situations import Act, NameRow, Phase, Row, name_situation_of, situation_of
+
+# Gates that every run asks; a failover asks all of them.
+EVERY_RUN = frozenset({"paused", "tilt", "state", "slot"})
+
+
+class Execution(StrEnum):
+    """How far a decision goes by itself."""
+
+    WOULD = "would"  # observe: say what would be done
+    WAIT = "wait"  # page, name the command, wait for it or for `ack`
+    GO = "go"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Todo:
+    """One thing that a row asks for. `source` is the cluster that is or was primary, `target` the one that will be."""
+
+    runbook: Runbook | None  # None: nothing to run, only the command can act
+    execution: Execution
+    source: ClusterId
+    target: ClusterId
+    situation: str
+    why: str
+    blocked_by: tuple[GateAnswer, ...]
+    command: str
+
+    @property
+    def goes(self) -> bool:
+        """True when it is to be carried out now."""
+        return self.runbook is not None and self.execution is Execution.GO and not self.blocked_by
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The rows that match, and what they ask for, most urgent first."""
+
+    row: Row
+    beneath: Row  # the row that matches when an open run is left aside
+    name_row: NameRow
+    todo: tuple[Todo, ...]
+    is_flapping: bool
+
+    @property
+    def phase(self) -> Phase:
+        """The phase of the pair."""
+        return self.row.phase
+
+
+def decide(facts: Facts, policy: PairPolicy) -> Decision:
+    """The decision on `facts`. Pure; the same facts always give the same decision."""
+    row = situation_of(facts.signature)
+    beneath = situation_of(replace(facts.signature, is_run_open=False))
+    name_seen = facts.name.seen if facts.name is not None else NameSeen.CANNOT_ASK
+    name_row = name_situation_of(name_seen, facts.elected_side, beneath.id)
+    asked = [_todo(beneath, facts, policy), _name_todo(name_row, facts, policy)]
+    todo = [one for one in asked if one is not None]
+    return Decision(
+        row=row,
+        beneath=beneath,
+        name_row=name_row,
+        todo=tuple(sorted(todo, key=_precedence)),
+        is_flapping=facts.flaps > policy.flaps_max,
+    )
+
+
+def _precedence(todo: Todo) -> int:
+    order = (Runbook.SETTLE_DEBT, Runbook.CUTOVER_DNS)
+    return order.index(todo.runbook) if todo.runbook in order else len(order)
+
+
+def _todo(row: Row, facts: Facts, policy: PairPolicy) -> Todo | None:
+    elected = facts.elected.cluster if facts.elected else None
+    if elected is None:
+        return None
+    partner = facts.partner.cluster
+    match row.act:
+        case Act.FAILOVER:
+            level = _held(policy.failover_level(elected), facts)
+            return _make(row, facts, Runbook.FAILOVER, level, elected, partner, gates=facts.closed_gates())
+        case Act.SETTLE_DEBT:
+            # The debtor is demoted; the elected cluster stays where it is.
+            return _make(row, facts, Runbook.SETTLE_DEBT, policy.levels.settle_debt, partner, elected)
+        case Act.ROLL_BACK:
+            return _make(row, facts, Runbook.ROLL_BACK, policy.failover_level(elected), partner, elected)
+        case Act.ALERT if row.id == "S-58" and policy.two_secondaries == "last-primary":
+            return _make(row, facts, Runbook.ROLL_BACK, Level.APPROVE, partner, elected)
+        case Act.HEAL:
+            return _make(row, facts, None, Level.APPROVE, elected, partner)
+        case Act.PAGE if row.id in ("S-32", "S-34"):
+            return _make(row, facts, Runbook.FAILOVER, Level.APPROVE, elected, partner, gates=facts.closed_gates())
+        case _:
+            return None
+
+
+def _held(level: Level, facts: Facts) -> Level:
+    return Level.APPROVE if facts.ledger.hold and level is Level.AUTO else level
+
+
+def _name_todo(row: NameRow, facts: Facts, policy: PairPolicy) -> Todo | None:
+    if row.act is not Act.CUTOVER_DNS or facts.elected is None:
+        return None
+    election = facts.ledger.election
+    is_our_act = election is not None and election.run_id is not None
+    level = policy.levels.cutover_dns if is_our_act else min_level(policy.levels.cutover_dns, Level.APPROVE)
+    return _make(row, facts, Runbook.CUTOVER_DNS, level, facts.partner.cluster, facts.elected.cluster)
+
+
+def min_level(one: Level, two: Level) -> Level:
+    """The more careful of two levels."""
+    order = (Level.OBSERVE, Level.APPROVE, Level.AUTO)
+    return min(one, two, key=order.index)
+
+
+def _make(
+    row: Row | NameRow,
+    facts: Facts,
+    runbook: Runbook | None,
+    level: Level,
+    source: ClusterId,
+    target: ClusterId,
+    *,
+    gates: tuple[GateAnswer, ...] | None = None,
+) -> Todo:
+    blocked = gates if gates is not None else tuple(g for g in facts.closed_gates() if g.gate in EVERY_RUN)
+    return Todo(
+        runbook=runbook,
+        execution=_execution(level),
+        source=source,
+        target=target,
+        situation=row.id,
+        why=row.why,
+        blocked_by=tuple(g for g in blocked if g.gate != "level"),
+        command=command_for(runbook, facts.pair, target, blocked),
+    )
+
+
+def _execution(level: Level) -> Execution:
+    match level:
+        case Level.OBSERVE:
+            return Execution.WOULD
+        case Level.APPROVE:
+            return Execution.WAIT
+        case Level.AUTO:
+            return Execution.GO
+
+
+def command_for(runbook: Runbook | None, pair: str, target: ClusterId, blocked: tuple[GateAnswer, ...]) -> str:
+    """What an operator would type; names every gate that has to be waived by name."""
+    match runbook:
+        case Runbook.FAILOVER:
+            waive = ",".join(sorted({gate.gate for gate in blocked if is_waivable(gate.gate)}))
+            option = f" --waive {waive}" if waive else ""
+            return f"watchdogctl failover {target} --pair {pair}{option} --reason '...'"
+        case Runbook.SETTLE_DEBT | Runbook.CUTOVER_DNS | Runbook.ROLL_BACK:
+            return f"watchdogctl approve {runbook} {target} --pair {pair} --reason '...'"
+        case _:
+            return ""

@@ -1,0 +1,154 @@
+"""From views and beliefs to what the situation table asks about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from watchdogd.core.entries import Runbook, RunOutcome, Stamp
+from watchdogd.core.facts import AbortedRun, Debt, GateAnswer, Ours, Side, Sight, Signature, Stream, Surroundings
+from watchdogd.core.known import Known, is_within_age
+from watchdogd.core.ledger import Ledger
+from watchdogd.core.link import Hears, LinkWatch
+from watchdogd.core.model import ClusterId, ClusterView, Reach, Reading, StreamState
+from watchdogd.core.policy import PairPolicy
+from watchdogd.core.streak import Streak
+
+ABORTED_RUN_MATTERS_S = 3600.0
+SYNCING = frozenset({StreamState.MERKLE_DIFF, StreamState.MERKLE_SYNC})
+NOT_IN_THE_ROW = frozenset({"level", "slot"})  # they decide whether a decision is carried out, not which it is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sides:
+    """Both clusters as the table asks about them."""
+
+    elected: Side | None
+    partner: Side
+
+
+def sides_of(
+    elected: ClusterView | None,
+    partner: ClusterView,
+    streaks: Mapping[ClusterId, Streak],
+    policy: PairPolicy,
+    known: Known,
+) -> Sides:
+    """The side of each cluster; only the elected one is asked for a full window before it counts as down."""
+    return Sides(
+        elected=None if elected is None else _elected_side(elected, streaks.get(elected.cluster, Streak()), policy),
+        partner=_partner_side(partner),
+    )
+
+
+def _answering_side(view: ClusterView) -> Side | None:
+    if view.wrong:
+        return Side.WRONG
+    if view.is_active_primary:
+        return Side.PRIMARY
+    if view.is_active_secondary:
+        return Side.SECONDARY
+    return Side.UP if view.reach is Reach.UP else None
+
+
+def _elected_side(view: ClusterView, streak: Streak, policy: PairPolicy) -> Side:
+    side = _answering_side(view)
+    if side is not None:
+        return side
+    if not policy.sealed_is_down and view.all_are(Reading.SEALED, Reading.UNINIT):
+        return Side.SEALED
+    if view.reach is Reach.DOWN:
+        return Side.DOWN if streak.belief is Reach.DOWN else Side.SUSPECT
+    # A short gap inside a window neither advances nor resets it.
+    return Side.SUSPECT if streak.candidate is Reach.DOWN else Side.UNKNOWN
+
+
+def _partner_side(view: ClusterView) -> Side:
+    side = _answering_side(view)
+    if side is not None:
+        return side
+    if view.all_are(Reading.SILENT):
+        return Side.DOWN
+    if any(node.reading in (Reading.SEALED, Reading.UNINIT) for node in view.nodes):
+        return Side.SEALED
+    if any(node.reading is Reading.LEADERLESS for node in view.nodes):
+        return Side.LEADERLESS
+    return Side.UNKNOWN
+
+
+def stream_of(
+    partner: ClusterView, hears: Hears, link: LinkWatch, is_primary_up: bool, policy: PairPolicy, now_s: float
+) -> Stream:
+    """How replication goes, for a partner that is secondary."""
+    if not partner.is_active_secondary or partner.active is None or partner.active.status is None:
+        return Stream.UNREAD
+    state = partner.active.status.state
+    if state in SYNCING:
+        return Stream.SYNCING
+    if state is StreamState.STREAM_WALS and (hears in (Hears.SEES, Hears.QUIET) or link.is_ready):
+        return Stream.STREAMING
+    quiet_s = now_s - link.counted_from_s
+    is_long = is_primary_up and hears is Hears.HEARS_NOTHING and quiet_s >= policy.timing.link_down_heal_s
+    return Stream.STOPPED_LONG if is_long else Stream.STOPPED
+
+
+def lacks_of(partner: ClusterView, known: Known, ledger: Ledger, policy: PairPolicy) -> tuple[str, ...]:
+    """What the partner lacks to be promoted, in sentences; what has a gate of its own is not here."""
+    lacks: list[str] = []
+    if not partner.is_active_secondary:
+        lacks.append(f"{partner.cluster} has no active node that says secondary")
+    serving = sum(node.is_life for node in partner.nodes)
+    needed = policy.min_serving_nodes(partner.cluster)
+    if serving < needed:
+        lacks.append(f"only {serving} of the {needed} nodes it needs are unsealed and follow a leader")
+    timing = policy.timing
+    follows = is_within_age(
+        known.follows_at, known.life, max_age_s=timing.last_known_max_age_s, skew_s=timing.failure_skew_s
+    )
+    if known.about != ledger.elected or not follows:
+        lacks.append(f"it was not seen to follow {ledger.elected} while that lived")
+    return tuple(lacks)
+
+
+def signature_of(
+    *,
+    sides: Sides,
+    sight: Sight,
+    stream: Stream,
+    ledger: Ledger,
+    around: Surroundings,
+    lacks: tuple[str, ...],
+    gates: tuple[GateAnswer, ...],
+    hears_a_primary: bool,
+) -> Signature:
+    """The projection that the situation table decides on."""
+    debt = ledger.open_debt
+    return Signature(
+        elected=sides.elected,
+        partner=sides.partner,
+        sight=sight,
+        stream=stream,
+        debt=Debt.OPEN if debt is not None else Debt.NONE,
+        is_foreign=bool(ledger.foreign),
+        is_run_open=ledger.run is not None,
+        ours=_ours(around),
+        aborted=_aborted(ledger, around.now),
+        is_fence_on_elected=ledger.elected in ledger.fences,
+        is_able=not lacks,
+        are_gates_open=all(gate.is_open for gate in gates if gate.gate not in NOT_IN_THE_ROW),
+        hears_a_primary=hears_a_primary,
+    )
+
+
+def _ours(around: Surroundings) -> Ours:
+    if around.tilt:
+        return Ours.TILT
+    return Ours.STATE if around.state_unwritable else Ours.FIT
+
+
+def _aborted(ledger: Ledger, now: Stamp) -> AbortedRun:
+    runs = (run for run in ledger.recent_runs if run.outcome is RunOutcome.ABORTED and run.runbook is Runbook.FAILOVER)
+    recent = any(
+        run.touched.age_s(now) <= ABORTED_RUN_MATTERS_S and run.step("demote_source").intents > 0 for run in runs
+    )
+    return AbortedRun.RECENT if recent else AbortedRun.NONE

@@ -1,0 +1,169 @@
+"""The table of DESIGN section 5: what is seen, and what to do about it. First match wins; the last takes the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from watchdogd.core.facts import AbortedRun, Debt, Ours, Side, Sight, Signature, Stream
+from watchdogd.core.naming import NameSeen
+
+
+class Act(StrEnum):
+    """What a row asks for."""
+
+    NOTHING = "nothing"
+    CONTINUE = "continue"  # a run is open: it goes on, or stays parked
+    ALERT = "alert"
+    PAGE = "page"
+    FREEZE = "freeze"  # page, and no automation on the pair
+    FAILOVER = "failover"
+    SETTLE_DEBT = "settle-debt"
+    CUTOVER_DNS = "cutover-dns"
+    HEAL = "heal"
+    ROLL_BACK = "roll-back"
+    RELEASE_FENCE = "release-fence"
+    LAST_PRIMARY = "last-primary"
+
+
+class Phase(StrEnum):
+    """The state of a pair, for people and dashboards."""
+
+    STEADY = "steady"
+    SUSPECT = "suspect"
+    ACTING = "acting"
+    FROZEN = "frozen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One situation. `when` names the fields of the signature it asks about and the values that match."""
+
+    id: str
+    why: str
+    act: Act
+    when: Mapping[str, frozenset[object]]
+    phase: Phase = Phase.STEADY
+    after_window: bool = False  # page only when it has held for a window
+
+    def matches(self, seen: Signature) -> bool:
+        """True when every field that the row asks about has one of its values."""
+        return all(getattr(seen, name) in values for name, values in self.when.items())
+
+
+NOT_SEEN = frozenset({Side.UP, Side.SEALED, Side.LEADERLESS, Side.SUSPECT, Side.DOWN, Side.UNKNOWN})
+NOT_UP = frozenset({Side.SEALED, Side.LEADERLESS, Side.SUSPECT, Side.DOWN, Side.UNKNOWN})
+
+
+def _row(
+    id_: str, why: str, act: Act, phase: Phase = Phase.STEADY, *, after_window: bool = False, **when: object
+) -> Row:
+    asked = {name: value if isinstance(value, frozenset) else frozenset({value}) for name, value in when.items()}
+    return Row(id=id_, why=why, act=act, when=asked, phase=phase, after_window=after_window)
+
+
+SITUATIONS: tuple[Row, ...] = (
+    _row("S-01", "a run is open", Act.CONTINUE, Phase.ACTING, is_run_open=True),
+    _row("S-02", "no cluster was ever seen as active primary with its pins", Act.PAGE, after_window=True, elected=None),
+    _row("S-46", "the debtor is back with ids other than pinned", Act.PAGE, Phase.FROZEN,
+         debt=Debt.OPEN, partner=Side.WRONG),
+    _row("S-05", "not the pair that the config pins", Act.PAGE, Phase.FROZEN, elected=Side.WRONG),
+    _row("S-05", "not the pair that the config pins", Act.PAGE, Phase.FROZEN, partner=Side.WRONG),
+    _row("S-08", "we cannot be trusted to decide now", Act.PAGE, Phase.FROZEN, ours=frozenset({Ours.TILT, Ours.STATE})),
+    _row("S-40", "the previous primary is back and believes that it is primary", Act.SETTLE_DEBT, Phase.ACTING,
+         elected=Side.PRIMARY, partner=Side.PRIMARY, debt=Debt.OPEN, is_foreign=False),
+    _row("S-42", "the only cluster seen alive lacks the writes of the latest epoch", Act.FREEZE, Phase.FROZEN,
+         elected=NOT_SEEN, partner=Side.PRIMARY, debt=Debt.OPEN),
+    _row("S-44", "the debtor answers, sealed or leaderless", Act.PAGE, Phase.SUSPECT,
+         debt=Debt.OPEN, partner=frozenset({Side.SEALED, Side.LEADERLESS})),
+    _row("S-48", "two active primaries, and no entry of ours explains it", Act.FREEZE, Phase.FROZEN,
+         elected=Side.PRIMARY, partner=Side.PRIMARY),
+    _row("S-50", "somebody else made the partner primary", Act.FREEZE, Phase.FROZEN,
+         elected=NOT_SEEN | {Side.SECONDARY}, partner=Side.PRIMARY),
+    _row("S-54", "both are secondary and one hears a primary: a third cluster is primary", Act.FREEZE, Phase.FROZEN,
+         elected=Side.SECONDARY, partner=Side.SECONDARY, hears_a_primary=True),
+    _row("S-56", "both are secondary within an hour of our aborted run: our demote landed late", Act.ROLL_BACK,
+         Phase.ACTING, elected=Side.SECONDARY, partner=Side.SECONDARY, aborted=AbortedRun.RECENT),
+    _row("S-58", "both are secondary, nobody hears a primary, and it was not us", Act.ALERT, Phase.FROZEN,
+         elected=Side.SECONDARY, partner=Side.SECONDARY),
+    _row("S-11", "a fence of ours holds on the elected primary", Act.RELEASE_FENCE, Phase.SUSPECT,
+         elected=Side.PRIMARY, is_fence_on_elected=True),
+    _row("S-10", "healthy", Act.NOTHING, elected=Side.PRIMARY, partner=Side.SECONDARY, stream=Stream.STREAMING),
+    _row("S-12", "the secondary synchronises", Act.NOTHING,
+         elected=Side.PRIMARY, partner=Side.SECONDARY, stream=Stream.SYNCING),
+    _row("S-14", "the secondary has heard nothing for long while the primary is up", Act.HEAL,
+         elected=Side.PRIMARY, partner=Side.SECONDARY, stream=Stream.STOPPED_LONG),
+    _row("S-13", "the secondary does not stream", Act.ALERT, after_window=True,
+         elected=Side.PRIMARY, partner=Side.SECONDARY),
+    _row("S-16", "no protection: the secondary does not serve or cannot be read", Act.ALERT, after_window=True,
+         elected=Side.PRIMARY, partner=NOT_SEEN),
+    _row("S-17", "the elected cluster is up but no node of it could be read as active", Act.PAGE, after_window=True,
+         elected=Side.UP),
+    _row("S-20", "we lost our path: somebody else sees the elected cluster", Act.PAGE, Phase.SUSPECT,
+         elected=NOT_UP, sight=Sight.SEES),
+    _row("S-24", "every node of the elected cluster is sealed or uninitialised", Act.PAGE, Phase.SUSPECT,
+         elected=Side.SEALED),
+    _row("S-22", "could not look at the elected cluster, and nobody sees it", Act.PAGE, Phase.SUSPECT,
+         after_window=True, elected=Side.UNKNOWN, partner=Side.SECONDARY),
+    _row("S-26", "suspect: a window is running", Act.ALERT, Phase.SUSPECT, after_window=True,
+         elected=Side.SUSPECT, partner=Side.SECONDARY),
+    _row("S-26", "suspect: a window is running", Act.ALERT, Phase.SUSPECT, after_window=True,
+         elected=Side.DOWN, partner=Side.SECONDARY, sight=Sight.RUNNING),
+    _row("S-30", "the primary is down, the secondary hears nothing and is able", Act.FAILOVER, Phase.ACTING,
+         elected=Side.DOWN, partner=Side.SECONDARY, sight=Sight.FULL, is_able=True, are_gates_open=True),
+    _row("S-34", "the primary is down and the secondary is not able", Act.PAGE, Phase.SUSPECT,
+         elected=Side.DOWN, partner=Side.SECONDARY, is_able=False),
+    _row("S-32", "the primary is down and a gate is closed", Act.PAGE, Phase.SUSPECT,
+         elected=Side.DOWN, partner=Side.SECONDARY),
+    _row("S-36", "blind: the elected cluster is not up and the secondary cannot be read", Act.PAGE, Phase.SUSPECT,
+         after_window=True, elected=NOT_UP, partner=NOT_SEEN),
+    _row("S-99", "unclassified", Act.PAGE, Phase.FROZEN),
+)  # fmt: skip
+
+
+def situation_of(seen: Signature) -> Row:
+    """The first row that matches."""
+    return next(row for row in SITUATIONS if row.matches(seen))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameRow:
+    """One situation of the service name."""
+
+    id: str
+    why: str
+    act: Act
+
+
+NAMES: Mapping[str, NameRow] = {
+    row.id: row
+    for row in (
+        NameRow(id="N-10", why="the name is where it belongs", act=Act.NOTHING),
+        NameRow(id="N-60", why="the name publishes the partner of the elected primary", act=Act.CUTOVER_DNS),
+        NameRow(id="N-62", why="the name publishes neither cluster", act=Act.ALERT),
+        NameRow(id="N-64", why="the authoritative servers disagree, or none could be asked", act=Act.ALERT),
+        NameRow(id="N-66", why="the elected cluster is not an active primary: the name stays", act=Act.NOTHING),
+    )
+}
+
+# While two primaries stand the name stays: S-40 ends in seconds, S-48 wants a human.
+NAME_STAYS = frozenset({"S-40", "S-48"})
+
+
+def name_situation_of(seen: NameSeen, elected: Side | None, situation: str) -> NameRow:
+    """What the service name needs, beside `situation` (the row that matches when an open run is left aside).
+
+    A name only ever moves to an active primary.
+    """
+    if seen is NameSeen.PUBLISHES_ELECTED:
+        return NAMES["N-10"]
+    if elected is not Side.PRIMARY:
+        return NAMES["N-66"]
+    match seen:
+        case NameSeen.PUBLISHES_PARTNER:
+            return NAMES["N-66"] if situation in NAME_STAYS else NAMES["N-60"]
+        case NameSeen.PUBLISHES_THIRD:
+            return NAMES["N-62"]
+        case NameSeen.DISAGREE | NameSeen.CANNOT_ASK:
+            return NAMES["N-64"]
