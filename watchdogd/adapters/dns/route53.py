@@ -1,0 +1,283 @@
+"""Route 53 through boto3, in threads of its own: look, and compare-and-swap one CNAME in one atomic batch.
+
+Facts of the service: docs.aws.amazon.com/Route53/latest/APIReference (ChangeResourceRecordSets, GetChange,
+ListResourceRecordSets) and DeveloperGuide/DNSLimitations.html, read 2026-11; of the client: botocore 1.44.5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import boto3
+import structlog
+from botocore.config import Config
+from botocore.exceptions import NoCredentialsError
+
+from watchdogd.adapters.dns.aws_errors import AWS_FAILURES, read_error, refuse_blind_repeat, write_error
+from watchdogd.core.naming import bare_name
+from watchdogd.errors import ConfigError, MalformedReply, OutcomeUnknown, Refusal, Refused
+from watchdogd.ports import ChangeRef, Record
+
+if TYPE_CHECKING:
+    from types_boto3_route53 import Route53Client
+    from types_boto3_route53.type_defs import ChangeBatchTypeDef, ResourceRecordSetOutputTypeDef
+
+THREADS = 4
+COMMENT_LENGTH_MAX = 256  # Source: APIReference/API_ChangeBatch.html
+SIGNING_REGION = "us-east-1"  # Route 53 is global and signed there; with an endpoint of its own botocore asks for one
+# A simple record set has these keys and no others: whatever else there is, a swap would lose.
+SIMPLE_KEYS = frozenset({"Name", "Type", "TTL", "ResourceRecords"})
+RECORD_SETS_MAX = "10"  # of one name; more than one is refused anyway
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route53Settings:
+    """Where the record is and how long one exchange may take.
+
+    A write takes at most `attempts_max` x `connect_timeout_s`, botocore's back-off (below 1 s, then below 2 s) and one
+    `read_timeout_s`; the read before it may time out at every attempt.
+    """
+
+    zone_id: str
+    record: str
+    endpoint_url: str | None = None
+    connect_timeout_s: float = 5.0
+    read_timeout_s: float = 10.0
+    attempts_max: int = 3
+
+
+@asynccontextmanager
+async def open_route53(settings: Route53Settings) -> AsyncIterator[Route53]:
+    """The provider, its client built and its credentials looked for; leaving waits for every call under way.
+
+    Does not raise when AWS is dead or no credentials are found: the daemon must start then, too. What is wrong is
+    logged, and the next call looks again. Raises: ConfigError when `endpoint_url` is none.
+    """
+    pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="route53")
+    loop = asyncio.get_running_loop()
+    api = _Api(settings)
+    try:
+        await loop.run_in_executor(pool, api.prepare)
+        yield Route53(settings, api, pool)
+    finally:
+        # Waiting in the default pool keeps the loop going, so that a call under way can still log its end.
+        await loop.run_in_executor(None, functools.partial(pool.shutdown, wait=True))
+        api.close()
+
+
+class Route53:
+    """`ports.DnsProvider` for one record of one hosted zone; made by `open_route53`."""
+
+    def __init__(self, settings: Route53Settings, api: _Api, pool: ThreadPoolExecutor) -> None:
+        self._settings = settings
+        self._api = api
+        self._pool = pool
+
+    async def observe(self) -> Record:
+        """The record as the provider holds it; targets are bare names.
+
+        Raises: Unreachable; OutcomeUnknown (asked, and no usable answer came); MalformedReply; Refused(DENIED |
+        NOT_YET); Refused(UNSUPPORTED) when there is no such record, or it is not one simple CNAME.
+        """
+        return _as_record(await self._in_thread(self._api.find))
+
+    async def swap(self, expected: Record, wanted: Record, comment: str) -> ChangeRef:
+        """Replace `expected` by `wanted`: one batch of DELETE (spelling and TTL as stored) and CREATE.
+
+        Holds afterwards: the change is accepted and PENDING; `is_in_sync` tells the rest. Never creates a record that
+        was not there. Never cancelled: when the caller is, the call goes on, bounded by its own timeouts, and its end
+        is logged. Never repeated when it may have been applied.
+
+        Raises: Refused(CONFLICT) when the record is not `expected`; Refused(NOT_YET) when throttled, while an earlier
+        change of the zone is not complete, or when the record could not be read first; Refused(DENIED | UNSUPPORTED);
+        Unreachable (nothing was sent); OutcomeUnknown (it may have been applied).
+        """
+        write = functools.partial(self._api.swap, expected, wanted, comment[:COMMENT_LENGTH_MAX])
+        writing = asyncio.get_running_loop().run_in_executor(self._pool, write)
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            writing.add_done_callback(functools.partial(_log_end, self._settings.record, wanted))
+            raise
+
+    async def is_in_sync(self, change: ChangeRef) -> bool:
+        """True once GetChange of that very change says INSYNC. Raises as `observe`."""
+        return await self._in_thread(functools.partial(self._api.is_in_sync, change.change_id))
+
+    async def _in_thread(self, read: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, read)
+
+
+class _Api:
+    """The same as blocking calls, several at a time: a botocore client may be shared by threads, a session may not."""
+
+    def __init__(self, settings: Route53Settings) -> None:
+        self._settings = settings
+        self._client: Route53Client | None = None
+
+    def prepare(self) -> None:
+        """Build the client while there is time: it costs 0.15 s and a search for credentials."""
+        try:
+            self._client = _build(self._settings)
+        except AWS_FAILURES as exc:
+            error = read_error(exc, "credentials")
+            log.warning("route53_client_not_built", record=self._settings.record, error=str(error))
+        except ValueError as exc:  # botocore's only check of the endpoint
+            raise ConfigError((f"dns.endpoint_url: {exc}; write scheme, host and port",)) from exc
+
+    def close(self) -> None:
+        """Give the connections back."""
+        if self._client is not None:
+            self._client.close()
+
+    def find(self) -> ResourceRecordSetOutputTypeDef:
+        """The one simple CNAME record set of the name, as stored."""
+        zone_id, name = self._settings.zone_id, self._settings.record
+        page = self._read(
+            "ListResourceRecordSets",
+            lambda client: client.list_resource_record_sets(
+                HostedZoneId=zone_id, StartRecordName=name, MaxItems=RECORD_SETS_MAX
+            ).get("ResourceRecordSets"),
+        )
+        sets = [found for found in page if bare_name(found.get("Name", "")) == bare_name(name)]
+        if not sets:
+            sentence = f"zone {zone_id} has no record {name}: create the CNAME by hand first, watchdogd never does"
+            raise Refused(Refusal.UNSUPPORTED, sentence)
+        if objection := _objection(sets):
+            sentence = f"{name} is {objection}: watchdogd moves one simple CNAME with one value and a TTL, nothing else"
+            raise Refused(Refusal.UNSUPPORTED, sentence)
+        return sets[0]
+
+    def swap(self, expected: Record, wanted: Record, comment: str) -> ChangeRef:
+        """See `Route53.swap`. The read in front is for the stored spelling, which DELETE has to repeat."""
+        if len(wanted.targets) != 1 or wanted.rtype != "CNAME":
+            raise Refused(Refusal.UNSUPPORTED, f"cannot publish {_text(wanted)}: watchdogd moves one simple CNAME only")
+        try:
+            stored = self.find()
+        except (OutcomeUnknown, MalformedReply) as exc:
+            raise Refused(Refusal.NOT_YET, f"could not be read first, so nothing was changed: {exc}") from exc
+        if (seen := _as_record(stored)) != _normal(expected):
+            raise Refused(Refusal.CONFLICT, f"{self._settings.record} is {_text(seen)}, not {_text(expected)}")
+        return self._write(_batch(stored, wanted, comment))
+
+    def is_in_sync(self, change_id: str) -> bool:
+        """See `Route53.is_in_sync`."""
+        status = self._read(
+            "GetChange", lambda client: client.get_change(Id=change_id).get("ChangeInfo", {}).get("Status")
+        )
+        return status == "INSYNC"
+
+    def _read(self, endpoint: str, call: Callable[[Route53Client], T | None]) -> T:
+        try:
+            answer = self._with_client(call)
+        except AWS_FAILURES as exc:
+            raise read_error(exc, endpoint) from exc
+        if answer is None:
+            raise MalformedReply(endpoint, "the answer lacks what was asked for")
+        return answer
+
+    def _write(self, batch: ChangeBatchTypeDef) -> ChangeRef:
+        try:
+            reply = self._with_client(
+                lambda client: client.change_resource_record_sets(
+                    HostedZoneId=self._settings.zone_id, ChangeBatch=batch
+                )
+            )
+        except AWS_FAILURES as exc:
+            raise write_error(exc) from exc
+        change_id = reply.get("ChangeInfo", {}).get("Id")
+        if not change_id:
+            raise OutcomeUnknown("ChangeResourceRecordSets was answered without a change id", answered=True)
+        return ChangeRef(change_id=change_id.rpartition("/")[2])
+
+    def _with_client(self, call: Callable[[Route53Client], T]) -> T:
+        """A client that found no credentials when it was built never looks again: build another, and ask once more."""
+        client = self._client or self._renewed()
+        try:
+            return call(client)
+        except NoCredentialsError:  # raised before anything is sent
+            return call(self._renewed())
+
+    def _renewed(self) -> Route53Client:
+        self._client = _build(self._settings)
+        return self._client
+
+
+def _build(settings: Route53Settings) -> Route53Client:
+    """A client with credentials as boto3 finds them. A session of its own: the default one is shared and not safe."""
+    session = boto3.session.Session()
+    client = session.client(
+        "route53",
+        region_name=session.region_name or SIGNING_REGION,
+        endpoint_url=settings.endpoint_url,
+        config=Config(
+            connect_timeout=settings.connect_timeout_s,
+            read_timeout=settings.read_timeout_s,
+            retries={"total_max_attempts": settings.attempts_max, "mode": "standard"},
+            tcp_keepalive=True,
+        ),
+    )
+    client.meta.events.register_first("needs-retry.route-53.ChangeResourceRecordSets", refuse_blind_repeat)
+    return client
+
+
+def _batch(stored: ResourceRecordSetOutputTypeDef, wanted: Record, comment: str) -> ChangeBatchTypeDef:
+    """Two changes, applied both or not at all. Source: APIReference/API_ChangeResourceRecordSets.html."""
+    return {
+        "Comment": comment,
+        "Changes": [
+            {"Action": "DELETE", "ResourceRecordSet": stored},
+            {
+                "Action": "CREATE",
+                "ResourceRecordSet": {
+                    "Name": stored["Name"],
+                    "Type": "CNAME",
+                    "TTL": wanted.ttl_s,
+                    "ResourceRecords": [{"Value": bare_name(wanted.targets[0])}],
+                },
+            },
+        ],
+    }
+
+
+def _objection(sets: Sequence[ResourceRecordSetOutputTypeDef]) -> str:
+    """What makes it something else than one simple CNAME, or the empty string."""
+    if extra := sorted({key for found in sets for key in found} - SIMPLE_KEYS):
+        return f"an alias, weighted or otherwise routed record ({', '.join(extra)})"
+    if len(sets) > 1 or len(sets[0].get("ResourceRecords", ())) != 1:
+        return "more than one record"
+    if sets[0]["Type"] != "CNAME":
+        return f"of type {sets[0]['Type']}"
+    return "" if "TTL" in sets[0] else "without a TTL"
+
+
+def _as_record(stored: ResourceRecordSetOutputTypeDef) -> Record:
+    values = tuple(bare_name(found["Value"]) for found in stored["ResourceRecords"])
+    return Record(targets=values, ttl_s=stored["TTL"], rtype=stored["Type"])
+
+
+def _normal(record: Record) -> Record:
+    targets = tuple(bare_name(target) for target in record.targets)
+    return Record(targets=targets, ttl_s=record.ttl_s, rtype=record.rtype)
+
+
+def _text(record: Record) -> str:
+    return f"{record.rtype} {' '.join(record.targets) or 'nothing'} (TTL {record.ttl_s} s)"
+
+
+def _log_end(name: str, wanted: Record, writing: asyncio.Future[ChangeRef]) -> None:
+    """The caller is gone: what became of its write is at least in the log."""
+    error = writing.exception()
+    outcome = "accepted" if error is None else type(error).__name__
+    log.warning(
+        "abandoned_dns_change_finished", record=name, wanted=_text(wanted), outcome=outcome, error=str(error or "")
+    )
