@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from watchdogd.core.entries import Entry
+from watchdogd.core.entries import Entry, Recorded
 from watchdogd.core.ledger import Ledger
-from watchdogd.core.model import ClusterId, PairId
+from watchdogd.core.facts import Facts
+from watchdogd.core.model import ClusterId, NodeSeen, PairId
 
 
 class Clock(Protocol):
@@ -25,21 +26,21 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
-    """One request to one address. `url` is absolute; `body` is bytes already encoded."""
+    """One request to one address. `url` is absolute; `body` is bytes already encoded. Its repr shows no secret."""
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpReply:
-    """Status, headers and bytes: JSON decoding is the parser's."""
+    """Status, headers and bytes: JSON decoding is the parser's. Its repr shows no secret."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     connection: int = 0  # which connection of this channel carried it; grows with every new one
 
 
@@ -70,6 +71,38 @@ class Journal(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalHealth:
+    """How the journal fares. `trouble` is the sentence for people, empty while it is writable."""
+
+    is_writable: bool
+    trouble: str = ""
+    last_write_s: float | None = None  # how long the latest write took, stored or not
+    stored: int = 0  # transactions since the start
+    failed: int = 0
+    has_ballast: bool = True  # the space kept back for an incident is there
+
+
+class Chronicle(Journal, Protocol):
+    """The journal as the daemon sees it: also its history and its health."""
+
+    @property
+    def health(self) -> JournalHealth:
+        """As of the latest write or answer; never waits."""
+
+    async def answered(self) -> JournalHealth:
+        """Wait until whoever writes has answered; a journal that could not write is tried again with a tiny write.
+
+        Never raises. Waits for as long as the disk hangs: the caller bounds it.
+        """
+
+    async def history(self, pair: PairId | None, *, limit: int, before: int | None = None) -> Sequence[Recorded]:
+        """At most `limit` entries of `pair` (None: of all), newest first, with `seq` < `before`.
+
+        Raises: NeedsOperator(JOURNAL) when it cannot be read.
+        """
+
+
 class Memory(Protocol):
     """What is worth remembering but given up first: last known, proofs, addresses that worked."""
 
@@ -78,6 +111,69 @@ class Memory(Protocol):
 
     async def put(self, pair: PairId, values: Mapping[str, Mapping[str, object]]) -> bool:
         """Remember `values`; False when it could not be stored. Never raises."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One complete new probe round of the clusters asked for, fed into the watch, and the facts after it.
+
+    `ended_s` is the end of the slowest round in it: the age of a last look counts from there.
+    """
+
+    started_s: float
+    ended_s: float
+    facts: Facts
+
+
+class Eyes(Protocol):
+    """How a run looks at the world. Looking is always allowed."""
+
+    async def look(self, *, only: ClusterId | None = None) -> Look:
+        """Probe every node of both clusters (or of `only`) anew. Never raises; what is not seen is unknown."""
+
+    async def through_published_address(self, cluster: ClusterId) -> bool:
+        """True when the address that clients would be sent to shows an active primary with the pinned id.
+
+        One bounded request to the load balancer's address; False for anything else. Never raises.
+        """
+
+
+class Hands(Protocol):
+    """How a run changes a Vault cluster. Every call goes to the node of `at`, over the connection `at` was seen on.
+
+    All raise: Unreachable (nothing was sent), Refused (certainly not applied), OutcomeUnknown.
+    """
+
+    async def demote(self, at: NodeSeen) -> None:
+        """Ask the node to demote its cluster, with the first credential that is not denied."""
+
+    async def promote(self, at: NodeSeen, credential: str, *, force: bool = False) -> None:
+        """Ask the node to promote its cluster with the named credential."""
+
+    async def prove(self, at: NodeSeen, credential: str) -> None:
+        """Show that `credential` is accepted by the cluster of `at` now, and remember the proof.
+
+        Returns when it was; raises Refused(DENIED) when it was not, Refused(UNSUPPORTED) where it cannot be shown.
+        """
+
+    def credentials(self) -> Sequence[str]:
+        """The names of the prepared credentials that can be read now, in the order of the config."""
+
+    async def mint(self, at: NodeSeen) -> bool:
+        """Mint a DR operation token on a primary where a login can; False where none can. Bounded; never raises."""
+
+    async def generate_token(self, at: NodeSeen, on_started: Callable[[str], Awaitable[None]]) -> str:
+        """Generate an operation token from key shares; `on_started` is told the nonce first.
+
+        Returns the name under which `promote` knows it; it lives in memory only. Raises Refused(UNSUPPORTED) where no
+        shares are configured, Refused(CONFLICT) when somebody else's attempt is in progress.
+        """
+
+    async def delete_token(self, at: NodeSeen, credential: str) -> None:
+        """Delete a token that `generate_token` made."""
+
+    def fingerprint(self, credential: str) -> str:
+        """What may be written down of a credential."""
 
 
 class FenceVerb(StrEnum):
@@ -99,10 +195,11 @@ class FenceOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FenceResult:
-    """The outcome and the first 4 KiB of what the command printed, redacted."""
+    """The outcome and the first 4 KiB of what the command printed, redacted. `why` is one short sentence for people."""
 
     outcome: FenceOutcome
     output: str = ""
+    why: str = ""
 
 
 class Fence(Protocol):

@@ -1,4 +1,4 @@
-"""What to do about a pair now, and why, or why not. Every decision carries its row, its gates and the acting command."""
+"""What to do about a pair now, and why, or why not: every decision carries its row, its gates and the command."""
 
 from __future__ import annotations
 

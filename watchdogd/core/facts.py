@@ -121,7 +121,7 @@ class WitnessSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialSeen:
-    """One credential and its durable proof. `expires_utc_s` is judged by the clock of the cluster that will judge it."""
+    """One credential and its durable proof; its expiry is judged by the clock of the cluster that will judge it."""
 
     name: str
     is_present: bool

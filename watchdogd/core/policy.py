@@ -1,4 +1,4 @@
-"""What the operator decided, as one frozen value: thresholds, levels, pins and addresses. Built by the config adapter."""
+"""What the operator decided, as one frozen value: thresholds, levels, pins and addresses."""
 
 from __future__ import annotations
 

@@ -29,6 +29,8 @@ def read(raw: RawRound, pins: Pins) -> NodeSeen:
         status=raw.replication,
         malformed=_malformed(raw),
         active_by_health_alone=by_health_alone,
+        connection=raw.connection,
+        connection=raw.connection,
     )
 
 
