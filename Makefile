@@ -1,0 +1,112 @@
+# One door. `make demo` shows the main job, `make test` is everything CI runs; both set themselves up in .venv.
+# Needs: git, make, Python >= 3.11 with venv. Uses uv where there is one, pip otherwise; both check the hashes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+SEED   ?= 1
+
+# The first Python that is new enough; override with `make PYTHON=/path/to/python3.12 test`.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+UV := $(shell command -v uv 2>/dev/null || true)
+ifeq ($(UV),)
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+else
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+endif
+
+# Tests that only their own target runs.
+APART := not soak and not boot and not image
+
+define not_yet
+	@echo "make $@: not built yet: $(1)" >&2; exit 1
+endef
+
+.PHONY: help demo test quick lint bench soak boot deb image coverage lock schema clean
+help:
+	@echo "make demo    the main job on the embedded world: two clusters, a lost region, a failover"
+	@echo "make test    everything CI runs: set-up, lint, types, layers, tests (not soak, boot, image)"
+	@echo "make quick   lint and the tests that need no real server, under a minute"
+	@echo "make lint    ruff, ruff format --check, mypy --strict, import-linter"
+	@echo "make soak    seeded days of faults: make soak SEED=7"
+	@echo "make bench boot deb image      see docs/ for what each is; the missing ones say so"
+	@echo "make coverage lock schema clean"
+
+# ---------------------------------------------------------------------------------------------------------- set-up
+# Stamps inside .venv: a second run installs nothing. The build back end is hashed too, hence --no-build-isolation.
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "make: no Python >= 3.11 found: install one, or make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; exit 1; }
+	@test -x $(BIN)/python || { echo "making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV) || { \
+	  echo "make: $(PYTHON) has no venv module: install it (Debian: apt-get install python3-venv)" >&2; rm -rf $(VENV); exit 1; }; }
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.made requirements.lock requirements-build.lock pyproject.toml
+	@echo "installing what the daemon, the lab and the demo need (hashed: requirements.lock)"
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@$(INSTALL) --require-hashes -r requirements-build.lock
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.lock
+	@echo "installing what lint and tests need (hashed: requirements-dev.lock)"
+	@$(INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# ------------------------------------------------------------------------------------------------------------ doors
+demo: $(VENV)/.run
+	@test -f watchdogd/cli/lab.py || { echo "make demo: not built yet: watchdogd/cli/lab.py" >&2; exit 1; }
+	@$(BIN)/watchdogd-lab demo
+
+test: lint
+	$(PYTEST) -m "$(APART)"
+
+quick: lint
+	$(PYTEST) -q -m "$(APART) and not real and not live"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+coverage: $(VENV)/.dev
+	$(BIN)/coverage erase
+	$(PYTEST) -q -m "$(APART) and not live" --cov=watchdogd --cov-branch --cov-report=term
+
+soak: $(VENV)/.dev
+	@ls tests/soak/test_*.py >/dev/null 2>&1 || { echo "make soak: not built yet: tests/soak holds no test" >&2; exit 1; }
+	WATCHDOGD_SOAK_SEED=$(SEED) $(PYTEST) -m soak --timeout=0
+
+bench:
+	$(call not_yet,there is no benchmark in tests/bench)
+
+boot:
+	$(call not_yet,there is no unit file in systemd/ and no boot test)
+
+deb:
+	$(call not_yet,there is no Debian package yet)
+
+image:
+	$(call not_yet,there is no Dockerfile yet)
+
+# ---------------------------------------------------------------------------------------------------- for developers
+# No header and no annotations: the locks then hold names, versions and hashes, and no host name or path.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links
+lock:
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	$(COMPILE) pyproject.toml --extra lab --extra cli -o requirements.lock
+	$(COMPILE) pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) --group build -c requirements-dev.lock -o requirements-build.lock
+
+schema: $(VENV)/.dev
+	$(BIN)/python -m watchdogd.adapters.config_schema > config/watchdogd.schema.json
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* dist build
