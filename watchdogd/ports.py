@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from watchdogd.core.entries import Entry, Recorded
-from watchdogd.core.ledger import Ledger
 from watchdogd.core.facts import Facts
+from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import ClusterId, NodeSeen, PairId
 
 

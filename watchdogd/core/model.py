@@ -172,7 +172,6 @@ class NodeSeen:
     status: ReplicationStatus | None = None
     malformed: tuple[str, ...] = ()  # endpoints whose reply could not be parsed
     active_by_health_alone: bool = False  # health says active while sys/leader errs or names nobody
-    connection: int = 0  # which connection to the node carried this round's answers
     connection: int | None = None  # as in RawRound: what a mutation after this look goes out over
 
     @property
@@ -223,7 +222,6 @@ class RawRound:
     names: NamedActive | None = None
     replication: ReplicationStatus | None = None
     ever_answered: bool = True  # this address once worked (durable)
-    connection: int = 0
     connection: int | None = None  # carried both health and replication status; None where no single one did
 
 

@@ -30,7 +30,6 @@ def read(raw: RawRound, pins: Pins) -> NodeSeen:
         malformed=_malformed(raw),
         active_by_health_alone=by_health_alone,
         connection=raw.connection,
-        connection=raw.connection,
     )
 
 
