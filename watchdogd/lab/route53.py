@@ -156,6 +156,11 @@ class Route53:
             return _reply(_STATUS.get(no.code, 400), reply, request_id)
         return _reply(200, reply, request_id)
 
+    def accepted_after(self, change_id: str | None) -> tuple[AcceptedChange, ...]:
+        """The batches accepted since the one with this id, oldest first; all that are kept where there is none."""
+        ids = [change.change_id for change in self.accepted]
+        return tuple(self.accepted)[ids.index(change_id) + 1 if change_id in ids else 0 :]
+
     def change_status(self, change: AcceptedChange, now_s: float) -> str:
         """PENDING or INSYNC, as GetChange would say it at `now_s`."""
         return "INSYNC" if now_s >= change.insync_at_s else "PENDING"

@@ -41,9 +41,11 @@ class HttpFront:
     def __init__(
         self, host: str, port: int, answer: Answer, *, tasks: asyncio.TaskGroup, tls: ssl.SSLContext | None = None
     ) -> None:
+        self.host, self.port = host, port
         self._answer = answer
         self._tasks = tasks
         self._tls = tls
+        self._connecting: set[asyncio.Task[None]] = set()
         self._silenced: set[asyncio.BaseTransport] = set()
         self._server = web.Server(self._handle, handler_cancellation=True, access_log=None)
         self._listener = Listener(host, port, self._admit)
@@ -71,6 +73,8 @@ class HttpFront:
 
     async def close(self) -> None:
         self._listener.close()
+        for task in self._connecting:
+            task.cancel()
         self._reset_all()
         await self._server.shutdown(timeout=0.1)
 
@@ -80,7 +84,9 @@ class HttpFront:
                 reset(protocol.transport)
 
     def _admit(self, conn: socket.socket) -> None:
-        self._tasks.create_task(self._connect(conn))
+        task = self._tasks.create_task(self._connect(conn))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
 
     async def _connect(self, conn: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -1,0 +1,73 @@
+"""What really happened, in order: for people, and for tests that wait until "the lab has seen promote"."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import IO
+
+EVENTS_KEPT_MAX = 20_000
+
+
+class What(StrEnum):
+    """Kinds of events."""
+
+    SENT = "sent"  # a mutation reached a node, whatever came of it
+    APPLIED = "applied"  # a role change was accepted
+    NAME_CHANGED = "name_changed"  # a change batch was accepted by the provider; not yet published
+    NAME_PUBLISHED = "name_published"  # every authoritative server shows another cluster
+    FAULT_ADDED = "fault_added"
+    FAULT_CLEARED = "fault_cleared"
+    FENCED = "fenced"
+    UNFENCED = "unfenced"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of the log. `at_s` is the lab's clock."""
+
+    seq: int
+    at_s: float
+    what: What
+    detail: Mapping[str, object]
+
+    def as_json(self) -> dict[str, object]:
+        return {"seq": self.seq, "at_s": round(self.at_s, 3), "what": self.what.value, **self.detail}
+
+
+class EventLog:
+    """Append-only; the newest EVENTS_KEPT_MAX stay in memory, every line goes to `file`."""
+
+    def __init__(self, file: IO[str] | None = None) -> None:
+        self._file = file
+        self._events: deque[Event] = deque(maxlen=EVENTS_KEPT_MAX)
+        self._seq = 0
+        self._changed = asyncio.Event()
+
+    def append(self, what: What, at_s: float, **detail: object) -> None:
+        self._seq += 1
+        event = Event(seq=self._seq, at_s=at_s, what=what, detail=detail)
+        self._events.append(event)
+        if self._file is not None:
+            self._file.write(json.dumps(event.as_json()) + "\n")
+            self._file.flush()
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def after(self, seq: int) -> list[Event]:
+        """Events later than `seq`, oldest first."""
+        return [event for event in self._events if event.seq > seq]
+
+    async def wait_after(self, seq: int, *, timeout_s: float) -> list[Event]:
+        """As `after`, but waits up to `timeout_s` for the first one."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not (found := self.after(seq)):
+                    await self._changed.wait()
+                return found
+        except TimeoutError:
+            return []

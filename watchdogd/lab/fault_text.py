@@ -1,0 +1,101 @@
+"""Faults as people type them: `delay lb:east --from clients --for 30s seconds=0.5`. Pure; refuses what does nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from watchdogd.lab.faults import Fault, FaultKind
+from watchdogd.lab.names import SERVERS
+from watchdogd.lab.spec import WorldSpec
+from watchdogd.lab.wire import Outcome, Place
+
+_NUMBERS = frozenset({"seconds", "probability", "every_s", "times", "status"})
+_TEXTS = frozenset({"text", "method", "path", "outcome", "cluster_id", "set_id"})
+_NEEDED: Mapping[FaultKind, str] = {
+    FaultKind.APPLIED_LATE: "seconds",
+    FaultKind.CLOCK_SKEW: "seconds",
+    FaultKind.DELAY: "seconds",
+    FaultKind.LOSS: "probability",
+    FaultKind.SLOW_DNS: "seconds",
+}
+_UNIT_S: Mapping[str, float] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+
+
+class BadFault(ValueError):
+    """The words do not describe a fault of this world; the message says what would."""
+
+
+def duration_s(text: str) -> float:
+    """`30s`, `1.5m`, `800ms` in seconds. Raises BadFault."""
+    hit = _DURATION.fullmatch(text)
+    if hit is None:
+        raise BadFault(f"{text!r} is no duration: a number and ms, s, m or h, as in 30s")
+    return float(hit[1]) * _UNIT_S[hit[2]]
+
+
+def parse_fault(
+    kind: str,
+    target: str,
+    *,
+    spec: WorldSpec,
+    now_s: float,
+    place: str | None = None,
+    for_s: float | None = None,
+    words: Sequence[str] = (),
+) -> Fault:
+    """A fault that holds from now on, for `for_s` seconds where that is given. `words` are `name=value`.
+
+    Raises BadFault: unknown kind, a target that this world does not have, a parameter that is unknown or missing.
+    """
+    known = _known(kind)
+    _check_target(target, spec)
+    if place is not None and place not in set(Place):
+        raise BadFault(f"no place {place!r}: one of {', '.join(Place)}")
+    params = dict(map(_param, words))
+    if (needed := _NEEDED.get(known)) is not None and needed not in params:
+        raise BadFault(f"{known} needs {needed}=NUMBER")
+    if params.get("outcome", Outcome.HANG) not in (Outcome.HANG, Outcome.RESET):
+        raise BadFault("outcome is hang or reset")
+    until_s = None if for_s is None else now_s + for_s
+    return Fault(kind=known, target=target, place=place, until_s=until_s, params=params)
+
+
+def _known(kind: str) -> FaultKind:
+    try:
+        return FaultKind(kind.replace("-", "_"))
+    except ValueError:
+        raise BadFault(f"no fault {kind!r}: one of {', '.join(FaultKind)}") from None
+
+
+def _param(word: str) -> tuple[str, str | float]:
+    name, _, value = word.partition("=")
+    if name in _TEXTS:
+        return name, value
+    if name not in _NUMBERS:
+        raise BadFault(f"no parameter {name!r}: one of {', '.join(sorted(_NUMBERS | _TEXTS))}, as name=value")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise BadFault(f"{name} wants a number, not {value!r}") from None
+
+
+def _check_target(target: str, spec: WorldSpec) -> None:
+    """Raises BadFault, naming the targets of the kind that was meant."""
+    kind, _, rest = target.partition(":")
+    clusters = [c.name for c in spec.clusters]
+    allowed: Mapping[str, Callable[[], list[str]]] = {
+        "node": lambda: [t for t in spec.targets() if not t.endswith("/lb")],
+        "cluster": lambda: clusters,
+        "lb": lambda: clusters,
+        "region": lambda: [*dict.fromkeys(c.in_region for c in spec.clusters), spec.bastion_region],
+        "link": lambda: [f"{a}>{b}" for b in clusters for a in [*Place, *clusters] if a != b],
+        "repl": lambda: [f"{a}>{b}" for a in clusters for b in clusters if a != b],
+        "dns": lambda: ["", *SERVERS, "resolver"],
+        "aws": lambda: [""],
+    }
+    if kind not in allowed:
+        raise BadFault(f"no target {target!r}: node: cluster: region: lb: link: repl: dns or aws")
+    if rest not in (choices := allowed[kind]()):
+        raise BadFault(f"no target {target!r}: one of {', '.join(f'{kind}:{c}' if c else kind for c in choices)}")
