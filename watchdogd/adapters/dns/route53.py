@@ -167,7 +167,23 @@ class _Api:
             raise Refused(Refusal.NOT_YET, f"could not be read first, so nothing was changed: {exc}") from exc
         if (seen := _as_record(stored)) != _normal(expected):
             raise Refused(Refusal.CONFLICT, f"{self._settings.record} is {_text(seen)}, not {_text(expected)}")
-        return self._write(_batch(stored, wanted, comment))
+        return self.write(stored, wanted, comment)
+
+    def write(self, stored: ResourceRecordSetOutputTypeDef, wanted: Record, comment: str) -> ChangeRef:
+        """The one atomic batch; Refused(CONFLICT) when the record is no longer exactly `stored`."""
+        batch = _batch(stored, wanted, comment)
+        try:
+            reply = self._with_client(
+                lambda client: client.change_resource_record_sets(
+                    HostedZoneId=self._settings.zone_id, ChangeBatch=batch
+                )
+            )
+        except AWS_FAILURES as exc:
+            raise write_error(exc) from exc
+        change_id = reply.get("ChangeInfo", {}).get("Id")
+        if not change_id:
+            raise OutcomeUnknown("ChangeResourceRecordSets was answered without a change id", answered=True)
+        return ChangeRef(change_id=change_id.rpartition("/")[2])
 
     def is_in_sync(self, change_id: str) -> bool:
         """See `Route53.is_in_sync`."""
@@ -184,20 +200,6 @@ class _Api:
         if answer is None:
             raise MalformedReply(endpoint, "the answer lacks what was asked for")
         return answer
-
-    def _write(self, batch: ChangeBatchTypeDef) -> ChangeRef:
-        try:
-            reply = self._with_client(
-                lambda client: client.change_resource_record_sets(
-                    HostedZoneId=self._settings.zone_id, ChangeBatch=batch
-                )
-            )
-        except AWS_FAILURES as exc:
-            raise write_error(exc) from exc
-        change_id = reply.get("ChangeInfo", {}).get("Id")
-        if not change_id:
-            raise OutcomeUnknown("ChangeResourceRecordSets was answered without a change id", answered=True)
-        return ChangeRef(change_id=change_id.rpartition("/")[2])
 
     def _with_client(self, call: Callable[[Route53Client], T]) -> T:
         """A client that found no credentials when it was built never looks again: build another, and ask once more."""
