@@ -174,6 +174,14 @@ class Ledger:
         return self.election.cluster if self.election else None
 
     @property
+    def guarded(self) -> ClusterId | None:
+        """The cluster whose loss the evidence speaks of: the one that the latest *confirmed* election names.
+
+        It differs from `elected` only while a promote of ours is intended and not yet seen to have taken effect.
+        """
+        return next((e.cluster for e in reversed(self.elections) if e.state is ElectionState.CONFIRMED), None)
+
+    @property
     def epoch(self) -> int:
         """The latest epoch that counts; 0 before the first promotion."""
         return self.election.epoch if self.election else 0

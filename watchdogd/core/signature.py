@@ -105,8 +105,8 @@ def lacks_of(partner: ClusterView, known: Known, ledger: Ledger, policy: PairPol
     follows = is_within_age(
         known.follows_at, known.life, max_age_s=timing.last_known_max_age_s, skew_s=timing.failure_skew_s
     )
-    if known.about != ledger.elected or not follows:
-        lacks.append(f"it was not seen to follow {ledger.elected} while that lived")
+    if known.about != ledger.guarded or not follows:
+        lacks.append(f"it was not seen to follow {ledger.guarded} while that lived")
     return tuple(lacks)
 
 
@@ -133,7 +133,7 @@ def signature_of(
         is_run_open=ledger.run is not None,
         ours=_ours(around),
         aborted=_aborted(ledger, around.now),
-        is_fence_on_elected=ledger.elected in ledger.fences,
+        is_fence_on_elected=ledger.guarded in ledger.fences,
         is_able=not lacks,
         are_gates_open=all(gate.is_open for gate in gates if gate.gate not in NOT_IN_THE_ROW),
         hears_a_primary=hears_a_primary,

@@ -60,7 +60,7 @@ class PairWatch:
         now_s = around.now.at_s
         views = {cluster: self._view(cluster, ledger, now_s) for cluster in self.policy.cluster_ids}
         watch = self._feed(views, ledger, around)
-        elected_id = ledger.elected
+        elected_id = ledger.guarded
         partner_id = self.policy.partner_of(elected_id) if elected_id else self.policy.partner_of(self.policy.home)
         elected = views[elected_id] if elected_id else None
         link = watch.links.get(partner_id, LinkWatch())
@@ -160,7 +160,7 @@ class PairWatch:
             )
             if cause := _reset_cause(before, after):
                 resets.append(Reset(at_s=now_s, cause=f"{cluster}:{cause}"))
-                if cluster == ledger.elected and cause == "up":
+                if cluster == ledger.guarded and cause == "up":
                     flaps = (*flaps, now_s)
             streaks[cluster], rounds_fed[cluster] = after, rounds
         links = {
