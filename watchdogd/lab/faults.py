@@ -29,7 +29,7 @@ class FaultKind(StrEnum):
     FLAP = "flap"  # every_s: the active node changes again and again
     STRANGE = "strange"  # text, status; or cluster_id: answers as another cluster
     RATE_LIMITED = "rate_limited"  # 429 on what is not exempt
-    LEADER_ERRS = "leader_errs"  # health says active, sys/leader answers 500
+    ACTIVE_ERRS = "active_errs"  # health says active, sys/leader answers 500
     REMOVED = "removed"  # node: removed from the raft cluster (530, version 1.19 on)
     WRITES_HANG = "writes_hang"  # brown-out: health fine, writes never answer
     WRITES_FAIL = "writes_fail"  # brown-out: health fine, writes answer 500

@@ -82,7 +82,7 @@ class Knobs:
 
     # Replication
     stream_delay_s: float = 0.2
-    stream_batch_wal: int = 5000  # entries a second that one stream carries at most
+    stream_wal_per_s: int = 5000  # what one stream carries at most
     shipper_entries: int = 16384  # further behind than this a secondary needs merkle-sync
     heartbeat_s: float = 5.0
     heartbeat_lost_after_s: float = 15.0  # connection_status turns to disconnected
@@ -99,10 +99,11 @@ class Knobs:
     peers_when_demoted: PeersWhenDemoted = PeersWhenDemoted.EMPTY  # UNCONFIRMED
     standby_status: StandbyStatus = StandbyStatus.OWN  # UNCONFIRMED
     ssct_bump_on_promote: bool = False  # UNCONFIRMED
+    remote_wal_zero_after_restart: bool = False  # UNCONFIRMED: 0 until the first entry came to this active node
 
     # Answers
     invalid_dr_token_status: int = 403  # UNCONFIRMED
-    invalid_dr_token_text: str = "permission denied"  # UNCONFIRMED
+    invalid_dr_token_text: str = "permission denied"  # noqa: S105  UNCONFIRMED; a text, no secret
     missing_dr_token_status: int = 400  # UNCONFIRMED
     not_dr_secondary_status: int = 400  # UNCONFIRMED
     not_dr_secondary_text: str = "Not a DR secondary."  # UNCONFIRMED casing

@@ -1,0 +1,175 @@
+"""One request on its way through a node: what was asked, of whom, and with which token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from watchdogd.lab import tokens
+from watchdogd.lab.faults import FaultKind
+from watchdogd.lab.reply import Rejected, Reply, envelope, errors
+from watchdogd.lab.wire import Wire
+
+if TYPE_CHECKING:
+    from watchdogd.lab.cluster import Cluster
+    from watchdogd.lab.knobs import Knobs
+    from watchdogd.lab.node import Node
+    from watchdogd.lab.store import Entry, Store, Value
+    from watchdogd.lab.world import World
+
+_CAPABILITIES: Mapping[str, frozenset[str]] = {
+    "GET": frozenset({"read"}),
+    "LIST": frozenset({"list"}),
+    "PUT": frozenset({"update", "create"}),
+    "DELETE": frozenset({"delete"}),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A parsed request. `path` is without `/v1/`; POST reads PUT, GET with `list=true` reads LIST (APIDOC)."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+    place: str
+
+    @classmethod
+    def of(cls, wire: Wire) -> Request:
+        """Parse what came over the wire. A path outside `/v1/` is kept with its slash."""
+        parts = urlsplit(wire.path_and_query)
+        query = {k: v[-1] for k, v in parse_qs(parts.query, keep_blank_values=True).items()} if parts.query else {}
+        method = "PUT" if wire.method == "POST" else wire.method.upper()
+        if method == "GET" and query.get("list") == "true":
+            method = "LIST"
+        path = unquote(parts.path)
+        return cls(
+            method=method,
+            path=path.removeprefix("/v1/").strip("/") if path.startswith("/v1/") else path,
+            query=query,
+            headers={k.lower(): v for k, v in wire.headers.items()},
+            body=wire.body,
+            place=wire.place,
+        )
+
+    @property
+    def token_text(self) -> str:
+        """`X-Vault-Token`, or the bearer."""
+        bearer = self.headers.get("authorization", "")
+        return self.headers.get("x-vault-token") or (bearer[7:] if bearer.startswith("Bearer ") else "")
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """A request at the node that answers it; `asked` is the one that it was sent to."""
+
+    world: World
+    cluster: Cluster
+    node: Node
+    asked: Node
+    request: Request
+    now_s: float
+    params: Mapping[str, str] = field(default_factory=dict)
+    token: tokens.Token | None = None
+    written: tuple[str, Entry] | None = None
+
+    @property
+    def knobs(self) -> Knobs:
+        return self.cluster.knobs
+
+    @property
+    def store(self) -> Store:
+        return self.cluster.store
+
+    @property
+    def utc_s(self) -> float:
+        """The wall clock of the answering node."""
+        return self.world.utc_s(self.node.target, self.now_s)
+
+    def body(self) -> Mapping[str, object]:
+        """The JSON object in the body, empty for none. Raises Rejected (400) as Vault does (HANDLER17)."""
+        if not self.request.body.strip():
+            return {}
+        try:
+            parsed = json.loads(self.request.body)
+        except ValueError as exc:
+            raise Rejected(errors(400, f"failed to parse JSON input: {exc}")) from exc
+        if not isinstance(parsed, dict):
+            raise Rejected(errors(400, "failed to parse JSON input: json: cannot unmarshal into Go value"))
+        return parsed
+
+    def text(self, name: str, default: str = "") -> str:
+        """A text field of the body."""
+        value = self.body().get(name, default)
+        return value if isinstance(value, str) else str(value)
+
+    def flag(self, name: str) -> bool:
+        """A boolean field of the body; the CLI sends it as text."""
+        return self.body().get(name) in (True, "true", "1", 1)
+
+    def logical(
+        self, data: object = None, *, warnings: Iterable[str] = (), auth: object = None, lease_duration: int = 0
+    ) -> Reply:
+        """200 with the envelope."""
+        return envelope(
+            self.cluster.chance.uuid(),
+            data=data,
+            warnings=warnings,
+            auth=auth,
+            lease_duration=lease_duration,
+            mount_type="system" if self.knobs.mount_type_in_envelope else None,
+        )
+
+    def write(self, key: str, value: Value) -> Entry:
+        """Write to the cluster's store."""
+        entry = self.store.put(key, value, now_s=self.now_s, utc_s=self.utc_s)
+        self.written = (key, entry)
+        return entry
+
+    # ------------------------------------------------------------------ tokens
+
+    def find_token(self, text: str) -> tokens.Token | None:
+        """The living token behind a text; None for unknown, expired or orphaned ones."""
+        token = tokens.find(self.store, text) if text else None
+        if token is None or not tokens.is_alive(self.store, token, self.utc_s):
+            return None
+        is_batch = token.type is tokens.TokenType.BATCH
+        if is_batch and self.world.network.holds(FaultKind.TOKEN_EXPIRED, self.node.target):
+            return None
+        return token
+
+    def authenticate(self) -> tokens.Token:
+        """The caller's token. Raises Rejected (403): no token, or none that is valid."""
+        self.token = self.find_token(self.request.token_text)
+        if self.token is None:
+            raise Rejected(self.permission_denied(invalid=bool(self.request.token_text)))
+        return self.token
+
+    def authorise(self, *, sudo: bool = False, path: str | None = None, wanted: frozenset[str] | None = None) -> None:
+        """Token and policy. Raises Rejected (403): OBS obs3:perm denied, TOKDOC."""
+        token = self.authenticate()
+        has = tokens.allowed(self.store, token, path or self.request.path)
+        wanted = wanted or _CAPABILITIES.get(self.request.method, frozenset({"update"}))
+        if "root" in has or (has & wanted and (not sudo or "sudo" in has)):
+            return
+        raise Rejected(errors(403, "1 error occurred:\n\t* permission denied\n\n"))
+
+    def permission_denied(self, *, invalid: bool) -> Reply:
+        """403 without a valid token; from 1.16 on an invalid one gets two errors (TOKDOC, PR26687)."""
+        two = self.knobs.invalid_token_two_errors
+        if invalid and (self.cluster.version >= (1, 16) if two is None else two):
+            return errors(403, "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n")
+        return errors(403, "permission denied")
+
+
+def rfc3339(utc_s: float, *, offset_minutes: int = 0, nanos: bool = False) -> str:
+    """A time as Go prints it: `Z` for UTC, whole seconds unless `nanos`."""
+    zone = timezone(timedelta(minutes=offset_minutes)) if offset_minutes else UTC
+    at = datetime.fromtimestamp(utc_s if nanos else int(utc_s), tz=zone)
+    return at.isoformat(timespec="microseconds" if nanos else "seconds").replace("+00:00", "Z")

@@ -1,0 +1,256 @@
+"""One cluster: nodes, elections, seals, role changes. What it holds durably is in its store and its roles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+from watchdogd.lab.faults import FaultBoard, FaultKind
+from watchdogd.lab.knobs import Knobs
+from watchdogd.lab.node import ActiveMemory, Mode, Node
+from watchdogd.lab.roles import Change, Kind, Role, Window
+from watchdogd.lab.seeded import Seeded
+from watchdogd.lab.spec import ClusterSpec
+from watchdogd.lab.store import Store
+from watchdogd.lab.transcript import Transcript
+
+
+@dataclass(slots=True)
+class Wrapping:
+    """A response-wrapped activation token that was not used yet."""
+
+    secondary_id: str
+    created_utc_s: float
+    ttl_s: float
+    creation_path: str
+
+
+def parse_version(text: str) -> tuple[int, ...]:
+    """`1.19.3+ent` as (1, 19, 3)."""
+    return tuple(int(part) for part in text.partition("+")[0].partition("-")[0].split("."))
+
+
+class Cluster:
+    """Nodes around one store. Steps are the world's; between two steps nothing changes but by a request."""
+
+    def __init__(self, spec: ClusterSpec, knobs: Knobs, *, seed: int, store: Store, transcript: Transcript) -> None:
+        self.spec, self.knobs = spec, knobs
+        self.name, self.region = spec.name, spec.in_region
+        self.version = parse_version(spec.vault_version)
+        self.chance = Seeded(seed, f"cluster/{spec.name}")
+        self.vault_id = spec.vault_id or self.chance.uuid()
+        self.nodes = [Node(target=f"{self.name}/{n}", number=n) for n in range(1, spec.nodes + 1)]
+        self.store = store
+        self.roles = {kind: Role(mode=Mode.DISABLED) for kind in Kind}
+        self.window: Window | None = None
+        self.active: Node | None = None
+        self.election_at_s: float | None = None
+        self.flap_at_s: float | None = None
+        self.term = 1
+        self.root_key = b""
+        self.shares: tuple[bytes, ...] = ()
+        self.op_tokens: list[str] = []
+        self.wrappings: dict[str, Wrapping] = {}
+        self.public_keys: list[str] = []
+        self.lb_pool: tuple[int, ...] = ()
+        self.lb_checked_s = -inf
+        self.changes = 0  # counts what the true counts depend on
+        self._transcript = transcript
+        self._last_active = 0
+        self._told_at_s = inf
+        self._has_quorum_loss = False
+        self._flap_every_s: float | None = None
+        self._sealed_by_fault: set[str] = set()
+
+    # ------------------------------------------------------------------ what is
+
+    @property
+    def modes(self) -> tuple[Mode, Mode]:
+        """(dr, performance), as the storage has them."""
+        return self.roles[Kind.DR].mode, self.roles[Kind.PERFORMANCE].mode
+
+    @property
+    def quorum(self) -> int:
+        """How many voting nodes an election needs."""
+        return len(self.nodes) // 2 + 1
+
+    @property
+    def voters(self) -> list[Node]:
+        """Nodes that take part in raft now."""
+        return [n for n in self.nodes if n.can_vote]
+
+    @property
+    def could_serve(self) -> bool:
+        """Whether an active node is possible at all."""
+        return not self._has_quorum_loss and len(self.voters) >= self.quorum
+
+    @property
+    def is_dr_secondary(self) -> bool:
+        return self.roles[Kind.DR].mode is Mode.SECONDARY
+
+    def is_active_primary(self, kind: Kind) -> bool:
+        """Whether it has an active node that serves as primary of this kind now."""
+        return self.active is not None and self.window is None and self.roles[kind].mode is Mode.PRIMARY
+
+    def serving(self) -> Node | None:
+        """The active node, unless a role change is tearing it down."""
+        return self.active if self.window is None else None
+
+    def node(self, number: int) -> Node:
+        """The node with this number, from 1."""
+        return self.nodes[number - 1]
+
+    # ------------------------------------------------------------------ time
+
+    def next_due_s(self) -> float:
+        """When something here happens by itself next; inf for never."""
+        due = self.window.until_s if self.window is not None else inf
+        if self.election_at_s is not None:
+            due = min(due, self.election_at_s)
+        if self.flap_at_s is not None:
+            due = min(due, self.flap_at_s)
+        for node in self.nodes:
+            if node.unseal_at_s is not None:
+                due = min(due, node.unseal_at_s)
+        return min(due, self._told_at_s)
+
+    def step(self, now_s: float, utc_s: float) -> None:
+        """Bring everything that is due at `now_s` about."""
+        for node in self.nodes:
+            if node.unseal_at_s is not None and node.unseal_at_s <= now_s:
+                node.unseal()
+                self.came_unsealed(node, now_s)
+        if self.window is not None and self.window.until_s <= now_s:
+            self._end_window(now_s, utc_s)
+        if self.active is not None and not (self.active.can_vote and self.could_serve):
+            self._lose_active(now_s, "lost")
+        if self.flap_at_s is not None and self.flap_at_s <= now_s and self.active is not None:
+            self._lose_active(now_s, "stepped down")
+        if self.active is None and self.window is None:
+            self._elect_when_due(now_s, utc_s)
+        if self._told_at_s <= now_s:
+            self._told_at_s = inf
+            self._tell_standbys()
+        if self.active is not None:
+            self._echo(now_s)
+
+    def heed(self, faults: FaultBoard, now_s: float) -> None:
+        """Take over what the faults that hold now say about processes, seals and quorum."""
+        for node in self.nodes:
+            self._heed_node(node, faults, now_s)
+        self._has_quorum_loss = any(self._is_meant(f.target) for f in faults.of(FaultKind.QUORUM_LOSS))
+        every = [f.number("every_s", 5.0) for f in faults.of(FaultKind.FLAP) if self._is_meant(f.target)]
+        if not every:
+            self._flap_every_s = self.flap_at_s = None
+        elif self._flap_every_s != every[0]:
+            self._flap_every_s, self.flap_at_s = every[0], now_s
+        self.changes += 1
+
+    # ------------------------------------------------------------------ acts
+
+    def begin(self, change: Change, seconds: float, now_s: float) -> None:
+        """Open a role change's window: the active node is torn down, and rebuilt `seconds` later."""
+        before = self.modes
+        back_as = self.active.number if self.active is not None else self._last_active
+        self.window = Window(change=change, until_s=now_s + seconds, modes_before=before, back_as=back_as)
+        self._drop_active()
+        self.changes += 1
+
+    def step_down(self, now_s: float) -> None:
+        """The active node gives up being active; an election follows."""
+        if self.active is not None:
+            self._lose_active(now_s, "stepped down", election_s=min(0.5, self.knobs.election_s))
+
+    def came_unsealed(self, node: Node, now_s: float) -> None:
+        """A node has just been unsealed; it hears the modes from its active node a moment later."""
+        self.changes += 1
+        if self.active is not None:
+            self._told_at_s = now_s + self.knobs.standby_told_s
+        self._note(now_s, f"{node.target} unsealed")
+
+    def seal_node(self, node: Node, now_s: float) -> None:
+        """Seal one node."""
+        node.seal()
+        self.changes += 1
+        self._note(now_s, f"{node.target} sealed")
+
+    # ------------------------------------------------------------------ inside
+
+    def _heed_node(self, node: Node, faults: FaultBoard, now_s: float) -> None:
+        crashed = any(self._is_meant(f.target, node) for f in faults.of(FaultKind.CRASH))
+        sealed = any(self._is_meant(f.target, node) for f in faults.of(FaultKind.SEAL))
+        node.removed = any(self._is_meant(f.target, node) for f in faults.of(FaultKind.REMOVED))
+        if crashed and node.up:
+            node.stop()
+            self._note(now_s, f"{node.target} crashed")
+        elif not crashed and not node.up:
+            node.start(unseal_at_s=self._unseal_at(now_s, sealed))
+            self._note(now_s, f"{node.target} started")
+        if not node.up:
+            return
+        if sealed and (not node.sealed or node.unseal_at_s is not None):
+            self.seal_node(node, now_s)
+        elif not sealed and node.sealed and node.unseal_at_s is None and node.target in self._sealed_by_fault:
+            node.unseal_at_s = self._unseal_at(now_s, sealed)
+        self._sealed_by_fault.discard(node.target)
+        if sealed:
+            self._sealed_by_fault.add(node.target)
+
+    def _unseal_at(self, now_s: float, sealed: bool) -> float | None:
+        return now_s + self.knobs.unseal_s if self.knobs.auto_unseal and not sealed else None
+
+    def _is_meant(self, target: str, node: Node | None = None) -> bool:
+        if target in (f"cluster:{self.name}", f"region:{self.region}"):
+            return True
+        return node is not None and target == f"node:{node.target}"
+
+    def _lose_active(self, now_s: float, how: str, election_s: float | None = None) -> None:
+        if self.active is not None:
+            self._note(now_s, f"{self.active.target} {how} as active")
+        self._drop_active()
+        if self._flap_every_s is not None:
+            self.flap_at_s = now_s + self._flap_every_s
+        self.election_at_s = now_s + (self.knobs.election_s if election_s is None else election_s)
+        self.changes += 1
+
+    def _drop_active(self) -> None:
+        if self.active is not None:
+            self._last_active, self.active.active, self.active = self.active.number, None, None
+        self._told_at_s = inf
+
+    def _elect_when_due(self, now_s: float, utc_s: float) -> None:
+        if not self.could_serve:
+            self.election_at_s = None
+            return
+        if self.election_at_s is None:
+            self.election_at_s = now_s + self.knobs.election_s
+        if self.election_at_s <= now_s:
+            ranked = sorted(self.voters, key=lambda n: (n.number - self._last_active - 1) % len(self.nodes))
+            self.make_active(ranked[0], now_s, utc_s)
+
+    def make_active(self, node: Node, now_s: float, utc_s: float) -> None:
+        """A node becomes active: with nothing in memory but the moment."""
+        self.active, node.active = node, ActiveMemory(since_s=now_s, since_utc_s=utc_s)
+        self.election_at_s, self.term = None, self.term + 1
+        self._told_at_s = now_s + self.knobs.standby_told_s
+        node.told, node.echo_s = self.modes, None
+        self.changes += 1
+        self._note(now_s, f"{node.target} active")
+
+    def _end_window(self, now_s: float, utc_s: float) -> None:
+        window, self.window = self.window, None
+        self.changes += 1
+        if window is not None and self.could_serve and self.node(max(1, window.back_as)).can_vote:
+            self.make_active(self.node(max(1, window.back_as)), now_s, utc_s)
+
+    def _tell_standbys(self) -> None:
+        for node in self.voters:
+            node.told = self.modes
+
+    def _echo(self, now_s: float) -> None:
+        for node in self.nodes:
+            if node is not self.active and node.can_vote:
+                node.echo_s = now_s
+
+    def _note(self, now_s: float, text: str) -> None:
+        self._transcript.note(now_s, text)

@@ -1,0 +1,176 @@
+"""How one request gets from a place to a process and back: faults on the way, load balancer, node, answer."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from watchdogd.lab import routes
+from watchdogd.lab.call import Call, Request
+from watchdogd.lab.counts import SentRequest
+from watchdogd.lab.faults import Fault, FaultKind
+from watchdogd.lab.network import BALANCER, Path
+from watchdogd.lab.node import Node
+from watchdogd.lab.reply import Reply, errors
+from watchdogd.lab.routes_kv import DATA
+from watchdogd.lab.seeded import Seeded
+from watchdogd.lab.wire import Exchange, Outcome, Place, Wire
+
+if TYPE_CHECKING:
+    from watchdogd.lab.cluster import Cluster
+    from watchdogd.lab.world import World
+
+_HTML = {"Content-Type": "text/html", "Cache-Control": "no-cache"}
+_MUTATIONS = ("PUT", "DELETE")
+
+
+def deliver(world: World, wire: Wire, chance: Seeded) -> Exchange:
+    """One request at the world's present moment."""
+    cluster = world.clusters.get(wire.target.partition("/")[0])
+    if cluster is None or wire.target not in world.targets:
+        return Exchange(outcome=Outcome.REFUSE)
+    path = world.network.path(wire.place, wire.target)
+    delay_s = cluster.knobs.latency_s + path.delay_s
+    on_the_way = _on_the_way(path, delay_s, chance)
+    if on_the_way is not None:
+        return on_the_way
+    if wire.target.endswith("/lb"):
+        return _balance(world, cluster, wire, path, delay_s)
+    node = cluster.node(int(wire.target.partition("/")[2]))
+    return at_node(world, cluster, node, wire, path, delay_s=delay_s)
+
+
+def at_node(world: World, cluster: Cluster, node: Node, wire: Wire, path: Path, *, delay_s: float) -> Exchange:
+    """A request at a process, with the faults that act on answers."""
+    if not node.up:
+        return Exchange(outcome=Outcome.REFUSE, delay_s=delay_s)
+    request = Request.of(wire)
+    late = _matching(world, path, FaultKind.APPLIED_LATE, request)
+    if late is not None:
+        world.land_later(wire, node.target, world.now_s + late.number("seconds"))
+        return _sent(world, wire, request, Exchange(outcome=Outcome.HANG, delay_s=delay_s))
+    call = Call(world=world, cluster=cluster, node=node, asked=node, request=request, now_s=world.now_s)
+    reply = _instead(path, request) or routes.answer(call)
+    exchange = _exchange(call, reply, delay_s)
+    lost = _matching(world, path, FaultKind.REPLY_LOST, request) if exchange.outcome is Outcome.ANSWER else None
+    if lost is not None:
+        exchange = Exchange(outcome=Outcome(lost.text("outcome", "reset")), delay_s=delay_s, status=exchange.status)
+    _acknowledge(world, call, exchange)
+    return _sent(world, wire, request, exchange)
+
+
+def _on_the_way(path: Path, delay_s: float, chance: Seeded) -> Exchange | None:
+    if path.at_connect is not None:
+        return Exchange(outcome=path.at_connect, delay_s=delay_s)
+    if path.loss and chance.happens(path.loss):
+        return Exchange(outcome=Outcome.DROP, delay_s=delay_s)
+    if path.accepted is not None:
+        return Exchange(outcome=path.accepted, delay_s=delay_s, body=path.raw)
+    return None
+
+
+def _exchange(call: Call, reply: Reply | Outcome, delay_s: float) -> Exchange:
+    if isinstance(reply, Outcome):
+        return Exchange(outcome=reply, delay_s=delay_s)
+    headers = reply.headers
+    if call.written is not None and reply.status < 300:
+        index = f"v1:{call.cluster.vault_id}:{call.store.last_wal}".encode()
+        headers = {**headers, "X-Vault-Index": base64.b64encode(index).decode()}  # CONSIST
+    return Exchange(outcome=Outcome.ANSWER, delay_s=delay_s, status=reply.status, headers=headers, body=reply.body)
+
+
+def _instead(path: Path, request: Request) -> Reply | None:
+    """What a fault answers in the node's place."""
+    strange = path.first(FaultKind.STRANGE)
+    if strange is not None and "text" in strange.params:
+        return Reply(status=int(strange.number("status", 200)), body=strange.text("text").encode(), headers=_HTML)
+    if path.first(FaultKind.RATE_LIMITED) is not None and not routes.is_exempt(request.path):
+        return errors(429, f'request path "{request.path}": rate limit quota exceeded')
+    return None
+
+
+def _matching(world: World, path: Path, kind: FaultKind, request: Request) -> Fault | None:
+    """The first fault of a kind that means this request; one use of it is taken."""
+    for fault in path.application:
+        if fault.kind is kind and _means(fault, request) and world.faults.use(fault):
+            return fault
+    return None
+
+
+def _means(fault: Fault, request: Request) -> bool:
+    method = fault.text("method", "PUT").upper()
+    return ("PUT" if method == "POST" else method) == request.method and fault.text("path", "") in request.path
+
+
+def _acknowledge(world: World, call: Call, exchange: Exchange) -> None:
+    if call.written is None or exchange.outcome is not Outcome.ANSWER or exchange.status >= 300:
+        return
+    key, entry = call.written
+    if call.request.place == Place.CLIENTS and key.startswith(DATA):
+        world.acknowledge(call.cluster, key, entry)
+
+
+def _sent(world: World, wire: Wire, request: Request, exchange: Exchange) -> Exchange:
+    if request.method in _MUTATIONS and not request.path.startswith("/") and wire.place != Place.CLIENTS:
+        world.sent.append(
+            SentRequest(
+                at_s=world.now_s,
+                place=wire.place,
+                target=wire.target,
+                method=request.method,
+                path=request.path,
+                outcome=exchange.outcome.value,
+                status=exchange.status,
+            )
+        )
+    return exchange
+
+
+# ---------------------------------------------------------------------------------------------------- load balancer
+
+
+def _balance(world: World, cluster: Cluster, wire: Wire, path: Path, delay_s: float) -> Exchange:
+    failing = path.first(FaultKind.LB_5XX)
+    if failing is not None:
+        return _page(int(failing.number("status", 502)), delay_s)
+    pool = () if path.first(FaultKind.LB_EMPTY) is not None else balancer_pool(world, cluster)
+    if not pool:
+        return _page(503, delay_s)
+    node = cluster.node(pool[world.next_turn() % len(pool)])
+    inside = world.network.path(BALANCER, node.target)
+    if inside.at_connect is not None or not node.up:
+        return _page(502, delay_s)
+    if inside.accepted is not None:
+        return Exchange(outcome=Outcome.HANG, delay_s=delay_s)
+    both = replace(inside, application=path.application + inside.application)
+    return at_node(world, cluster, node, wire, both, delay_s=delay_s + inside.delay_s)
+
+
+def balancer_pool(world: World, cluster: Cluster) -> tuple[int, ...]:
+    """The nodes that pass the health check, as the load balancer last saw them (every `lb_check_s`).
+
+    The check is `sys/health?perfstandbyok=true` for 200: all nodes of a DR secondary fail it, so its pool is empty by
+    design (HEALTHDOC, APOC).
+    """
+    if world.now_s - cluster.lb_checked_s >= cluster.knobs.lb_check_s:
+        cluster.lb_checked_s = world.now_s
+        cluster.lb_pool = tuple(n.number for n in cluster.nodes if _passes(world, cluster, n))
+    return cluster.lb_pool
+
+
+def _passes(world: World, cluster: Cluster, node: Node) -> bool:
+    if not node.up or not world.network.path(BALANCER, node.target).is_open:
+        return False
+    call = Call(world=world, cluster=cluster, node=node, asked=node, request=_CHECK, now_s=world.now_s)
+    reply = routes.answer(call)
+    return isinstance(reply, Reply) and reply.status == 200
+
+
+_CHECK = Request(method="GET", path="sys/health", query={"perfstandbyok": "true"}, headers={}, body=b"", place=BALANCER)
+
+
+def _page(status: int, delay_s: float) -> Exchange:
+    reason = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Time-out"}.get(status, "Error")
+    body = f"<html><body><h1>{status} {reason}</h1>\nNo server is available to handle this request.\n</body></html>\n"
+    return Exchange(outcome=Outcome.ANSWER, delay_s=delay_s, status=status, headers=_HTML, body=body.encode())

@@ -1,0 +1,217 @@
+"""What moves between clusters: streams, syncs, heartbeats, and the role changes that start and end them.
+
+Sources: INTERNALS, README-DR, TRACE12, REPDOC, DRDOC2. Heartbeats live in the memory of the two active nodes that
+exchanged them; a new active node starts with none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import inf
+
+from watchdogd.lab.cluster import Cluster
+from watchdogd.lab.counts import AppliedEffect
+from watchdogd.lab.faults import FaultKind
+from watchdogd.lab.network import Network
+from watchdogd.lab.node import ActiveMemory, Mode, Node, Peer
+from watchdogd.lab.roles import Break, Change, Kind, Link, SyncState
+from watchdogd.lab.spec import WorldSpec
+
+_BACKLOG_STEP_S = 0.1
+"""How often a stream that is behind takes the next portion."""
+
+
+class Replication:
+    """The streams of one world. `clock` gives the UTC seconds that a node shows at a moment of the lab's clock."""
+
+    def __init__(
+        self,
+        spec: WorldSpec,
+        clusters: Mapping[str, Cluster],
+        network: Network,
+        clock: Callable[[str, float], float],
+        applied: list[AppliedEffect],
+    ) -> None:
+        self._spec, self._clusters, self._network, self._clock = spec, clusters, network, clock
+        self._applied = applied
+
+    # ------------------------------------------------------------------ streams
+
+    def next_due_s(self) -> float:
+        """When something on a link happens by itself next."""
+        return min((self._due_s(c, kind) for c in self._clusters.values() for kind in Kind), default=inf)
+
+    def step(self, now_s: float) -> None:
+        """Bring every link up to `now_s`."""
+        for cluster in self._clusters.values():
+            for kind in Kind:
+                link, node = cluster.roles[kind].link, cluster.serving()
+                if link is not None and node is not None and node.active is not None:
+                    self._step_link(cluster, kind, link, node, node.active, now_s)
+
+    def why_broken(self, cluster: Cluster, kind: Kind, link: Link) -> Break | None:
+        """Why nothing can move on a link now; None if it can."""
+        primary, node = self._clusters[link.primary], cluster.serving()
+        if node is None:
+            return Break.REFUSED
+        if self._network.holds(FaultKind.READY_STALE, node.target):
+            return Break.STALE
+        far = primary.serving()
+        targets = [node.target, far.target if far is not None else f"{primary.name}/1"]
+        cut = self._network.replication_break(cluster.name, primary.name, targets)
+        if cut is not None:
+            return cut
+        role = primary.roles[kind]
+        if far is None or role.mode is not Mode.PRIMARY or link.secondary_id not in role.known_secondaries:
+            return Break.REFUSED
+        return None
+
+    def _due_s(self, cluster: Cluster, kind: Kind) -> float:
+        link, node = cluster.roles[kind].link, cluster.serving()
+        if link is None or node is None or node.active is None:
+            return inf
+        if node.active.connected_s is None:
+            return inf if node.active.reconnect_at_s is None else node.active.reconnect_at_s
+        due = node.active.heartbeat_due_s
+        if link.state is not SyncState.STREAM_WALS:
+            return min(due, link.state_until_s)
+        written_s = None if link.position is None else self._clusters[link.primary].store.written_s(link.position)
+        if written_s is None:
+            return due
+        arrives_s = written_s + self._delay_s(cluster, link)
+        return min(due, arrives_s if arrives_s > link.alive_s else link.alive_s + _BACKLOG_STEP_S)
+
+    def _delay_s(self, cluster: Cluster, link: Link) -> float:
+        return cluster.knobs.stream_delay_s + self._network.replication_delay_s(cluster.name, link.primary)
+
+    def _step_link(
+        self, cluster: Cluster, kind: Kind, link: Link, node: Node, memory: ActiveMemory, now_s: float
+    ) -> None:
+        cause = self.why_broken(cluster, kind, link)
+        if cause is not None:
+            if link.broken_s is None:
+                link.broken_s = now_s
+            link.cause = cause
+            memory.connected_s = memory.reconnect_at_s = None
+            return
+        if memory.connected_s is None and not self._connect(cluster, link, memory, now_s):
+            return
+        elapsed_s, link.alive_s = now_s - link.alive_s, now_s
+        self._sync(cluster, link, now_s)
+        if link.state is SyncState.STREAM_WALS:
+            self._stream(cluster, link, memory, now_s, elapsed_s)
+        if memory.heartbeat_due_s <= now_s:
+            memory.heartbeat_due_s = now_s + cluster.knobs.heartbeat_s
+            self._beat(cluster, kind, link, node, memory, now_s)
+
+    def _connect(self, cluster: Cluster, link: Link, memory: ActiveMemory, now_s: float) -> bool:
+        if memory.reconnect_at_s is None:
+            memory.reconnect_at_s = now_s + cluster.knobs.reconnect_s
+        if now_s < memory.reconnect_at_s:
+            return False
+        memory.connected_s, memory.was_connected, memory.reconnect_at_s = now_s, True, None
+        memory.heartbeat_due_s = link.alive_s = now_s
+        link.broken_s = link.cause = None
+        source = self._clusters[link.primary].store
+        if link.state is SyncState.IDLE or link.position is None or not source.holds_log_from(link.position):
+            link.state, link.state_until_s = SyncState.MERKLE_DIFF, now_s + cluster.knobs.merkle_diff_s
+        return True
+
+    def _sync(self, cluster: Cluster, link: Link, now_s: float) -> None:
+        if self._network.holds(FaultKind.SYNCING, f"{cluster.name}/1"):
+            link.state, link.state_until_s = SyncState.MERKLE_SYNC, inf
+            return
+        if link.state_until_s == inf:
+            link.state_until_s = now_s + cluster.knobs.merkle_sync_s
+        if link.state is SyncState.MERKLE_DIFF and link.state_until_s <= now_s:
+            link.state, link.state_until_s = SyncState.MERKLE_SYNC, now_s + cluster.knobs.merkle_sync_s
+        elif link.state is SyncState.MERKLE_SYNC and link.state_until_s <= now_s:
+            source = self._clusters[link.primary].store
+            cluster.store.replace_with(source)
+            link.position, link.last_remote_wal, link.state = source.end, 0, SyncState.STREAM_WALS
+
+    def _stream(self, cluster: Cluster, link: Link, memory: ActiveMemory, now_s: float, elapsed_s: float) -> None:
+        source = self._clusters[link.primary].store
+        if link.position is None or link.position == source.end:
+            return
+        limit = int(cluster.knobs.stream_wal_per_s * elapsed_s) + 1
+        for entry in source.log_since(link.position, now_s - self._delay_s(cluster, link) + 1e-9, limit):
+            cluster.store.apply(entry, now_s=now_s)
+            link.position += 1
+            link.last_remote_wal, memory.remote_wal_seen = entry.wal, True
+
+    def _beat(self, cluster: Cluster, kind: Kind, link: Link, node: Node, memory: ActiveMemory, now_s: float) -> None:
+        primary = self._clusters[link.primary]
+        far = primary.serving()
+        if far is None or far.active is None:
+            return
+        here_utc_s, there_utc_s = self._clock(node.target, now_s), self._clock(far.target, now_s)
+        skew_ms = round((there_utc_s - here_utc_s) * 1000)
+        memory.peers[f"{kind}/{primary.name}"] = self._peer(far, "", here_utc_s, now_s, skew_ms)
+        far.active.peers[f"{kind}/{link.secondary_id}"] = self._peer(
+            node, link.secondary_id, there_utc_s, now_s, -skew_ms
+        )
+        link.known_addrs = [self._spec.cluster_addr(n.target) for n in primary.voters]
+
+    def _peer(self, node: Node, node_id: str, utc_s: float, now_s: float, skew_ms: int) -> Peer:
+        return Peer(
+            node_id=node_id,
+            api_address=self._spec.api_addr(node.target),
+            cluster_address=self._spec.cluster_addr(node.target),
+            at_utc_s=utc_s,
+            at_s=now_s,
+            clock_skew_ms=skew_ms,
+            duration_ms=0,
+        )
+
+    # ------------------------------------------------------------------ role changes
+
+    def promote(self, cluster: Cluster, kind: Kind, now_s: float) -> None:
+        """The secondary becomes primary; what had not arrived is not there. `known_secondaries` begins empty."""
+        role = cluster.roles[kind]
+        cluster.begin(Change.PROMOTE, cluster.knobs.promote_s, now_s)
+        role.mode, role.link, role.known_secondaries = Mode.PRIMARY, None, {}
+        role.last_reindex_utc_s, role.catching_up_since_s = 0.0, None
+        role.ssct_generation += cluster.knobs.ssct_bump_on_promote
+        cluster.op_tokens.clear()  # an operation token is for a DR secondary
+        self._record(now_s, Change.PROMOTE, cluster, kind)
+
+    def demote(self, cluster: Cluster, kind: Kind, now_s: float) -> None:
+        """The primary becomes a secondary that follows nobody, with its ids and its data (DRDOC2 3.3)."""
+        role = cluster.roles[kind]
+        cluster.begin(Change.DEMOTE, cluster.knobs.demote_s, now_s)
+        role.mode, role.link, role.known_secondaries = Mode.SECONDARY, None, {}
+        self._record(now_s, Change.DEMOTE, cluster, kind)
+
+    def follow(self, cluster: Cluster, kind: Kind, primary: str, secondary_id: str, now_s: float) -> None:
+        """update-primary: follow `primary` from now on; data that differs goes in the sync that comes."""
+        far = self._clusters[primary].serving()
+        address = self._spec.cluster_addr(far.target if far is not None else f"{primary}/1")
+        role = cluster.roles[kind]
+        cluster.begin(Change.UPDATE_PRIMARY, cluster.knobs.update_primary_s, now_s)
+        role.link = Link(
+            primary=primary,
+            secondary_id=secondary_id,
+            bootstrap_addr=address,
+            known_addrs=[address],
+            position=None,
+            state=SyncState.IDLE,
+            alive_s=now_s,
+            broken_s=now_s,
+            last_start_utc_s=self._clock(f"{cluster.name}/1", now_s),
+        )
+        role.last_reindex_utc_s = self._clock(f"{cluster.name}/1", now_s)
+        role.set_id = self._clusters[primary].roles[kind].set_id
+        self._clusters[primary].roles[kind].known_secondaries[secondary_id] = cluster.name
+        self._record(now_s, Change.UPDATE_PRIMARY, cluster, kind, primary)
+
+    def forget(self, cluster: Cluster, kind: Kind, now_s: float) -> None:
+        """update-primary with an empty token: stay secondary, follow nobody (DRDOC2 3.10)."""
+        cluster.begin(Change.UPDATE_PRIMARY, cluster.knobs.update_primary_s, now_s)
+        cluster.roles[kind].link = None
+        self._record(now_s, Change.UPDATE_PRIMARY, cluster, kind, "nobody")
+
+    def _record(self, now_s: float, change: Change, cluster: Cluster, kind: Kind, detail: str = "") -> None:
+        self._applied.append(
+            AppliedEffect(at_s=now_s, verb=change.value, cluster=cluster.name, kind=kind.value, detail=detail)
+        )

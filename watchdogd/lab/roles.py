@@ -1,0 +1,80 @@
+"""A cluster's part in replication: what it is, whom it follows, and the window in which that changes."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from watchdogd.lab.node import Mode
+
+
+class Kind(StrEnum):
+    """The two kinds of replication; `path` is their part of the API."""
+
+    DR = "dr"
+    PERFORMANCE = "performance"
+
+
+class SyncState(StrEnum):
+    """`state` of a secondary (README-DR, VVD); `running` belongs to primaries."""
+
+    STREAM_WALS = "stream-wals"
+    MERKLE_DIFF = "merkle-diff"
+    MERKLE_SYNC = "merkle-sync"
+    IDLE = "idle"
+
+
+class Break(StrEnum):
+    """Why nothing moves on a link."""
+
+    REFUSED = "refused"  # the far side answers, and not as our primary
+    SWALLOWED = "swallowed"  # packets go nowhere
+    STALE = "stale"  # the fault ready_stale: still said to be ready
+
+
+@dataclass(slots=True, kw_only=True)
+class Link:
+    """The stream of one secondary. `position` is the log position of its primary up to which it has everything."""
+
+    primary: str
+    secondary_id: str
+    bootstrap_addr: str
+    known_addrs: list[str]
+    position: int | None
+    last_remote_wal: int = 0
+    state: SyncState = SyncState.STREAM_WALS
+    state_until_s: float = 0.0
+    alive_s: float = 0.0  # until when the stream stood
+    broken_s: float | None = None
+    cause: Break | None = None
+    last_start_utc_s: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Role:
+    """One kind of replication on one cluster. `set_id` is the `cluster_id` of the replication status."""
+
+    mode: Mode
+    set_id: str = ""
+    known_secondaries: dict[str, str] = field(default_factory=dict)  # secondary id -> cluster, of unrevoked tokens
+    link: Link | None = None
+    primary_cluster_addr: str = ""
+    last_reindex_utc_s: float = 0.0
+    ssct_generation: int = 0
+    catching_up_since_s: float | None = None
+
+
+class Change(StrEnum):
+    """Role changes; the values are the verbs of the API."""
+
+    PROMOTE = "promote"
+    DEMOTE = "demote"
+    UPDATE_PRIMARY = "update-primary"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """The time in which a role change has been accepted and the active node is being rebuilt."""
+
+    change: Change
+    until_s: float
+    modes_before: tuple[Mode, Mode]
+    back_as: int  # the node that will be active again, unless it cannot

@@ -1,0 +1,180 @@
+"""Role changes: promote, demote, update-primary, and the tokens and ids around them.
+
+Sources: DRDOC2, GUIDE18, TC, ENOS-SCN, ISS19603, PR4498; section 3 of the reference. An answer means accepted: the
+window of the change follows it.
+"""
+
+from __future__ import annotations
+
+import math
+
+from watchdogd.lab import activation, tokens
+from watchdogd.lab.call import Call, rfc3339
+from watchdogd.lab.faults import FaultKind
+from watchdogd.lab.node import Mode
+from watchdogd.lab.reply import Rejected, Reply, empty, envelope, errors
+from watchdogd.lab.roles import Kind, Role, SyncState
+
+_BRIEF = "Vault will be unavailable for a brief period and will resume service shortly."
+PROMOTING = f"This cluster is being promoted to a replication primary. {_BRIEF}"
+DEMOTING = f"This cluster is being demoted to a replication secondary. {_BRIEF}"
+CATCHING_UP = 'replication is still catching up, try again later or provide the "force" argument'
+DEFAULT_TTL = "30m"
+_UPDATE = frozenset({"update"})
+
+
+def demote(call: Call) -> Reply:
+    """POST sys/replication/{kind}/primary/demote [DRDOC2 3.3, GUIDE18]: Vault token with `update`."""
+    kind = Kind(call.params["kind"])
+    call.authorise(wanted=_UPDATE)
+    if call.cluster.roles[kind].mode is not Mode.PRIMARY:
+        return errors(400, "cluster is not a replication primary")  # UNCONFIRMED text
+    call.world.demote(call.cluster, kind)
+    return call.logical(warnings=[DEMOTING])
+
+
+def promote(call: Call) -> Reply:
+    """POST sys/replication/{kind}/secondary/promote [DRDOC2 3.9, GUIDE18, TC]."""
+    kind = Kind(call.params["kind"])
+    role = _secondary_role(call, kind)
+    authorise_operation(call, kind)
+    if not call.flag("force") and _is_catching_up(call, role):
+        return errors(503, CATCHING_UP)
+    _use_up(call)
+    call.world.promote(call.cluster, kind)
+    return call.logical(warnings=[PROMOTING])
+
+
+def update_primary(call: Call) -> Reply:
+    """POST sys/replication/{kind}/secondary/update-primary [DRDOC2 3.10, APOC, TFHA]."""
+    kind = Kind(call.params["kind"])
+    role = _secondary_role(call, kind)
+    authorise_operation(call, kind)
+    body = call.body()
+    if "update_primary_addrs" in body:
+        if "token" in body or role.link is None:
+            return errors(400, "update_primary_addrs cannot be used here: provide a token")  # UNCONFIRMED text
+    elif "token" not in body:
+        return errors(400, "missing token")  # UNCONFIRMED text
+    elif not call.text("token"):
+        call.world.replication.forget(call.cluster, kind, call.now_s)
+    else:
+        found = activation.activate(call, call.text("token"), call.text("primary_api_addr"))
+        call.world.replication.follow(call.cluster, kind, found.primary, found.secondary_id, call.now_s)
+    _use_up(call)
+    return call.logical(warnings=[call.knobs.update_primary_text])
+
+
+def secondary_token(call: Call) -> Reply:
+    """POST sys/replication/{kind}/primary/secondary-token [DRDOC2 3.5, GUIDE18]: sudo; wrapped, unless for a key."""
+    kind = Kind(call.params["kind"])
+    call.authorise(sudo=True, wanted=_UPDATE)
+    role = call.cluster.roles[kind]
+    if role.mode is not Mode.PRIMARY:
+        return errors(400, "cluster is not a replication primary")  # UNCONFIRMED text
+    secondary_id = call.text("id")
+    if not secondary_id:
+        return errors(400, "id must be provided")  # UNCONFIRMED text
+    if secondary_id in role.known_secondaries:
+        return errors(400, call.knobs.duplicate_secondary_id_text)
+    ttl_s = int(duration_s(call.text("ttl", DEFAULT_TTL)))
+    role.known_secondaries[secondary_id] = ""
+    public_key = call.text("secondary_public_key")
+    if public_key:
+        return call.logical({"token": activation.issue_encrypted(call, secondary_id, public_key)})
+    token, accessor = activation.issue(call, secondary_id, ttl_s)
+    wrap_info = {
+        "token": token,
+        "accessor": accessor,
+        "ttl": ttl_s,
+        "creation_time": rfc3339(call.utc_s, nanos=True),
+        "creation_path": call.request.path,
+    }
+    return envelope("", wrap_info=wrap_info)
+
+
+def revoke_secondary(call: Call) -> Reply:
+    """POST sys/replication/{kind}/primary/revoke-secondary [DRDOC2 3.6]: cut off at once."""
+    call.authorise(wanted=_UPDATE)
+    call.cluster.roles[Kind(call.params["kind"])].known_secondaries.pop(call.text("id"), None)
+    return empty(call.knobs.revoke_secondary_status) if call.knobs.revoke_secondary_status == 204 else call.logical()
+
+
+def generate_public_key(call: Call) -> Reply:
+    """POST sys/replication/{kind}/secondary/generate-public-key [ENOS-PK]: open on a DR secondary, with a token."""
+    call.authorise(wanted=_UPDATE)
+    key = f"{call.cluster.name}-{call.cluster.chance.base62(40)}"
+    call.cluster.public_keys.append(key)
+    return call.logical({"secondary_public_key": key})
+
+
+def delete_operation_token(call: Call) -> Reply:
+    """POST sys/replication/dr/secondary/operation-token/delete [DRDOC2 3.12]."""
+    _secondary_role(call, Kind.DR)
+    text = call.text("dr_operation_token")
+    if text not in call.cluster.op_tokens:
+        raise Rejected(_invalid_operation_token(call))
+    call.cluster.op_tokens.remove(text)
+    return empty()
+
+
+def authorise_operation(call: Call, kind: Kind) -> None:
+    """The DR operation token of the body, or for performance the caller's own token. Raises Rejected."""
+    if kind is Kind.PERFORMANCE:
+        call.authorise(wanted=_UPDATE)
+        return
+    text = call.text("dr_operation_token")
+    if not text:
+        raise Rejected(errors(call.knobs.missing_dr_token_status, "DR operation token was not provided"))  # PR4498
+    if not is_operation_token(call, text, call.request.path, _UPDATE):
+        raise Rejected(_invalid_operation_token(call))
+
+
+def is_operation_token(call: Call, text: str, path: str, wanted: frozenset[str]) -> bool:
+    """A generated token of this cluster, or a batch token whose policies allow exactly this (section 4.5)."""
+    if text in call.cluster.op_tokens:
+        return True
+    token = call.find_token(text)
+    if token is None or token.type is not tokens.TokenType.BATCH:
+        return False
+    return bool(tokens.allowed(call.store, token, path) & wanted)
+
+
+def duration_s(text: str) -> float:
+    """`30m`, `8h`, `3600` as seconds; Raises Rejected (400) on anything else."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = (text[:-1], units[text[-1]]) if text and text[-1] in units else (text, 1)
+    try:
+        value = float(number) * unit
+    except ValueError as exc:
+        raise Rejected(errors(400, f'Field validation failed: error converting input "{text}" to seconds')) from exc
+    if not math.isfinite(value) or value < 0:
+        raise Rejected(errors(400, f'Field validation failed: error converting input "{text}" to seconds'))
+    return value
+
+
+def _secondary_role(call: Call, kind: Kind) -> Role:
+    role = call.cluster.roles[kind]
+    if role.mode is not Mode.SECONDARY:
+        raise Rejected(errors(call.knobs.not_dr_secondary_status, call.knobs.not_dr_secondary_text))  # ISS19603
+    return role
+
+
+def _invalid_operation_token(call: Call) -> Reply:
+    return errors(call.knobs.invalid_dr_token_status, call.knobs.invalid_dr_token_text)
+
+
+def _use_up(call: Call) -> None:
+    text = call.text("dr_operation_token")
+    if call.knobs.single_use_op_token and text in call.cluster.op_tokens:
+        call.cluster.op_tokens.remove(text)
+
+
+def _is_catching_up(call: Call, role: Role) -> bool:
+    if role.link is not None and role.link.state in (SyncState.MERKLE_DIFF, SyncState.MERKLE_SYNC):
+        return True
+    if call.world.network.holds(FaultKind.SYNCING, call.node.target):
+        return True
+    if role.catching_up_since_s is None:
+        role.catching_up_since_s = call.now_s
+    return call.now_s - role.catching_up_since_s < call.knobs.catching_up_s

@@ -1,0 +1,149 @@
+"""How a world begins: keys, tokens, policies, mounts, and every further cluster streaming from the first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from watchdogd.lab import tokens
+from watchdogd.lab.cluster import Cluster
+from watchdogd.lab.node import Mode
+from watchdogd.lab.policies import ROOT
+from watchdogd.lab.roles import Kind, Link, Role
+from watchdogd.lab.routes_auth import APPROLES, ROLES, SECRETS
+from watchdogd.lab.routes_kv import MOUNTS
+from watchdogd.lab.seeded import Seeded
+from watchdogd.lab.shamir import split
+from watchdogd.lab.spec import WorldSpec
+from watchdogd.lab.store import Store
+from watchdogd.lab.tokens import Token, TokenType
+from watchdogd.lab.transcript import Transcript
+
+DR_ROLE, LOGIN_ROLE, CLIENT_MOUNT = "watchdogd-dr", "watchdogd", "secret"
+
+# What a failover needs, and no more (section 4.5; failure modes 6).
+DR_POLICY = """
+path "sys/replication/dr/secondary/promote" { capabilities = ["update"] }
+path "sys/replication/dr/secondary/update-primary" { capabilities = ["update"] }
+path "sys/replication/dr/primary/demote" { capabilities = ["update"] }
+path "sys/storage/raft/autopilot/state" { capabilities = ["read", "update"] }
+path "sys/replication/dr/secondary/generate-operation-token/*" {
+  capabilities = ["create", "read", "update", "delete"]
+}
+"""
+LOGIN_POLICY = """
+path "sys/replication/dr/primary/demote" { capabilities = ["update"] }
+path "sys/replication/dr/primary/secondary-token" { capabilities = ["update", "sudo"] }
+path "sys/replication/dr/primary/revoke-secondary" { capabilities = ["update"] }
+path "auth/token/create/watchdogd-dr" { capabilities = ["update"] }
+"""
+CLIENT_POLICY = 'path "secret/*" { capabilities = ["create", "read", "update", "delete", "list"] }\n'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Founded:
+    """The clusters of a new world, and what a person would have been given at set-up."""
+
+    clusters: Mapping[str, Cluster]
+    credentials: Mapping[str, str]
+
+
+def found(spec: WorldSpec, *, seed: int, now_s: float, epoch_utc_s: float, transcript: Transcript) -> Founded:
+    """A healthy world: the first cluster is primary, the others stream from it, node 1 of each is active."""
+    chance, utc_s = Seeded(seed, "setup"), epoch_utc_s + now_s
+    clusters = {c.name: _cluster(spec, c.name, chance, seed, transcript) for c in spec.clusters}
+    first, *rest = clusters.values()
+    root_key = chance.octets(32)
+    shares = split(root_key, shares=first.knobs.seal_shares, threshold=first.knobs.seal_threshold, chance=chance)
+    credentials = _fill(first, chance, now_s, utc_s)
+    credentials |= {f"share_{n}": share.hex() for n, share in enumerate(shares, start=1)}
+    for cluster in clusters.values():
+        cluster.root_key, cluster.shares = root_key, shares
+        cluster.make_active(cluster.node(1), now_s, utc_s)
+        cluster.step(now_s + cluster.knobs.standby_told_s, utc_s)
+    _replicate(spec, first, rest, chance, now_s, utc_s)
+    for cluster in clusters.values():
+        for node in cluster.nodes:
+            node.told, node.echo_s = cluster.modes, None if node is cluster.active else now_s
+    return Founded(clusters=clusters, credentials=credentials)
+
+
+def _cluster(spec: WorldSpec, name: str, chance: Seeded, seed: int, transcript: Transcript) -> Cluster:
+    own = spec.cluster(name)
+    knobs = own.knobs or spec.knobs
+    store = Store(name, last_wal=chance.number(100, 400), log_max=knobs.shipper_entries)
+    return Cluster(own, knobs, seed=seed, store=store, transcript=transcript)
+
+
+def _replicate(
+    spec: WorldSpec, first: Cluster, rest: list[Cluster], chance: Seeded, now_s: float, utc_s: float
+) -> None:
+    kind, set_id = Kind(spec.kind), chance.uuid()
+    ids = {c.name: chance.uuid() for c in rest}
+    known = {secondary_id: name for name, secondary_id in ids.items()}
+    first.roles[kind] = Role(mode=Mode.PRIMARY, set_id=set_id, known_secondaries=known)
+    for cluster in rest:
+        cluster.store.replace_with(first.store)
+        cluster.roles[kind] = Role(mode=Mode.SECONDARY, set_id=set_id, last_reindex_utc_s=utc_s - 3600.0)
+        cluster.roles[kind].link = Link(
+            primary=first.name,
+            secondary_id=ids[cluster.name],
+            bootstrap_addr=spec.cluster_addr(f"{first.name}/1"),
+            known_addrs=[spec.cluster_addr(n.target) for n in first.nodes],
+            position=first.store.end,
+            last_remote_wal=first.store.last_wal,
+            alive_s=now_s,
+            last_start_utc_s=utc_s - 3600.0,
+        )
+        if cluster.active is not None and cluster.active.active is not None:
+            cluster.active.active.connected_s, cluster.active.active.was_connected = now_s, True
+            cluster.active.active.remote_wal_seen = True
+
+
+def _fill(cluster: Cluster, chance: Seeded, now_s: float, utc_s: float) -> dict[str, str]:
+    store, version = cluster.store, cluster.version
+
+    def put(key: str, value: Mapping[str, object]) -> None:
+        store.put(key, value, now_s=now_s, utc_s=utc_s)
+
+    put(tokens.KEYRING, {"key": chance.octets(32).hex()})
+    put(MOUNTS + f"{CLIENT_MOUNT}/", {"version": "2"})
+    put(MOUNTS + "kv/", {"version": "1"})
+    put(tokens.POLICIES + DR_ROLE, {"policy": DR_POLICY})
+    put(tokens.POLICIES + LOGIN_ROLE, {"policy": LOGIN_POLICY})
+    put(tokens.POLICIES + "clients", {"policy": CLIENT_POLICY})
+    role = {"allowed_policies": DR_ROLE, "orphan": True, "renewable": False, "token_type": "batch"}
+    put(ROLES + DR_ROLE, role)
+    role_id, secret_id = chance.uuid(), chance.uuid()
+    put(APPROLES + LOGIN_ROLE, {"token_policies": [LOGIN_ROLE, DR_ROLE], "token_ttl": "1h", "role_id": role_id})
+    put(SECRETS + secret_id, {"role": LOGIN_ROLE, "role_id": role_id})
+    service = TokenType.SERVICE
+    root = Token(id=tokens.new_id(chance, version), type=service, policies=(ROOT,), created_utc_s=utc_s)
+    client = Token(
+        id=tokens.new_id(chance, version), type=service, policies=("clients", "default"), created_utc_s=utc_s
+    )
+    for token in (root, client):
+        tokens.keep(store, token, now_s=now_s, utc_s=utc_s)
+    prepared = [_prepared(cluster, chance, utc_s) for _ in range(2)]
+    return {
+        "root_token": root.id,
+        "client_token": client.id,
+        "role_id": role_id,
+        "secret_id": secret_id,
+        "dr_token_a": prepared[0].id,
+        "dr_token_b": prepared[1].id,
+    }
+
+
+def _prepared(cluster: Cluster, chance: Seeded, utc_s: float) -> Token:
+    """A batch DR operation token as `auth/token/create/watchdogd-dr` would have made it."""
+    token = Token(
+        id="",
+        type=TokenType.BATCH,
+        policies=("default", DR_ROLE),
+        created_utc_s=float(int(utc_s)),
+        ttl_s=cluster.knobs.max_lease_ttl_s,
+        path=f"auth/token/create/{DR_ROLE}",
+        role=DR_ROLE,
+    )
+    return tokens.seal_batch(cluster.store, token, version=cluster.version, chance=chance)
