@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -43,15 +45,13 @@ class Request:
     @classmethod
     def of(cls, wire: Wire) -> Request:
         """Parse what came over the wire. A path outside `/v1/` is kept with its slash."""
-        parts = urlsplit(wire.path_and_query)
-        query = {k: v[-1] for k, v in parse_qs(parts.query, keep_blank_values=True).items()} if parts.query else {}
+        path, query = _parsed(wire.path_and_query)
         method = "PUT" if wire.method == "POST" else wire.method.upper()
         if method == "GET" and query.get("list") == "true":
             method = "LIST"
-        path = unquote(parts.path)
         return cls(
             method=method,
-            path=path.removeprefix("/v1/").strip("/") if path.startswith("/v1/") else path,
+            path=path,
             query=query,
             headers={k.lower(): v for k, v in wire.headers.items()},
             body=wire.body,
@@ -63,6 +63,14 @@ class Request:
         """`X-Vault-Token`, or the bearer."""
         bearer = self.headers.get("authorization", "")
         return self.headers.get("x-vault-token") or (bearer[7:] if bearer.startswith("Bearer ") else "")
+
+
+@lru_cache(maxsize=1024)
+def _parsed(path_and_query: str) -> tuple[str, Mapping[str, str]]:
+    parts = urlsplit(path_and_query)
+    query = {k: v[-1] for k, v in parse_qs(parts.query, keep_blank_values=True).items()} if parts.query else {}
+    path = unquote(parts.path)
+    return (path.removeprefix("/v1/").strip("/") if path.startswith("/v1/") else path), MappingProxyType(query)
 
 
 @dataclass(slots=True, kw_only=True)

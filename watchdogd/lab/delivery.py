@@ -167,7 +167,9 @@ def _passes(world: World, cluster: Cluster, node: Node) -> bool:
     return isinstance(reply, Reply) and reply.status == 200
 
 
-_CHECK = Request(method="GET", path="sys/health", query={"perfstandbyok": "true"}, headers={}, body=b"", place=BALANCER)
+_CHECK = Request(
+    method="HEAD", path="sys/health", query={"perfstandbyok": "true"}, headers={}, body=b"", place=BALANCER
+)
 
 
 def _page(status: int, delay_s: float) -> Exchange:

@@ -10,6 +10,7 @@ from watchdogd.lab.wire import Place
 LB_HOST = 100
 """The last number of a load balancer's address, `127.PLACE.CLUSTER.100`."""
 
+_PLACES: Mapping[str, int] = {place.value: n for n, place in enumerate(Place, start=1)}
 _ADDRESS = re.compile(r"^(?:https?://)?127\.(\d+)\.(\d+)\.(\d+)(?::\d+)?(?:/.*)?$")
 
 
@@ -39,9 +40,11 @@ class WorldSpec:
     bastion_region: str = "bastion"
     port: int = 8200
     knobs: Knobs = field(default_factory=Knobs)
+    _numbers: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         names = [c.name for c in self.clusters]
+        object.__setattr__(self, "_numbers", {name: k for k, name in enumerate(names, start=1)})
         if len(set(names)) != len(names) or not names:
             raise ValueError(f"a world needs clusters with different names, got {names}")
         if self.kind not in ("dr", "performance"):
@@ -57,9 +60,8 @@ class WorldSpec:
     def ip(self, place: str, target: str) -> str:
         """`127.PLACE.CLUSTER.NODE` of a target (`east/1`, `east/lb`) as seen from a place."""
         name, _, host = target.partition("/")
-        k = [c.name for c in self.clusters].index(name) + 1
         node = LB_HOST if host == "lb" else int(host)
-        return f"127.{list(Place).index(Place(place)) + 1}.{k}.{node}"
+        return f"127.{_PLACES[place]}.{self._numbers[name]}.{node}"
 
     def api_addr(self, target: str, place: str = Place.INTERIOR) -> str:
         """`https://IP:PORT` of a target. Vault itself tells the addresses of the interior place."""
