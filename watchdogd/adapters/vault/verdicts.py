@@ -5,6 +5,8 @@ Texts are matched by substring, never as whole sentences: the same error comes b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from watchdogd.adapters.vault.shape import decode
 from watchdogd.errors import MalformedReply, OutcomeUnknown, Refusal, Refused, WatchdogError
 
@@ -27,15 +29,17 @@ UNSUPPORTED_STATUSES = frozenset({404, 405})
 REQUEST_TIMEOUT = 408  # never Vault's own; a proxy's, and then nobody knows
 
 
-def failure_of(status: int, body: bytes) -> WatchdogError | None:
+def failure_of(status: int, body: bytes, hide: Sequence[str] = ()) -> WatchdogError | None:
     """What to raise for an answer with `status`; None where the request was accepted (any 2xx).
+
+    What is in `hide` was in the request and is never shown, also when the server sends it back.
 
     A sealed node's 503 of a write is OutcomeUnknown: during a role change the active node tears itself down, and the
     request that caused it may be the one that is answered so. Observation tells.
     """
     if 200 <= status < 300:
         return None
-    text = error_text(body)
+    text = error_text(body, hide)
     shown = f"{status}: {text}" if text else str(status)
     if status == REQUEST_TIMEOUT or any(part in text for part in HALF_WAY):
         return OutcomeUnknown(shown, answered=True)
@@ -50,11 +54,13 @@ def failure_of(status: int, body: bytes) -> WatchdogError | None:
     return Refused(Refusal.DENIED, shown, status=status)
 
 
-def error_text(body: bytes) -> str:
+def error_text(body: bytes, hide: Sequence[str] = ()) -> str:
     """The `errors` of an answer on one line of at most TEXT_CHARS_SHOWN characters; empty where it has none."""
     try:
         errors = decode("errors", body).texts_or_none("errors") or ()
     except MalformedReply:
         return ""
     line = " ".join("; ".join(errors).split())
+    for secret in hide:
+        line = line.replace(secret, "***")
     return "".join(c if c.isprintable() else "?" for c in line)[:TEXT_CHARS_SHOWN]

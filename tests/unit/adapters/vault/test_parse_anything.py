@@ -55,18 +55,17 @@ BODIES = st.one_of(st.binary(max_size=300), JSON.map(lambda value: json.dumps(va
 
 @pytest.mark.parametrize("name", PARSERS)
 @given(body=BODIES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_bytes_give_a_value_or_malformed_reply(name: str, body: bytes) -> None:
     try:
-        value = PARSERS[name](body)
+        shown = repr(PARSERS[name](body))
     except MalformedReply as no:
-        assert str(no).encode("utf-8")
-    else:
-        assert repr(value).encode("utf-8")
+        shown = str(no)
+    assert shown.encode("utf-8"), "can be logged and stored"
 
 
 @given(status=st.integers(min_value=100, max_value=999), body=BODIES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_answer_of_a_write_is_accepted_refused_or_unknown(status: int, body: bytes) -> None:
     failure = verdicts.failure_of(status, body)
     assert (failure is None) is (200 <= status < 300)

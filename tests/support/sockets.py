@@ -1,0 +1,140 @@
+"""Servers on loopback that behave as badly as a test asks, and certificates for them."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+import trustme
+
+from watchdogd.core.model import NodeAddress, PairId
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+PAIR = PairId("prod")
+
+
+class NoMemory:
+    """A Memory that begins empty and keeps what is put."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Mapping[str, object]] = {}
+        self.works = True
+
+    def get(self, pair: PairId, key: str) -> Mapping[str, object] | None:
+        return self.kept.get(key)
+
+    async def put(self, pair: PairId, values: Mapping[str, Mapping[str, object]]) -> bool:
+        if self.works:
+            self.kept |= values
+        return self.works
+
+
+@asynccontextmanager
+async def serving(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """`serve` every connection on a port of 127.0.0.1; the port."""
+
+    connections: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
+
+    async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections[asyncio.current_task()] = writer
+        with suppress(ConnectionError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await serve(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(guarded, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield int(server.sockets[0].getsockname()[1])
+    finally:
+        server.close()
+        for task, writer in connections.items():
+            writer.transport.abort()
+            if task is not None:
+                task.cancel()
+        await asyncio.gather(*(task for task in connections if task), return_exceptions=True)
+        await asyncio.sleep(0)
+
+
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    """One request with its body. Raises: IncompleteReadError when the client is gone."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = [line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")]
+    return head + (await reader.readexactly(int(length[0])) if length else b"")
+
+
+def answer(body: bytes = b"{}", *, status: str = "200 OK", extra: str = "") -> bytes:
+    """One whole HTTP/1.1 answer."""
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n{extra}\r\n"
+    return head.encode() + body
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Close with a RST instead of a FIN."""
+    raw: socket.socket = writer.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """A port of 127.0.0.1 where nobody listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield int(bound.getsockname()[1])
+
+
+@contextmanager
+def full_accept_queue() -> Iterator[int]:
+    """A port that listens, accepts nobody and has no room: a SYN to it is dropped."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = int(listener.getsockname()[1])
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        try:
+            yield port
+        finally:
+            for one in waiting:
+                one.close()
+
+
+@contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    """This process can open nothing more for as long as it lasts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir()) + 1
+    with ExitStack() as held:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used + 2, hard))
+        held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        with suppress(OSError):
+            while True:
+                held.enter_context(Path("/dev/null").open("rb"))
+        yield
+
+
+def server_tls(cert: trustme.LeafCert) -> ssl.SSLContext:
+    """A server's context with `cert`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    cert.configure_cert(context)
+    return context
+
+
+def ca_file(ca: trustme.CA, folder: Path) -> str:
+    """The certificate of `ca` as a file."""
+    path = folder / "ca.pem"
+    ca.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+def at(port: int, *, scheme: str = "http", host: str = "127.0.0.1") -> NodeAddress:
+    """The address of a node on this machine."""
+    return NodeAddress(f"{scheme}://{host}:{port}")
