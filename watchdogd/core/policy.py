@@ -10,6 +10,19 @@ from typing import Literal
 from watchdogd.core.model import ClusterId, NodeAddress, PairId, Pins, Replication
 
 
+class Environment(StrEnum):
+    """Where the daemon runs. Outside production a shorter window is allowed, and only loopback nodes are."""
+
+    PRODUCTION = "production"
+    DEMO = "demo"
+    LAB = "lab"
+
+    @property
+    def is_simulated(self) -> bool:
+        """True where nobody's data can be lost."""
+        return self is not Environment.PRODUCTION
+
+
 class Level(StrEnum):
     """How far an action goes by itself."""
 
@@ -84,6 +97,7 @@ class ClusterPolicy:
     vault_id: str
     fence: FencePolicy = FencePolicy()
     ignore: frozenset[NodeAddress] = frozenset()
+    is_tls_verified: bool = True
 
     @property
     def probed_nodes(self) -> tuple[NodeAddress, ...]:
@@ -97,6 +111,31 @@ class WitnessPolicy:
 
     name: str
     is_independent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorPolicy:
+    """One address of the self-check; `place` is "own", "neutral" or "near:CLUSTER"."""
+
+    address: str
+    place: str
+
+    @property
+    def near(self) -> ClusterId | None:
+        """The cluster that this anchor stands beside."""
+        head, _, cluster = self.place.partition(":")
+        return ClusterId(cluster) if head == "near" else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialPolicy:
+    """How many ways in are configured; the secrets themselves stay in the shell."""
+
+    dr_operation_tokens: int = 0
+    key_shares: int = 0
+    has_vault_token: bool = False
+    token_ttl_s: float | None = None  # set together: the daemon mints
+    rotate_every_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +160,7 @@ class PairPolicy:
     record: str = ""
     ttl_s: int = 30
     dns_targets: Mapping[ClusterId, str] = field(default_factory=dict)
+    credentials: CredentialPolicy = CredentialPolicy()
 
     @property
     def cluster_ids(self) -> tuple[ClusterId, ...]:
@@ -159,3 +199,12 @@ class PairPolicy:
         if self.levels.failover is Level.AUTO and (elected is None or not self.tells_a_partition(elected)):
             return Level.APPROVE
         return self.levels.failover
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Everything that was decided for one daemon. Its rules are `watchdogd.core.rules.violations`."""
+
+    pairs: Mapping[PairId, PairPolicy]
+    environment: Environment = Environment.PRODUCTION
+    anchors: tuple[AnchorPolicy, ...] = ()
