@@ -27,7 +27,7 @@ SAFE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Vault tokens: hvs. hvb. hvr. since 1.10, s. b. r. before. Source: developer.hashicorp.com/vault/docs/concepts/tokens.
 # Wrapped activation tokens and logins may be JWTs.
 _TOKENS = re.compile(
-    r"\bhv[sbr]\.[\w.=+/-]+|\b[sbr]\.[A-Za-z0-9]{24,}[\w.]*|\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?",
+    r"\bhv[sbr]\.[\w.=+/-]+|\b[sbr]\.[\w-]{20,}[\w.=-]*|\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?",
 )
 REDACTED = "(redacted)"
 

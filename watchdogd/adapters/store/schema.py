@@ -144,7 +144,7 @@ def pragma(connection: sqlite3.Connection, name: str) -> int:
 
 def trouble_of(error: sqlite3.Error) -> Trouble:
     """Whether the file is damaged, or only cannot be used now."""
-    damaged = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    damaged = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # ERROR: a table is missing
     return Trouble.CORRUPT if code_of(error) in damaged else Trouble.IO
 
 
