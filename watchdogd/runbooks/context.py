@@ -1,0 +1,169 @@
+"""The only things that a step may touch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from watchdogd.core.entries import Entry
+from watchdogd.core.ledger import Ledger, Run, StepRecord
+from watchdogd.core.model import ClusterId, PairId, RunId
+from watchdogd.core.policy import PairPolicy
+from watchdogd.errors import NeedsOperator, Refusal, Refused, WatchdogError
+from watchdogd.ports import (
+    Clock,
+    DnsProvider,
+    DnsWatch,
+    Eyes,
+    Fence,
+    Hands,
+    Journal,
+    Look,
+    Notice,
+    Notifier,
+    Record,
+    Severity,
+)
+
+UNWRITABLE_POLL_S = 2.0
+
+
+class StepOutcome(StrEnum):
+    """How a step, or one attempt of it, came out; a metric label."""
+
+    DONE = "done"
+    SENT = "sent"
+    NOT_YET = "not_yet"
+    UNKNOWN = "unknown"
+    PARKED = "parked"
+    SKIPPED = "skipped"
+    GAVE_UP = "gave_up"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEvent:
+    """What people and metrics hear of a step."""
+
+    run: Run
+    step: str
+    outcome: StepOutcome
+    elapsed_s: float
+    attempt: int
+    why: str = ""
+
+
+class RunGone(WatchdogError):
+    """The run no longer holds the slot: an operator ended it. Never leaves the engine."""
+
+
+class RunStopped(WatchdogError):
+    """The run was told to stop, at a safe point; it is left open for a resume. Never leaves the engine."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Memo:
+    """What one execution remembers and a crash may forget."""
+
+    look: Look | None = None
+    denied: set[str] = field(default_factory=set)
+    credential: str = ""
+    generated: str = ""
+    told: set[str] = field(default_factory=set)
+    change_id: str = ""
+    record: Record | None = None  # the service name as the provider held it at the last guard
+    is_mint_tried: bool = False
+    secondary_since_s: float | None = None  # since when the promoted-in-vain cluster was seen as secondary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """One execution of one run."""
+
+    pair: PairId
+    run_id: RunId
+    policy: PairPolicy
+    journal: Journal
+    eyes: Eyes
+    hands: Hands
+    fence: Fence
+    dns: DnsProvider
+    dns_watch: DnsWatch
+    clock: Clock
+    notifier: Notifier
+    stop: Callable[[], str] = lambda: ""  # why the run must stop at its next safe point, or empty
+    settle_first: Callable[[], bool] = lambda: False  # a debt wants the slot now
+    on_step: Callable[[StepEvent], None] = lambda event: None
+    memo: Memo = field(default_factory=Memo)
+    is_resumed: bool = False  # a run of an earlier incarnation: every window is empty
+
+    @property
+    def ledger(self) -> Ledger:
+        """The durable state of the pair now."""
+        return self.journal.ledger(self.pair)
+
+    @property
+    def run(self) -> Run:
+        """This run. Raises: RunGone when it no longer holds the slot."""
+        run = self.ledger.run
+        if run is None or run.run_id != self.run_id:
+            raise RunGone(self.run_id)
+        return run
+
+    def record(self, step: str) -> StepRecord:
+        """What the journal knows of one step of this run."""
+        return self.run.step(step)
+
+    def waives(self, gate: str) -> bool:
+        """True when this run waives `gate` by its name."""
+        return gate in self.run.waivers
+
+    async def write(self, *entries: Entry) -> None:
+        """Make `entries` durable in one transaction. Raises: NeedsOperator(JOURNAL)."""
+        await self.journal.append(self.pair, *entries)
+
+    async def write_surely(self, *entries: Entry) -> None:
+        """As `write`, but asks again until it was written: looking and paging go on, acting does not.
+
+        Raises: RunStopped when the daemon is told to stop meanwhile; then nothing was written.
+        """
+        while True:
+            try:
+                await self.write(*entries)
+            except NeedsOperator as need:
+                self.tell("journal", Severity.PAGE, need.detail)
+                if why := self.stop():
+                    raise RunStopped(why) from need
+            else:
+                return
+            await asyncio.sleep(UNWRITABLE_POLL_S)
+
+    async def look(self, *, only: ClusterId | None = None) -> Look:
+        """A complete new probe round; the newest look at both clusters is kept as the last look."""
+        look = await self.eyes.look(only=only)
+        if only is None:
+            self.memo.look = look
+        return look
+
+    def ensure_young(self, look: Look) -> None:
+        """Raises Refused(NOT_YET) when `look` is too old to act on: nothing was sent, look again."""
+        age_s = self.clock.now_s() - look.ended_s
+        if age_s > self.policy.timing.last_look_max_age_s:
+            raise Refused(Refusal.NOT_YET, f"the last look is {age_s:.1f} s old")
+
+    def tell(self, key: str, severity: Severity, summary: str, *details: str, command: str = "") -> None:
+        """Tell people once per run and key."""
+        if key in self.memo.told:
+            return
+        self.memo.told.add(key)
+        self.notifier.tell(
+            Notice(
+                pair=self.pair,
+                key=f"{self.run_id}:{key}",
+                severity=severity,
+                summary=summary,
+                details=details,
+                command=command,
+            )
+        )

@@ -1,0 +1,70 @@
+"""Turning the fence of a cluster on and off, written down before and after."""
+
+from __future__ import annotations
+
+import asyncio
+
+from watchdogd.core.entries import FenceHeld, FenceReleased, FenceUnsure, Noted
+from watchdogd.core.model import ClusterId
+from watchdogd.core.policy import OnFenceFailure
+from watchdogd.errors import Need, NeedsOperator, OutcomeUnknown, Refusal, Refused
+from watchdogd.ports import FenceOutcome, FenceVerb, Severity
+from watchdogd.runbooks.context import RunContext, RunStopped
+
+OFF_POLL_S = 5.0
+
+
+async def turn_on(ctx: RunContext) -> None:
+    """Run `fence on` for the source; held and verified when this returns.
+
+    Raises: Refused(NOT_YET) on exit 75; OutcomeUnknown when it failed or hung: what it did is unknown, and it must be
+    turned off one day. With `page-and-go-on` that pages and returns.
+    """
+    source = ctx.run.source
+    result = await ctx.fence(FenceVerb.ON, source, epoch=ctx.ledger.next_epoch, run_id=ctx.run_id)
+    match result.outcome:
+        case FenceOutcome.DONE:
+            await ctx.write(FenceHeld(cluster=source), _note(ctx, "on", result.output))
+        case FenceOutcome.TRY_AGAIN:
+            await ctx.write(_note(ctx, "on: try again", result.output))
+            raise Refused(Refusal.NOT_YET, f"the fence asks to try again: {result.output[:200]}")
+        case FenceOutcome.FAILED | FenceOutcome.TIMED_OUT:
+            await ctx.write(FenceUnsure(cluster=source, why=f"{result.outcome}: {result.output[:200]}"))
+            raise OutcomeUnknown(f"the fence of {source} {result.outcome}: {result.output[:200]}")
+
+
+def goes_on_without(ctx: RunContext) -> bool:
+    """True when the config says that a fence that does not confirm is paged and passed over."""
+    return ctx.policy.cluster(ctx.run.source).fence.on_failure is OnFenceFailure.PAGE_AND_GO_ON
+
+
+async def turn_off(ctx: RunContext, cluster: ClusterId) -> bool:
+    """Run `fence off` once where a fence of ours may hold; True when none holds any more."""
+    fence = ctx.ledger.fences.get(cluster)
+    if fence is None:
+        return True
+    result = await ctx.fence(FenceVerb.OFF, cluster, epoch=fence.epoch, run_id=ctx.run_id)
+    if result.outcome is FenceOutcome.DONE:
+        await ctx.write_surely(FenceReleased(cluster=cluster), _note(ctx, "off", result.output))
+        return True
+    ctx.tell(
+        f"fence-off:{cluster}",
+        Severity.PAGE,
+        f"the fence of {cluster} cannot be turned off: {result.outcome} {result.output[:200]}",
+    )
+    return False
+
+
+async def turn_off_surely(ctx: RunContext, cluster: ClusterId, *, deadline_s: float) -> None:
+    """Ask again until the fence is off; raises RunStopped when told to stop, NeedsOperator(FENCE) at the deadline."""
+    end_s = ctx.clock.now_s() + deadline_s
+    while not await turn_off(ctx, cluster):
+        if why := ctx.stop():
+            raise RunStopped(why)
+        if ctx.clock.now_s() >= end_s:
+            raise NeedsOperator(Need.FENCE, f"the fence of {cluster} is still on")
+        await asyncio.sleep(OFF_POLL_S)
+
+
+def _note(ctx: RunContext, verb: str, output: str) -> Noted:
+    return Noted(run_id=ctx.run_id, step="fence", note=f"{verb}: {output}")

@@ -1,0 +1,59 @@
+"""Take the slot of a pair for one run: durable before anything is done."""
+
+from __future__ import annotations
+
+from watchdogd.core.entries import Runbook, RunOpened
+from watchdogd.core.ledger import Ledger, Run
+from watchdogd.core.model import ClusterId, PairId, RunId
+from watchdogd.errors import Need, NeedsOperator
+from watchdogd.ports import Journal
+
+
+async def open_run(
+    journal: Journal,
+    pair: PairId,
+    *,
+    runbook: Runbook,
+    source: ClusterId,
+    target: ClusterId,
+    situation: str,
+    why: str,
+    waivers: frozenset[str] = frozenset(),
+    asked_by_uid: int | None = None,
+    reason: str = "",
+) -> Run:
+    """Open a run and return it; it holds the slot from now on.
+
+    Raises: NeedsOperator(STOPPED) when another run holds the slot, NeedsOperator(JOURNAL) when nothing can be written.
+    """
+    ledger = journal.ledger(pair)
+    if ledger.run is not None:
+        raise NeedsOperator(Need.STOPPED, f"{ledger.run.runbook} {ledger.run.run_id} holds the slot")
+    run_id = RunId(f"{pair}-{ledger.entries + 1}-{runbook}")
+    await journal.append(
+        pair,
+        RunOpened(
+            run_id=run_id,
+            incident_id=incident_of(ledger, run_id, source, target),
+            runbook=runbook,
+            source=source,
+            target=target,
+            situation=situation,
+            why=why,
+            waivers=tuple(sorted(waivers)),
+            asked_by_uid=asked_by_uid,
+            reason=reason,
+        ),
+    )
+    run = journal.ledger(pair).run
+    if run is None:
+        raise NeedsOperator(Need.BUG, "the run that was just opened is not there")
+    return run
+
+
+def incident_of(ledger: Ledger, run_id: RunId, source: ClusterId, target: ClusterId) -> str:
+    """The incident a new run belongs to: the latest one that moved the pair to `target`, else a new one."""
+    for run in reversed(ledger.recent_runs):
+        if run.target == target and run.source == source:
+            return run.incident_id
+    return f"incident-{run_id}"

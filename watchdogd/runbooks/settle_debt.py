@@ -1,0 +1,121 @@
+"""Settle the demotion debt: the old primary came back and believes that it is primary. Demote it, now.
+
+It orders a demote only while both clusters are seen as active primaries with the pinned ids and nothing foreign
+happened since (DESIGN section 2); it never demotes the only living primary (I9).
+"""
+
+from __future__ import annotations
+
+from watchdogd.core.entries import DebtClosed, Entry, RunEnded, RunOutcome
+from watchdogd.core.facts import Side
+from watchdogd.errors import Need, NeedsOperator, Refusal, Refused
+from watchdogd.ports import Severity
+from watchdogd.runbooks import fencing
+from watchdogd.runbooks.context import RunContext
+from watchdogd.runbooks.step import Done, Procedure, Safe, Step
+
+DEMOTE = "demote"
+
+
+async def debtor_is_secondary(ctx: RunContext) -> Done:
+    """What the debtor's own active node says of itself."""
+    if ctx.ledger.open_debt is None:
+        return Done.YES  # closed by observation, forgiven or void: only the fence is left
+    look = await ctx.look()
+    view = look.facts.view(ctx.run.source)
+    if view.is_active_secondary:
+        return Done.YES
+    return Done.NO if view.is_active_primary else Done.CANNOT_SEE
+
+
+def premise_gone(ctx: RunContext) -> str:
+    """The sentence that ends the run before its demote: what made it right is no longer seen."""
+    look, run = ctx.memo.look, ctx.run
+    if look is None or ctx.record(DEMOTE).is_unsure or ctx.ledger.open_debt is None:
+        return ""
+    if ctx.ledger.foreign:
+        return f"something foreign happened: {ctx.ledger.foreign}"
+    for cluster in (run.source, run.target):
+        if look.facts.side(cluster) is Side.WRONG:
+            return f"{cluster} is not as pinned"
+    if not look.facts.view(run.source).is_active_primary and ctx.record(DEMOTE).intents == 0:
+        return f"{run.source} is not seen as an active primary"
+    if not look.facts.view(run.target).is_active_primary and ctx.record(DEMOTE).intents == 0:
+        return f"{run.target} is not seen as an active primary: the only living one is never demoted"
+    return ""
+
+
+async def demote_guard(ctx: RunContext) -> None:
+    """Both are active primaries, by a look that is new; before it what a later rejoin needs is minted, where it can."""
+    await _mint_once(ctx)
+    look = ctx.memo.look
+    if look is None or ctx.clock.now_s() - look.ended_s > ctx.policy.timing.last_look_max_age_s:
+        look = await ctx.look()
+    if why := premise_gone(ctx):
+        raise NeedsOperator(Need.VETO, why)
+    both = (ctx.run.source, ctx.run.target)
+    if not all(look.facts.view(cluster).is_active_primary for cluster in both):
+        raise Refused(Refusal.NOT_YET, "not both are seen as active primaries")
+
+
+async def _mint_once(ctx: RunContext) -> None:
+    look = ctx.memo.look
+    node = look.facts.view(ctx.run.source).active if look is not None else None
+    if node is None or ctx.memo.is_mint_tried:
+        return
+    ctx.memo.is_mint_tried = True
+    await ctx.hands.mint(node)
+
+
+async def demote_debtor(ctx: RunContext) -> None:
+    """Ask the debtor's own active node, over the connection that it was seen on."""
+    look = ctx.memo.look
+    node = look.facts.view(ctx.run.source).active if look is not None else None
+    if look is None or node is None:
+        raise Refused(Refusal.NOT_YET, "no active node of the debtor was seen")
+    ctx.ensure_young(look)
+    await ctx.hands.demote(node)
+
+
+def _closed(ctx: RunContext) -> tuple[Entry, ...]:
+    debt = ctx.ledger.open_debt
+    if debt is None or debt.debtor != ctx.run.source:
+        return ()
+    return (DebtClosed(epoch=debt.epoch, seen=f"{debt.debtor} says secondary"),)
+
+
+async def fence_is_off(ctx: RunContext) -> Done:
+    """YES when no fence of ours holds on the debtor."""
+    return Done.NO if ctx.run.source in ctx.ledger.fences else Done.YES
+
+
+async def fence_off(ctx: RunContext) -> None:
+    """Ask once. Raises Refused(NOT_YET) while it does not come off."""
+    if not await fencing.turn_off(ctx, ctx.run.source):
+        raise Refused(Refusal.NOT_YET, "the fence is still on")
+
+
+async def told(ctx: RunContext) -> Done:
+    """Tell what was settled."""
+    ctx.tell("done", Severity.WARN, f"{ctx.run.source} is secondary; its debt is closed")
+    return Done.YES
+
+
+async def give_up(ctx: RunContext, why: str) -> None:
+    """End the run. The debt stays as it is, and so does the fence that belongs to it."""
+    outcome = RunOutcome.ABORTED if ctx.run.abort_asked else RunOutcome.SUPERSEDED
+    await ctx.write_surely(RunEnded(run_id=ctx.run_id, outcome=outcome, why=why))
+
+
+SETTLE_DEBT = Procedure(
+    steps=(
+        Step(name=DEMOTE, done=debtor_is_secondary, act=demote_debtor, guard=demote_guard, with_done=_closed,
+             veto=premise_gone, settle_s=10.0, deadline_s=30.0, safe=Safe.BEFORE_ANY_EFFECT,
+             parks_as="the old primary does not say secondary"),
+        # A fence that does not come off never delays the name: the table asks for it again.
+        Step(name="fence_off", done=fence_is_off, act=fence_off, deadline_s=30.0, poll_s_max=5.0, safe=Safe.ALWAYS,
+             is_optional=True),
+        Step(name="tell", done=told, safe=Safe.ALWAYS),
+    ),
+    give_up=give_up,
+)  # fmt: skip
