@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from watchdogd.core.entries import Noted, RunEnded, RunOutcome
 from watchdogd.core.model import ClusterId
 from watchdogd.core.naming import NameSeen, bare_name, name_fact
-from watchdogd.errors import MalformedReply, OutcomeUnknown, Refusal, Refused, Unreachable
+from watchdogd.errors import MalformedReply, Need, NeedsOperator, OutcomeUnknown, Refusal, Refused, Unreachable
 from watchdogd.ports import ChangeRef, Record, Severity
 from watchdogd.runbooks.context import RunContext
 from watchdogd.runbooks.step import Done, Procedure, Safe, Step
