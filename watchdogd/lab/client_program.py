@@ -77,6 +77,7 @@ class PlaceResolver(AbstractResolver):
         self._host, _, port = server.partition(":")
         self._port = int(port)
         self._held: dict[str, tuple[str, float]] = {}
+        self.latest: str | None = None  # where the newest connection went
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -87,6 +88,7 @@ class PlaceResolver(AbstractResolver):
         if until_s <= loop.time():
             address, ttl_s = await self._ask(host)
             self._held[host] = (address, loop.time() + ttl_s)
+        self.latest = address
         result = ResolveResult(hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0)
         return [result]
 
@@ -106,48 +108,58 @@ class PlaceResolver(AbstractResolver):
 
 
 class Writer:
-    """Writes one number after the other, each once, and a line about each."""
+    """Writes one number after the other, each once, and a line about each. `written`: the last number of the log."""
 
-    def __init__(self, lab: LabFile, *, client: str, log: IO[str], timeout_s: float) -> None:
+    def __init__(self, lab: LabFile, *, client: str, log: IO[str], timeout_s: float, written: int) -> None:
         self._lab, self._client, self._log = lab, client, log
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
-        self._number = 0
+        self._resolver = PlaceResolver(lab.resolvers["clients"])
+        self._tls = ssl.create_default_context(cafile=lab.ca_file)
+        self._headers = {"X-Vault-Token": lab.credentials["client_token"]}
+        self._number = written
+        self._due_s = 0.0
 
     async def run(self, *, every_s: float) -> None:
-        """Until cancelled."""
+        """Until cancelled. An application that is told no, or nothing, looks for a server again: a new connection."""
+        while True:
+            connector = aiohttp.TCPConnector(resolver=self._resolver, use_dns_cache=False, ssl=self._tls, limit=1)
+            async with aiohttp.ClientSession(
+                self._lab.service_url, connector=connector, headers=self._headers, timeout=self._timeout
+            ) as session:
+                while await self._write_next(session, every_s) is Fate.ACKNOWLEDGED:
+                    pass
+
+    async def _write_next(self, session: aiohttp.ClientSession, every_s: float) -> Fate:
         loop = asyncio.get_running_loop()
-        connector = aiohttp.TCPConnector(
-            resolver=PlaceResolver(self._lab.resolvers["clients"]),
-            use_dns_cache=False,
-            ssl=ssl.create_default_context(cafile=self._lab.ca_file),
-            limit=1,
-        )
-        headers = {"X-Vault-Token": self._lab.credentials["client_token"]}
-        async with aiohttp.ClientSession(self._lab.service_url, connector=connector, headers=headers) as session:
-            due_s = loop.time()
-            while True:
-                self._number += 1
-                line = await self._write(session, self._number)
-                self._log.write(line.as_json() + "\n")
-                self._log.flush()
-                due_s = max(due_s + every_s, loop.time())
-                await asyncio.sleep(due_s - loop.time())
+        await asyncio.sleep(max(0.0, self._due_s - loop.time()))
+        self._due_s = loop.time() + every_s
+        self._number += 1
+        line = await self._write(session, self._number)
+        self._log.write(line.as_json() + "\n")
+        self._log.flush()
+        return line.fate
 
     async def _write(self, session: aiohttp.ClientSession, number: int) -> Line:
         body = {"data": {"number": number, "client": self._client}}
-        address: str | None = None
         try:
-            async with session.post(secret_path(self._client, number), json=body, timeout=self._timeout) as reply:
-                address = _peer(reply)
+            async with session.post(secret_path(self._client, number), json=body) as reply:
                 await reply.read()
-                if reply.ok:
-                    return _line(number, Fate.ACKNOWLEDGED, reply.status, address)
-                reply.close()  # an application that is told no looks for another server
-                return _line(number, Fate.REFUSED, reply.status, address)
+                return self._line(number, Fate.ACKNOWLEDGED if reply.ok else Fate.REFUSED, status=reply.status)
         except aiohttp.ClientConnectorError as exc:
-            return _line(number, Fate.REFUSED, None, address, exc)
+            return self._line(number, Fate.REFUSED, error=exc)
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            return _line(number, Fate.UNKNOWN, None, address, exc)
+            return self._line(number, Fate.UNKNOWN, error=exc)
+
+    def _line(self, number: int, fate: Fate, *, status: int | None = None, error: BaseException | None = None) -> Line:
+        now = datetime.now(UTC)  # noqa: TID251  (a process of its own, whose log is compared with others by wall clock)
+        return Line(
+            at_utc_s=round(now.timestamp(), 3),
+            number=number,
+            fate=fate,
+            status=status,
+            address=self._resolver.latest,
+            error=None if error is None else f"{type(error).__name__}: {error}",
+        )
 
 
 async def missing(lab: LabFile, log: Path, *, client: str, address: str) -> tuple[int, list[int]]:
@@ -167,27 +179,6 @@ async def missing(lab: LabFile, log: Path, *, client: str, address: str) -> tupl
                 else:
                     reply.raise_for_status()
     return len(numbers), gone
-
-
-def _peer(reply: aiohttp.ClientResponse) -> str | None:
-    peer = (
-        reply.connection.transport.get_extra_info("peername")
-        if reply.connection and reply.connection.transport
-        else None
-    )
-    return None if peer is None else str(peer[0])
-
-
-def _line(number: int, fate: Fate, status: int | None, address: str | None, error: BaseException | None = None) -> Line:
-    now = datetime.now(UTC)  # noqa: TID251  (a separate process, whose log is compared with others by wall clock)
-    return Line(
-        at_utc_s=round(now.timestamp(), 3),
-        number=number,
-        fate=fate,
-        status=status,
-        address=address,
-        error=None if error is None else f"{type(error).__name__}: {error}",
-    )
 
 
 async def _until_terminated(writer: Writer, every_s: float) -> None:
@@ -217,7 +208,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{exc}\n")
         return 2
     with given.log.open("a", encoding="utf-8") as log:
-        writer = Writer(lab, client=given.name, log=log, timeout_s=given.timeout)
+        written = max((line.number for line in read_log(given.log)), default=0)
+        writer = Writer(lab, client=given.name, log=log, timeout_s=given.timeout, written=written)
         asyncio.run(_until_terminated(writer, given.every))
     return 0
 

@@ -1,0 +1,82 @@
+"""Faults as people type them."""
+
+from __future__ import annotations
+
+import pytest
+
+from watchdogd.lab.fault_text import BadFault, duration_s, parse_fault
+from watchdogd.lab.faults import Fault, FaultKind
+from watchdogd.lab.spec import WorldSpec
+
+SPEC = WorldSpec()
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("30s", 30.0), ("1.5m", 90.0), ("800ms", 0.8), ("2h", 7200.0)])
+def test_a_duration_has_a_unit(text: str, seconds: float) -> None:
+    assert duration_s(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["30", "s", "1d", "-1s", "1m30s", ""])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(BadFault, match="is no duration"):
+        duration_s(text)
+
+
+def test_a_fault_holds_for_as_long_as_it_says_from_now_on() -> None:
+    fault = parse_fault(
+        "delay", "lb:east", spec=SPEC, now_s=100.0, place="clients", for_s=30.0, words=["seconds=0.5", "times=2"]
+    )
+    assert fault == Fault(
+        kind=FaultKind.DELAY,
+        target="lb:east",
+        place="clients",
+        until_s=130.0,
+        params={"seconds": 0.5, "times": 2.0},
+    )
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "node:east/3",
+        "cluster:west",
+        "lb:east",
+        "region:east",
+        "region:bastion",
+        "link:clients>east",
+        "link:east>west",
+        "repl:east>west",
+        "dns",
+        "dns:ns2",
+        "dns:resolver",
+        "aws",
+    ],
+)
+def test_every_kind_of_target_can_be_named(target: str) -> None:
+    assert parse_fault("drop", target, spec=SPEC, now_s=0.0).target == target
+
+
+def test_a_kind_may_be_written_with_dashes() -> None:
+    assert parse_fault("quorum-loss", "cluster:east", spec=SPEC, now_s=0.0).kind is FaultKind.QUORUM_LOSS
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "place", "words", "said"),
+    [
+        ("crush", "node:east/1", None, (), "no fault 'crush': one of crash"),
+        ("crash", "node:east/4", None, (), "one of node:east/1, node:east/2"),
+        ("crash", "east", None, (), "no target 'east': node: cluster: region:"),
+        ("drop", "link:east>east", None, (), "no target"),
+        ("drop", "lb:east", "moon", (), "no place 'moon': one of bastion, clients, interior"),
+        ("loss", "lb:east", None, (), "loss needs probability=NUMBER"),
+        ("delay", "lb:east", None, ("seconds=long",), "seconds wants a number, not 'long'"),
+        ("delay", "lb:east", None, ("second=1",), "no parameter 'second'"),
+        ("reply_lost", "cluster:east", None, ("outcome=answer",), "outcome is hang or reset"),
+    ],
+)
+def test_what_would_do_nothing_is_refused_with_what_would(
+    kind: str, target: str, place: str | None, words: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(BadFault) as info:
+        parse_fault(kind, target, spec=SPEC, now_s=0.0, place=place, words=words)
+    assert said in str(info.value)

@@ -1,0 +1,333 @@
+"""`watchdogd-lab`: start the simulator, look at its truth, break it, and fence its regions.
+
+Exit status: 0; 2 usage, or no lab there, or an address in use. `fence` alone: 0 done and looked, 75 try again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import http.client
+import json
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from watchdogd.adapters.clock import SystemClock
+from watchdogd.lab.fault_text import BadFault, duration_s
+from watchdogd.lab.faults import FaultKind
+from watchdogd.lab.knobs import Knobs
+from watchdogd.lab.lab_file import LabFile, NoLab
+from watchdogd.lab.route53 import Route53Knobs
+from watchdogd.lab.spec import ClusterSpec, WorldSpec
+from watchdogd.lab.wire import Place
+
+if TYPE_CHECKING:
+    from watchdogd.lab.serve import Settings
+
+OK, USAGE, TRY_AGAIN = 0, 2, 75
+BANNER = "SIMULATOR: no Vault, no AWS and no DNS of anybody is touched; everything listens on 127.0.0.0/8 only"
+DIRECTORY = Path("watchdogd-lab")
+LOOK_TIMEOUT_S = 0.5
+
+
+class Refused(Exception):
+    """The lab answered with an error; the message is what it said."""
+
+
+class Gone(Exception):
+    """The lab of this file does not answer."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    given = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = given.run
+    try:
+        return run(given)
+    except (NoLab, BadFault, Refused, Gone) as exc:
+        print(f"watchdogd-lab: {exc}", file=sys.stderr)
+        return TRY_AGAIN if run is fence and isinstance(exc, NoLab | Gone) else USAGE
+
+
+# ---------------------------------------------------------------------------------------------------------- up
+
+
+def up(given: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM."""
+    # TLS and HTTP servers cost half a second to import, which `fence` must not pay in the middle of a failover.
+    from watchdogd.lab.serve import Settings
+    from watchdogd.lab.serve_socket import AddressInUse
+
+    settings = Settings(
+        spec=_spec(given),
+        seed=given.seed,
+        epoch_utc_s=SystemClock().wall_utc().timestamp(),
+        directory=given.dir,
+        ttl_s=int(given.ttl),
+        route53=Route53Knobs(propagation_s=given.propagation),
+    )
+    in_use: list[str] = []
+    try:
+        asyncio.run(_serve(settings))
+    except* AddressInUse as group:
+        in_use = [str(exc) for exc in group.exceptions]
+    if in_use:
+        print(f"watchdogd-lab: {in_use[0]}", file=sys.stderr)
+        return USAGE
+    return OK
+
+
+def _spec(given: argparse.Namespace) -> WorldSpec:
+    names = given.clusters.split(",")
+    try:
+        return WorldSpec(
+            clusters=tuple(ClusterSpec(name=n, nodes=given.nodes, vault_version=given.vault_version) for n in names),
+            kind=given.kind,
+            port=given.port,
+            knobs=Knobs(promote_s=given.promote),
+        )
+    except ValueError as exc:
+        raise BadFault(str(exc)) from exc
+
+
+async def _serve(settings: Settings) -> None:
+    from watchdogd.lab.serve_up import running
+
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, stop.set)
+    async with running(settings) as (_lab, described):
+        print(f"# {BANNER}\n# seed {settings.seed}, everything a client needs is in {settings.directory}/lab.json")
+        for cluster in described.clusters:
+            print(_environment(described, cluster))
+        sys.stdout.flush()
+        await stop.wait()
+
+
+# ---------------------------------------------------------------------------------------------------------- looking
+
+
+def env(given: argparse.Namespace) -> int:
+    """What a shell needs to use `vault`, `aws` and `dig` on one cluster of the lab."""
+    lab = LabFile.read(given.dir)
+    if given.cluster not in lab.clusters:
+        raise Refused(f"no cluster {given.cluster!r}: one of {', '.join(lab.clusters)}")
+    print(f"# {BANNER}")
+    print(_environment(lab, given.cluster))
+    return OK
+
+
+def _environment(lab: LabFile, cluster: str) -> str:
+    entry = lab.clusters[cluster]
+    host, _, port = lab.resolvers[Place.BASTION].partition(":")
+    variables = {
+        "VAULT_ADDR": entry.address,
+        "VAULT_CACERT": lab.ca_file,
+        "VAULT_TOKEN": lab.credentials["root_token"],
+        "AWS_ENDPOINT_URL_ROUTE_53": lab.route53_url,
+        "AWS_DEFAULT_REGION": lab.aws_region,
+        "AWS_ACCESS_KEY_ID": lab.aws_access_key_id,
+        "AWS_SECRET_ACCESS_KEY": lab.aws_secret_access_key,
+    }
+    comments = [
+        f"# {cluster}: nodes {' '.join(entry.nodes)}",
+        f"# {cluster}: clients use {entry.client_address}, published as {entry.dns_name}",
+        f"# dig @{host} -p {port} {lab.service_name}",
+    ]
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    return "\n".join([*comments, *exports])
+
+
+def status(given: argparse.Namespace) -> int:
+    """The lab's own truth."""
+    seen = _ask(LabFile.read(given.dir), "GET", "/status")
+    if given.json:
+        print(json.dumps(seen, indent=2))
+        return OK
+    print(f"SIMULATOR  seed {seen['seed']}  {seen['now_s']:.1f} s  primary: {seen['primary'] or 'none, or several'}")
+    for name, cluster in seen["clusters"].items():
+        nodes = " ".join(f"{target.partition('/')[2]}:{how}" for target, how in cluster["nodes"].items())
+        closed = "  CLIENT NETWORK CLOSED" if cluster["client_network_closed"] else ""
+        print(f"  {name:<10} dr {cluster['dr']:<10} active {cluster['active'] or '-':<8} nodes {nodes}{closed}")
+    print(f"  {seen['name']['service']} published: {seen['name']['published']}")
+    print("  counts: " + "  ".join(f"{name}={value}" for name, value in seen["counts"].items()))
+    _print_faults(seen["faults"])
+    return OK
+
+
+# ---------------------------------------------------------------------------------------------------------- breaking
+
+
+def fault_add(given: argparse.Namespace) -> int:
+    wanted = {
+        "kind": given.kind,
+        "target": given.target,
+        "place": given.place,
+        "for_s": given.for_s,
+        "words": given.words,
+    }
+    print(_ask(LabFile.read(given.dir), "POST", "/faults", wanted)["id"])
+    return OK
+
+
+def fault_list(given: argparse.Namespace) -> int:
+    _print_faults(_ask(LabFile.read(given.dir), "GET", "/faults"))
+    return OK
+
+
+def fault_clear(given: argparse.Namespace) -> int:
+    path = "/faults" if given.id is None else f"/faults/{given.id}"
+    print(f"cleared {_ask(LabFile.read(given.dir), 'DELETE', path)['cleared']}")
+    return OK
+
+
+def _print_faults(faults: Sequence[Mapping[str, Any]]) -> None:
+    for fault in faults:
+        params = " ".join(f"{name}={value}" for name, value in fault["params"].items())
+        place = f" from {fault['place']}" if fault["place"] else ""
+        left = f" for {fault['left_s']} s more" if fault["left_s"] is not None else ""
+        print(f"  fault {fault['id']}: {fault['kind']} {fault['target']}{place}{left} {params}".rstrip())
+
+
+# ---------------------------------------------------------------------------------------------------------- fencing
+
+
+def fence(given: argparse.Namespace) -> int:
+    """A fence command as the daemon's config wants one: 0 only for what was done *and seen*, 75 for try again."""
+    lab = LabFile.read(given.dir)
+    if given.cluster not in lab.clusters:
+        raise Refused(f"no cluster {given.cluster!r}: one of {', '.join(lab.clusters)}")
+    if given.verb == "check":
+        said = _ask(lab, "GET", f"/fence/{given.cluster}")
+        print(f"the client network of {given.cluster} can be fenced; now {'closed' if said['closed'] else 'open'}")
+        return OK
+    said = _ask(lab, "PUT", f"/fence/{given.cluster}", {"on": given.verb == "on"})
+    if given.verb == "off":
+        print(f"the client network of {given.cluster} is {'closed' if said['closed'] else 'open'}")
+        return TRY_AGAIN if said["closed"] else OK
+    entry = lab.clusters[given.cluster]
+    met = asyncio.run(_look((entry.client_address, *entry.client_nodes)))
+    for url, seen in met.items():
+        print(f"{url}: {seen}")
+    is_closed = said["closed"] and "connected" not in met.values()
+    print(f"the client network of {given.cluster} is {'closed, verified' if is_closed else 'NOT closed'}")
+    return OK if is_closed else TRY_AGAIN
+
+
+async def _look(urls: Sequence[str]) -> Mapping[str, str]:
+    """What a client's connect meets at each address now."""
+    return dict(zip(urls, await asyncio.gather(*map(_connect, urls)), strict=True))
+
+
+async def _connect(url: str) -> str:
+    parts = urlsplit(url)
+    try:
+        async with asyncio.timeout(LOOK_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    except TimeoutError:
+        return "no answer"
+    except OSError as exc:
+        return exc.strerror or type(exc).__name__
+    writer.close()
+    return "connected"
+
+
+# ---------------------------------------------------------------------------------------------------------- asking
+
+
+def _ask(lab: LabFile, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
+    """One request to the control endpoint. Raises Refused, Gone."""
+    parts = urlsplit(lab.control_url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
+    headers = {"Authorization": f"Bearer {lab.control_token}", "Content-Type": "application/json"}
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        reply = connection.getresponse()
+        said = json.loads(reply.read())
+    except (OSError, http.client.HTTPException, ValueError) as exc:
+        raise Gone(
+            f"the lab at {lab.control_url} does not answer ({exc}); is `watchdogd-lab up` still running?"
+        ) from exc
+    finally:
+        connection.close()
+    if reply.status >= 400:
+        raise Refused(said["error"])
+    return said
+
+
+# ---------------------------------------------------------------------------------------------------------- words
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="watchdogd-lab", description=f"The embedded world. {BANNER}.")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    _add_up(verbs.add_parser("up", help="serve a world until interrupted"))
+    shown = verbs.add_parser("env", help="print what a shell needs to use one cluster")
+    shown.add_argument("cluster")
+    shown.set_defaults(run=env)
+    told = verbs.add_parser("status", help="the lab's own truth")
+    told.add_argument("--json", action="store_true")
+    told.set_defaults(run=status)
+    faults = verbs.add_parser("fault", help="break something").add_subparsers(required=True, metavar="VERB")
+    broken = [_add_fault_add(faults.add_parser("add", help=f"one of {', '.join(FaultKind)}"))]
+    listed = faults.add_parser("list")
+    listed.set_defaults(run=fault_list)
+    cleared = faults.add_parser("clear", help="one fault, or all")
+    cleared.add_argument("id", nargs="?", type=int)
+    cleared.set_defaults(run=fault_clear)
+    fenced = verbs.add_parser("fence", help="close or open the client network of a cluster's region, and look")
+    fenced.add_argument("cluster")
+    fenced.add_argument("verb", choices=["check", "on", "off"])
+    fenced.set_defaults(run=fence)
+    for each in (shown, told, listed, cleared, fenced, *broken):
+        each.add_argument(
+            "--dir", type=Path, default=DIRECTORY, help="where `up` keeps lab.json (default: %(default)s)"
+        )
+    return parser
+
+
+def _add_up(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=up)
+    parser.add_argument("--dir", type=Path, default=DIRECTORY, help="where lab.json goes (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--clusters", default="east,west", help="names; the first one begins as primary and is published"
+    )
+    parser.add_argument("--nodes", type=int, default=3, help="per cluster")
+    parser.add_argument("--kind", choices=["dr", "performance"], default="dr")
+    parser.add_argument("--vault-version", default="1.19.0")
+    parser.add_argument("--port", type=int, default=8200, help="one port, at every address")
+    parser.add_argument("--ttl", type=_duration, default=30.0, metavar="30s", help="of the service name")
+    parser.add_argument(
+        "--propagation", type=_duration, default=5.0, metavar="5s", help="of a change at the name servers"
+    )
+    parser.add_argument("--promote", type=_duration, default=10.0, metavar="10s", help="what Vault takes to promote")
+
+
+def _add_fault_add(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.set_defaults(run=fault_add)
+    parser.add_argument("kind", metavar="KIND", help=", ".join(FaultKind))
+    parser.add_argument(
+        "target", metavar="TARGET", help="node:east/1 cluster:east region:east lb:east link:A>B repl:A>B dns aws"
+    )
+    parser.add_argument(
+        "words", nargs="*", metavar="NAME=VALUE", help="seconds probability times status text method path outcome"
+    )
+    parser.add_argument("--from", dest="place", choices=list(Place), help="only for requests from there")
+    parser.add_argument("--for", dest="for_s", type=_duration, metavar="30s", help="until it goes by itself")
+    return parser
+
+
+def _duration(text: str) -> float:
+    try:
+        return duration_s(text)
+    except BadFault as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
+
+
+if __name__ == "__main__":
+    sys.exit(main())
