@@ -15,7 +15,7 @@ PAIR = PairId("prod")
 EAST, WEST = ClusterId("east"), ClusterId("west")
 RUN = RunId("run-1")
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
+TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 PLAIN: dict[object, st.SearchStrategy[Any]] = {
     str: TEXT,

@@ -68,7 +68,7 @@ def test_a_number_that_json_does_not_have_is_not_written() -> None:
 def test_what_is_no_entry_of_the_journal_is_not_written() -> None:
     @dataclass(frozen=True, slots=True, kw_only=True)
     class Invented(Entry):
-        kind = "noted"  # type: ignore[misc]  # pretends to be another one
+        kind = "noted"  # pretends to be another one
 
     with pytest.raises(ValueError, match="no entry"):
         encode(Invented())

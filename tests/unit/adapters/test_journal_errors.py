@@ -64,6 +64,12 @@ def assert_usable(book: Book) -> None:
     assert book.health.is_writable
 
 
+def test_a_commit_waits_for_the_disk(book: Book) -> None:
+    (synchronous,) = book.connection.execute("PRAGMA synchronous").fetchone()
+    (journal_mode,) = book.connection.execute("PRAGMA journal_mode").fetchone()
+    assert (synchronous, journal_mode) == (2, "wal")  # FULL: sqlite.org/pragma.html#pragma_synchronous
+
+
 def test_a_full_database_refuses_cleanly_and_goes_on_when_there_is_room(book: Book) -> None:
     refuse_growth(book)
     assert "full" in assert_refused(book)

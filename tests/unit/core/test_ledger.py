@@ -228,6 +228,13 @@ def test_a_debt_that_was_closed_first_is_not_owed_by_a_late_confirmation() -> No
     assert [d.state for d in ledger.debts] == [DebtState.CLOSED]
 
 
+def test_the_guarded_cluster_changes_only_when_an_election_is_confirmed() -> None:
+    sent = (FirstElected(cluster=EAST), PromoteIntended(run_id=RUN, epoch=1, elected=WEST, debtor=EAST))
+    assert [folded(*sent).guarded, folded(*sent, ElectionConfirmed(epoch=1)).guarded] == [EAST, WEST]
+    assert folded(*sent, ElectionVoided(epoch=1, why="refused")).guarded == EAST
+    assert Ledger().guarded is None
+
+
 def test_who_is_adopted_owes_nothing_and_nobody_else_does() -> None:
     ledger = folded(
         FirstElected(cluster=EAST),
