@@ -98,9 +98,9 @@ class Book:
     def _timed(self, write: Callable[[], None], *, may_use_ballast: bool) -> None:
         """One transaction, measured and counted. Raises: NeedsOperator(JOURNAL), and then nothing of it is kept."""
         started_s = time.perf_counter()
-        trouble = self._attempt(write)
-        if trouble and may_use_ballast and self.ballast.release():
-            trouble = self._attempt(write)
+        trouble, is_space = self._attempt(write)
+        if is_space and may_use_ballast and self.ballast.release():
+            trouble, _ = self._attempt(write)
         took_s = time.perf_counter() - started_s
         self.health = JournalHealth(
             is_writable=not trouble,
@@ -114,18 +114,21 @@ class Book:
         if trouble:
             raise NeedsOperator(Need.JOURNAL, trouble)
 
-    def _attempt(self, write: Callable[[], None]) -> str:
-        """Try once; the sentence that says why not, empty when it is durable."""
+    def _attempt(self, write: Callable[[], None]) -> tuple[str, bool]:
+        """Try once. The sentence that says why not, empty when it is durable; and whether more space may help."""
         try:
             if self.path.stat().st_ino != self.inode:
-                return f"{self.path} was replaced while the daemon ran: stop it and put the file back"
+                return f"{self.path} was replaced while the daemon ran: stop it and put the file back", False
             with transaction(self.connection):
                 write()
         except FileNotFoundError:
-            return f"{self.path} was removed while the daemon ran: stop it and put the file back"
-        except (sqlite3.Error, OSError) as exc:
-            return self._sentence(exc)
-        return ""
+            return f"{self.path} was removed while the daemon ran: stop it and put the file back", False
+        except sqlite3.Error as exc:
+            # A quota, or an allocation that was put off, shows as an I/O error.
+            return self._sentence(exc), code_of(exc) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+        except OSError as exc:
+            return self._sentence(exc), False
+        return "", False
 
     def _sentence(self, error: sqlite3.Error | OSError) -> str:
         match code_of(error) if isinstance(error, sqlite3.Error) else 0:
