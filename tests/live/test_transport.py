@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.support.memory import DictMemory
 from tests.support.sockets import (
     PAIR,
-    NoMemory,
     Serve,
     answer,
     at,
@@ -48,7 +48,7 @@ async def to_loopback(host: str) -> Sequence[str]:
 
 @asynccontextmanager
 async def transport_to(node: NodeAddress, tls: TlsOptions | None = None) -> AsyncIterator[NodeTransport]:
-    names = NameTable(pair=PAIR, nodes=[node], memory=NoMemory(), resolve=to_loopback)
+    names = NameTable(pair=PAIR, nodes=[node], memory=DictMemory(), resolve=to_loopback)
     await names.refresh()
     async with NodeTransport(node=node, tls=tls or TlsOptions(), names=names) as transport:
         yield transport

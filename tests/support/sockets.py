@@ -7,7 +7,7 @@ import resource
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
@@ -18,22 +18,6 @@ from watchdogd.core.model import NodeAddress, PairId
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 PAIR = PairId("prod")
-
-
-class NoMemory:
-    """A Memory that begins empty and keeps what is put."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, Mapping[str, object]] = {}
-        self.works = True
-
-    def get(self, pair: PairId, key: str) -> Mapping[str, object] | None:
-        return self.kept.get(key)
-
-    async def put(self, pair: PairId, values: Mapping[str, Mapping[str, object]]) -> bool:
-        if self.works:
-            self.kept |= values
-        return self.works
 
 
 @asynccontextmanager
