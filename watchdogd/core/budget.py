@@ -149,7 +149,7 @@ def _procedure(timing: Timing, fence_timeout_s: float | None, assumed: Assumed) 
     yield Part(name="promotion seen: one poll", seconds=POLL_S, whose=Whose.OURS)
     yield Part(name="one tick to cutover-dns", seconds=TICK_S, whose=Whose.OURS)
     yield Part(
-        name="publish check: one exchange (a slow load balancer: up to 5 s more, then published with a page)",
+        name="publish check: one exchange (a slow load balancer adds up to 5 s)",
         seconds=assumed.exchange_s,
         whose=Whose.OURS,
     )

@@ -1,0 +1,116 @@
+"""`watchdogd run | check-config | timing | diagram | --version`: the daemon, and what can be asked without it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import cast
+
+from watchdogd import __version__
+from watchdogd.adapters.config import load_config
+from watchdogd.adapters.config_types import parse_duration
+from watchdogd.adapters.secrets import SecretReader
+from watchdogd.adapters.settings import Settings
+from watchdogd.cli.exits import Exit
+from watchdogd.cli.timing import timing_lines
+from watchdogd.core.budget import Assumed
+from watchdogd.core.rules import notices
+from watchdogd.errors import ConfigError
+
+DEFAULT_CONFIG = "/etc/watchdogd/watchdogd.toml"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code."""
+    asked = _parser().parse_args(argv)
+    try:
+        return int(asked.verb(asked))
+    except ConfigError as exc:
+        for problem in exc.problems:
+            print(problem, file=sys.stderr)
+        print(f"{asked.config}: {len(exc.problems)} problem(s)", file=sys.stderr)
+        return Exit.CONFIG
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="watchdogd", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"watchdogd {__version__}")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    run = verbs.add_parser("run", help="watch, decide and act, until told to stop")
+    run.set_defaults(verb=_run)
+    check = verbs.add_parser("check-config", help="say everything that is wrong with a config; asks nobody")
+    check.set_defaults(verb=_check)
+    timing = verbs.add_parser("timing", help="the worst case by name and number")
+    timing.set_defaults(verb=_timing)
+    for verb in (run, check, timing):
+        verb.add_argument("config", nargs="?", default=DEFAULT_CONFIG, help=f"default {DEFAULT_CONFIG}")
+    defaults = asdict(Assumed())
+    timing.add_argument(
+        "--promotion", type=_seconds, default=defaults["promotion_s"], help="what Vault takes to promote"
+    )
+    timing.add_argument("--propagation", type=_seconds, default=defaults["propagation_s"], help="of the DNS provider")
+
+    diagram = verbs.add_parser("diagram", help="the tables as a mermaid diagram")
+    diagram.set_defaults(verb=_diagram, config="")
+    return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        return cast(float, parse_duration(text))
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None
+
+
+def _run(asked: argparse.Namespace) -> int:
+    from watchdogd.daemon.app import run
+
+    return run(asked.config)
+
+
+def _check(asked: argparse.Namespace) -> Exit:
+    settings = load_config(asked.config)
+    for notice in notices(settings.policy):
+        print(f"notice: {notice}")
+    for problem in _local_problems(settings):
+        print(f"warning: {problem}")
+    pairs = ", ".join(settings.pairs)
+    print(f"{asked.config}: good ({settings.policy.environment}; {pairs})")
+    return Exit.CLEAN
+
+
+def _local_problems(settings: Settings) -> list[str]:
+    """What is missing on this machine now. Never an error: a daemon starts, and pages, with every secret gone."""
+    reader = SecretReader.of_environment(os.environ)
+    refs = [ref for pair in settings.pairs.values() for ref in pair.credentials.every_ref]
+    problems = [problem for ref in refs if (problem := reader.problem_with(ref))]
+    files = {tls.ca_file for pair in settings.pairs.values() for tls in pair.tls.values() if tls.ca_file}
+    problems += [
+        f"{path} cannot be read: no certificate would verify" for path in files if not os.access(path, os.R_OK)
+    ]
+    commands = [fence.argv[0] for pair in settings.pairs.values() for fence in pair.fences.values()]
+    problems += [f"{path} cannot be run: no fence" for path in commands if not os.access(path, os.X_OK)]
+    return problems
+
+
+def _timing(asked: argparse.Namespace) -> Exit:
+    settings = load_config(asked.config)
+    assumed = Assumed(promotion_s=asked.promotion, propagation_s=asked.propagation)
+    for pair in settings.pairs.values():
+        for line in timing_lines(pair.policy, assumed):
+            print(line)
+    return Exit.CLEAN
+
+
+def _diagram(asked: argparse.Namespace) -> Exit:
+    from watchdogd.core.diagram import diagram
+
+    print(diagram(), end="")
+    return Exit.CLEAN
+
+
+if __name__ == "__main__":
+    sys.exit(main())
