@@ -114,8 +114,8 @@ class Call:
 
     def text(self, name: str, default: str = "") -> str:
         """A text field of the body."""
-        value = self.body().get(name, default)
-        return value if isinstance(value, str) else str(value)
+        value = self.body().get(name)
+        return value if isinstance(value, str) else default if value is None else str(value)
 
     def flag(self, name: str) -> bool:
         """A boolean field of the body; the CLI sends it as text."""

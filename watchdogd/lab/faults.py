@@ -91,6 +91,15 @@ class Hung:
     left: float
 
 
+_NEEDS: Mapping[FaultKind, str] = {
+    FaultKind.DELAY: "seconds",
+    FaultKind.LOSS: "probability",
+    FaultKind.CLOCK_SKEW: "seconds",
+    FaultKind.APPLIED_LATE: "seconds",
+}
+"""Parameters that have no default. Checked when a fault is hung up, so that no request meets half a fault."""
+
+
 class FaultBoard:
     """The faults that hold now. Adding and clearing take effect at once; `now_s` follows the world's ticks.
 
@@ -104,7 +113,9 @@ class FaultBoard:
         self._next_id = 1
 
     def add(self, fault: Fault) -> int:
-        """Hang a fault up; returns the id to clear it by."""
+        """Hang a fault up; returns the id to clear it by. Raises FaultParamError where a number is missing."""
+        if fault.kind in _NEEDS:
+            fault.number(_NEEDS[fault.kind])
         fault_id, self._next_id = self._next_id, self._next_id + 1
         self._hung[fault_id] = Hung(fault, self.now_s, float(fault.params.get("times", inf)))
         self.version += 1

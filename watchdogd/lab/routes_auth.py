@@ -50,7 +50,7 @@ def create(call: Call) -> Reply:
     if parent is None or parent.type is TokenType.BATCH:
         return errors(400, "batch tokens cannot create more tokens")
     role = _role(call)
-    type_ = TokenType(str(role.get("token_type") or call.text("type", "service") or "service"))
+    type_ = _token_type(str(role.get("token_type") or call.text("type") or TokenType.SERVICE.value))
     named = _names(role.get("allowed_policies") or call.body().get("policies")) or parent.policies
     _check_batch(call, type_, named)
     ttl_s, warnings = _ttl(call)
@@ -190,6 +190,12 @@ def _role(call: Call) -> dict[str, object]:
     if entry is None:
         raise Rejected(errors(400, f"unknown role {name}"))
     return dict(entry.value)
+
+
+def _token_type(text: str) -> TokenType:
+    if text.removeprefix("default-") not in list(TokenType):
+        raise Rejected(errors(400, "invalid 'token_type' value"))
+    return TokenType(text.removeprefix("default-"))
 
 
 def _check_batch(call: Call, type_: TokenType, named: Iterable[str]) -> None:

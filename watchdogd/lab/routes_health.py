@@ -6,7 +6,6 @@ Sources: HEALTHSRC (order, presence), HEALTHDOC, APILEADER, SEALDOC, OBS; sectio
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 
 from watchdogd.lab.call import Call, rfc3339
@@ -255,7 +254,7 @@ def decode_share(text: str) -> bytes:
     if share is None or not _SHARE_MIN <= len(share) <= _SHARE_MAX:
         try:
             share = base64.b64decode(text, validate=True)
-        except binascii.Error as exc:
+        except ValueError as exc:
             raise Rejected(errors(400, "'key' must be a valid hex or base64 string")) from exc
     if len(share) < _SHARE_MIN:
         raise Rejected(errors(400, f"invalid key: key is shorter than minimum {_SHARE_MIN} bytes"))
