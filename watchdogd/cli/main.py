@@ -47,11 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     timing.set_defaults(verb=_timing)
     for verb in (run, check, timing):
         verb.add_argument("config", nargs="?", default=DEFAULT_CONFIG, help=f"default {DEFAULT_CONFIG}")
-    defaults = asdict(Assumed())
-    timing.add_argument(
-        "--promotion", type=_seconds, default=defaults["promotion_s"], help="what Vault takes to promote"
-    )
-    timing.add_argument("--propagation", type=_seconds, default=defaults["propagation_s"], help="of the DNS provider")
+    ours = Assumed()
+    timing.add_argument("--promotion", type=_seconds, default=ours.promotion_s, help="what Vault takes to promote")
+    timing.add_argument("--propagation", type=_seconds, default=ours.propagation_s, help="of the DNS provider")
 
     diagram = verbs.add_parser("diagram", help="the tables as a mermaid diagram")
     diagram.set_defaults(verb=_diagram, config="")

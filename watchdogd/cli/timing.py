@@ -54,7 +54,8 @@ def _verdict(worst: WorstCase, fence_timeout_s: float | None) -> Iterator[str]:
     yield _row("over the budget by", -worst.spare_s)
     without_fence_s = worst.total_s - worst.spent_s(Whose.FENCE)
     if fence_timeout_s is not None and without_fence_s < BUDGET_S:
-        yield f"  It stays inside when the fence and the look after it take less than {BUDGET_S - without_fence_s:.1f} s."
+        left_s = BUDGET_S - without_fence_s
+        yield f"  It stays inside when the fence and the look after it take less than {left_s:.1f} s."
 
 
 def _losses(worst: WorstCase) -> Iterator[str]:
