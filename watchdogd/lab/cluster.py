@@ -107,7 +107,7 @@ class Cluster:
         due = self.window.until_s if self.window is not None else inf
         if self.election_at_s is not None:
             due = min(due, self.election_at_s)
-        if self.flap_at_s is not None:
+        if self.flap_at_s is not None and self.active is not None:
             due = min(due, self.flap_at_s)
         for node in self.nodes:
             if node.unseal_at_s is not None:

@@ -13,7 +13,7 @@ NO_PARAMS: Mapping[str, str | float | bool] = MappingProxyType({})
 
 
 class FaultKind(StrEnum):
-    """Kinds with their parameters. What each one really does is in the docstring of `network.py` and `node.py`."""
+    """Kinds with their parameters, and what each one really does. Which requests one concerns: see `network.py`."""
 
     CRASH = "crash"  # process gone: RST at connect; comes back with its storage, sealed or auto-unsealed
     BLACKOUT = "blackout"  # region: nothing gets in or out; inside it everything goes on
