@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated, Any, Literal, NoReturn
 from urllib.parse import urlsplit
@@ -35,7 +36,6 @@ WAY_OUT_OF_PATTERN = {
     PATH_PATTERN: "an absolute path",
     DNS_NAME_PATTERN: "a domain name like vault.example.com",
 }
-_HOST = re.compile(r"^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,253}))$")
 
 
 def refuse(wrong: str, way_out: str) -> NoReturn:
@@ -80,7 +80,7 @@ def _node_url(value: str) -> str:
         refuse(f"{_shown(value)} is no address", right)
     if url.scheme != "https":
         refuse(f"{_shown(value)} is not https", right)
-    if not host or not port or not _HOST.match(url.netloc.rpartition(":")[0]):
+    if not host or not port or not _is_host(url.netloc.rpartition(":")[0]):
         refuse(f"{_shown(value)} is no address", right)
     if value != f"https://{url.netloc}":
         refuse(f"{_shown(value)} has a path", right)
@@ -89,9 +89,20 @@ def _node_url(value: str) -> str:
 
 def _host_port(value: str) -> str:
     host, _, port = value.rpartition(":")
-    if not _HOST.match(host) or not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
+    if not _is_host(host) or not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
         refuse(f"{_shown(value)} is no HOST:PORT", 'like "127.0.0.1:9756" or "[::1]:53"')
     return value
+
+
+def _is_host(text: str) -> bool:
+    """True for a name, an IPv4 address, or an IPv6 address in brackets."""
+    if not text.startswith("["):
+        return re.fullmatch(HOST_PATTERN.strip("^$"), text) is not None
+    try:
+        ipaddress.IPv6Address(text.strip("[]"))
+    except ValueError:
+        return False
+    return text.endswith("]")
 
 
 def split_host_port(value: str) -> tuple[str, int]:
