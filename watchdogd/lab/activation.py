@@ -87,7 +87,7 @@ def activate(call: Call, token: str, primary_api_addr: str) -> Activation:
     bundle = _bundle(token)
     if bundle is not None:
         if bundle.get("for") not in call.cluster.public_keys:
-            raise Rejected(errors(500, "error decrypting secondary token: cipher: message authentication failed"))
+            raise Rejected(errors(500, call.knobs.wrong_public_key_text))
         return Activation(primary=bundle["primary"], secondary_id=bundle["id"])
     address = primary_api_addr or _claims(token).get("addr", "")
     exchange = _call_out(call, address, token)

@@ -172,7 +172,7 @@ class Call:
         """403 without a valid token; from 1.16 on an invalid one gets two errors (TOKDOC, PR26687)."""
         two = self.knobs.invalid_token_two_errors
         if invalid and (self.cluster.version >= (1, 16) if two is None else two):
-            return errors(403, "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n")
+            return errors(403, *self.knobs.invalid_token_texts)
         return errors(403, "permission denied")
 
 

@@ -93,11 +93,14 @@ class Knobs:
     canary_every_s: float = 1.0
     reports_heartbeats: bool | None = None  # None: by version
     reports_canary: bool | None = None  # None: by version
-    reports_connection_state: bool | None = None  # None: by version (first version UNCONFIRMED)
+    reports_connection_state: bool | None = None  # None: by version
     dead_link_state: DeadLinkState = DeadLinkState.STREAM_WALS  # UNCONFIRMED for modern versions
     idle_after_s: float = 30.0
     peers_when_demoted: PeersWhenDemoted = PeersWhenDemoted.EMPTY  # UNCONFIRMED
     standby_status: StandbyStatus = StandbyStatus.OWN  # UNCONFIRMED
+    last_kind_wal_since: tuple[int, ...] = (1, 9)  # UNCONFIRMED: last_dr_wal is in no sample before 2024
+    connection_state_since: tuple[int, ...] = (1, 9)  # UNCONFIRMED, the same
+    connection_state_when_demoted: str | None = "idle"  # UNCONFIRMED; None: absent
     ssct_bump_on_promote: bool = False  # UNCONFIRMED
     remote_wal_zero_after_restart: bool = False  # UNCONFIRMED: 0 until the first entry came to this active node
 
@@ -119,7 +122,19 @@ class Knobs:
     revoke_secondary_status: int = 204  # UNCONFIRMED
     duplicate_secondary_id_text: str = "secondary id already exists"  # UNCONFIRMED
     disabled_path_status: int = 400  # UNCONFIRMED
-    invalid_token_two_errors: bool | None = None  # None: from 1.16 on; exact rendering UNCONFIRMED
+    invalid_token_two_errors: bool | None = None  # None: from 1.16 on
+    invalid_token_texts: tuple[str, ...] = (  # UNCONFIRMED rendering: one text, or one for each error
+        "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n",
+    )
+    open_on_dr_secondary: frozenset[str] = frozenset()  # UNCONFIRMED for sys/seal, sys/step-down, sys/ha-status
+    not_primary_text: str = "cluster is not a replication primary"  # UNCONFIRMED
+    missing_secondary_id_text: str = "id must be provided"  # UNCONFIRMED
+    missing_activation_text: str = "missing token"  # UNCONFIRMED
+    addrs_refused_text: str = "update_primary_addrs cannot be used here: provide a token"  # UNCONFIRMED
+    wrong_public_key_text: str = (  # UNCONFIRMED
+        "error decrypting secondary token: cipher: message authentication failed"
+    )
+    namespace_health_text: str = "operation unavailable in namespaces"  # UNCONFIRMED for Vault; OBS
     mount_type_in_envelope: bool = False  # UNCONFIRMED
     status_endpoints: StatusEndpoints = StatusEndpoints.OPEN
     redact_version: bool = False

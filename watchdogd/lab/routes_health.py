@@ -23,7 +23,7 @@ BUILD_DATE = "2025-03-05T00:00:00Z"
 def health(call: Call) -> Reply:
     """GET and HEAD sys/health [HEALTHSRC]. First match wins, in the order of the source."""
     if call.request.headers.get("x-vault-namespace", "").strip("/"):
-        return errors(400, "operation unavailable in namespaces")  # OBS; Vault's text UNCONFIRMED
+        return errors(400, call.knobs.namespace_health_text)
     try:
         status = _health_status(call)
     except ValueError:

@@ -28,7 +28,7 @@ def demote(call: Call) -> Reply:
     kind = Kind(call.params["kind"])
     call.authorise(wanted=_UPDATE)
     if call.cluster.roles[kind].mode is not Mode.PRIMARY:
-        return errors(400, "cluster is not a replication primary")  # UNCONFIRMED text
+        return errors(400, call.knobs.not_primary_text)
     call.world.demote(call.cluster, kind)
     return call.logical(warnings=[DEMOTING])
 
@@ -53,9 +53,9 @@ def update_primary(call: Call) -> Reply:
     body = call.body()
     if "update_primary_addrs" in body:
         if "token" in body or role.link is None:
-            return errors(400, "update_primary_addrs cannot be used here: provide a token")  # UNCONFIRMED text
+            return errors(400, call.knobs.addrs_refused_text)
     elif "token" not in body:
-        return errors(400, "missing token")  # UNCONFIRMED text
+        return errors(400, call.knobs.missing_activation_text)
     elif not call.text("token"):
         call.world.replication.forget(call.cluster, kind, call.now_s)
     else:
@@ -71,10 +71,10 @@ def secondary_token(call: Call) -> Reply:
     call.authorise(sudo=True, wanted=_UPDATE)
     role = call.cluster.roles[kind]
     if role.mode is not Mode.PRIMARY:
-        return errors(400, "cluster is not a replication primary")  # UNCONFIRMED text
+        return errors(400, call.knobs.not_primary_text)
     secondary_id = call.text("id")
     if not secondary_id:
-        return errors(400, "id must be provided")  # UNCONFIRMED text
+        return errors(400, call.knobs.missing_secondary_id_text)
     if secondary_id in role.known_secondaries:
         return errors(400, call.knobs.duplicate_secondary_id_text)
     ttl_s = int(duration_s(call.text("ttl", DEFAULT_TTL)))

@@ -66,7 +66,7 @@ def _primary(call: Call, kind: Kind, role: Role, memory: ActiveMemory | None) ->
         "primary_cluster_addr": role.primary_cluster_addr,
         "state": "running",
     } | _extras(call, role)
-    if version >= (1, 9):  # UNCONFIRMED first version: in no sample before 2024
+    if version >= call.knobs.last_kind_wal_since:
         shown[f"last_{kind}_wal"] = store.last_wal
     if _reports(call.knobs.reports_heartbeats, version, (1, 5)):
         peers = memory.peers if memory is not None else {}
@@ -100,7 +100,7 @@ def _secondary(call: Call, kind: Kind, role: Role, memory: ActiveMemory | None) 
     }
     if version >= (1, 16):
         shown["last_start"] = rfc3339(link.last_start_utc_s, offset_minutes=knobs.utc_offset_minutes)
-    if _reports(knobs.reports_connection_state, version, (1, 9)):
+    if _reports(knobs.reports_connection_state, version, knobs.connection_state_since):
         shown["connection_state"] = _connection_state(link, memory, knobs, call.now_s)
     if _reports(knobs.reports_heartbeats, version, (1, 5)):
         peer = None if memory is None else memory.peers.get(f"{kind}/{link.primary}")
@@ -117,8 +117,9 @@ def _following_nobody(call: Call) -> Status:
         "secondary_id": "",
         "state": SyncState.IDLE.value,
     }
-    if _reports(call.knobs.reports_connection_state, call.cluster.version, (1, 9)):
-        shown["connection_state"] = "idle"
+    demoted, since = call.knobs.connection_state_when_demoted, call.knobs.connection_state_since
+    if demoted is not None and _reports(call.knobs.reports_connection_state, call.cluster.version, since):
+        shown["connection_state"] = demoted
     if call.knobs.peers_when_demoted is PeersWhenDemoted.ABSENT:
         return shown
     peers: list[Status] | None = [] if call.knobs.peers_when_demoted is PeersWhenDemoted.EMPTY else None

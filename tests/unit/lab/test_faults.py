@@ -1,6 +1,7 @@
 """What each fault does to requests, and whom it leaves alone."""
 
 import json
+from itertools import product
 
 import pytest
 
@@ -302,17 +303,15 @@ ODD = (None, 3, -1, True, "", "x", "A" * 44, [], [1, None], {}, {"cas": "x"}, "\
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda r: r.pattern)
-@pytest.mark.parametrize("odd", ODD, ids=repr)
-def test_no_body_makes_a_route_raise(route: Route, odd: object) -> None:
+def test_no_body_makes_a_route_raise(route: Route) -> None:
     a = asker()
     path = route.pattern.replace("<kind>", "dr").replace("<name>", "x").replace("<role>", "watchdogd-dr")
-    body = dict.fromkeys(FIELDS, odd)
-    with_token = body | {"dr_operation_token": a.has["dr_token_a"]}
-    for method in route.methods.split():
-        for target in ("east/1", "west/2"):
-            for each in (body, with_token):
-                a.ask(target, path, method, token=a.has["root_token"], body=each)
-                a.wait(1)
+    for odd, method, target in product(ODD, route.methods.split(), ("east/1", "west/2")):
+        body = dict.fromkeys(FIELDS, odd)
+        for each in (body, body | {"dr_operation_token": a.has["dr_token_a"]}):
+            assert a.ask(target, path, method, token=a.has["root_token"], body=each).exchange.outcome is Outcome.ANSWER
+            if any(cluster.serving() is None for cluster in a.world.clusters.values()):
+                a.wait(15)
 
 
 def test_no_bytes_make_the_world_raise() -> None:

@@ -142,6 +142,12 @@ def test_on_a_dr_secondary_everything_else_is_a_disabled_path_with_any_token() -
             assert (said.status, said.json) == (400, disabled), path
 
 
+def test_what_is_unconfirmed_on_a_dr_secondary_may_be_open() -> None:
+    a = asker(open_on_dr_secondary=frozenset({"sys/ha-status"}))
+    assert a.ask("west/1", "sys/ha-status", token=a.has["root_token"]).status == 200
+    assert asker().ask("west/1", "sys/ha-status", token=a.has["root_token"]).status == 400
+
+
 def test_a_promoted_cluster_knows_the_tokens_of_the_one_it_followed() -> None:
     a = asker()
     a.fail_over("east", "west")
