@@ -14,7 +14,7 @@ from watchdogd.core.policy import Level, PairPolicy
 from watchdogd.core.situations import Act, NameRow, Phase, Row, name_situation_of, situation_of
 
 # Gates that every run asks; a failover asks all of them.
-EVERY_RUN = frozenset({"paused", "tilt", "state", "slot"})
+EVERY_RUN = frozenset({"paused", "tilt", "state", "slot", "stale", "blind"})
 
 
 class Execution(StrEnum):
@@ -83,25 +83,36 @@ def _precedence(todo: Todo) -> int:
 
 
 def _todo(row: Row, facts: Facts, policy: PairPolicy) -> Todo | None:
-    elected = facts.elected.cluster if facts.elected else None
-    if elected is None:
+    if facts.elected is None:
         return None
-    partner = facts.partner.cluster
+    elected, partner = facts.elected.cluster, facts.partner.cluster
+    failover = policy.failover_level(elected)
     match row.act:
         case Act.FAILOVER:
-            level = _held(policy.failover_level(elected), facts)
+            level = _held(failover, facts)
             return _make(row, facts, Runbook.FAILOVER, level, elected, partner, gates=facts.closed_gates())
-        case Act.SETTLE_DEBT:
-            # The debtor is demoted; the elected cluster stays where it is.
-            return _make(row, facts, Runbook.SETTLE_DEBT, policy.levels.settle_debt, partner, elected)
-        case Act.ROLL_BACK:
-            return _make(row, facts, Runbook.ROLL_BACK, policy.failover_level(elected), partner, elected)
-        case Act.ALERT if row.id == "S-58" and policy.two_secondaries == "last-primary":
-            return _make(row, facts, Runbook.ROLL_BACK, Level.APPROVE, partner, elected)
+        case Act.PAGE if row.is_failover_blocked:
+            level = min_level(failover, Level.APPROVE)
+            return _make(row, facts, Runbook.FAILOVER, level, elected, partner, gates=facts.closed_gates())
         case Act.HEAL:
-            return _make(row, facts, None, Level.APPROVE, elected, partner)
-        case Act.PAGE if row.id in ("S-32", "S-34"):
-            return _make(row, facts, Runbook.FAILOVER, Level.APPROVE, elected, partner, gates=facts.closed_gates())
+            return _make(row, facts, None, min_level(policy.levels.heal, Level.APPROVE), elected, partner)
+        case _:
+            return _towards_elected(row, facts, policy, source=partner, target=elected)
+
+
+def _towards_elected(
+    row: Row, facts: Facts, policy: PairPolicy, *, source: ClusterId, target: ClusterId
+) -> Todo | None:
+    """What leaves the elected cluster elected, or makes it primary again."""
+    match row.act:
+        case Act.SETTLE_DEBT:  # the debtor is demoted; the elected cluster stays where it is
+            return _make(row, facts, Runbook.SETTLE_DEBT, policy.levels.settle_debt, source, target)
+        case Act.ROLL_BACK:
+            return _make(row, facts, Runbook.ROLL_BACK, _held(policy.failover_level(target), facts), source, target)
+        case Act.LAST_PRIMARY if policy.two_secondaries == "last-primary":
+            return _make(row, facts, Runbook.ROLL_BACK, Level.APPROVE, source, target)
+        case Act.RELEASE_FENCE:
+            return _make(row, facts, None, Level.APPROVE, source, target)
         case _:
             return None
 

@@ -10,7 +10,7 @@ from watchdogd.core.entries import Stamp
 from watchdogd.core.known import Known
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.link import Hears
-from watchdogd.core.model import ClusterId, ClusterView, PairId
+from watchdogd.core.model import ClusterId, ClusterView, NodeAddress, PairId
 from watchdogd.core.naming import NameFact
 
 
@@ -62,6 +62,14 @@ class Ours(StrEnum):
     STATE = "state"  # the journal cannot be written
 
 
+class Third(StrEnum):
+    """Of two secondaries: whether one of them hears a primary, which then is a third cluster."""
+
+    HEARD = "heard"
+    UNSURE = "unsure"  # both are secondary, but not for long enough to tell
+    NOBODY = "nobody"
+
+
 class AbortedRun(StrEnum):
     """Whether a run of ours was aborted within the last hour after it may have demoted."""
 
@@ -71,7 +79,11 @@ class AbortedRun(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """Exactly what the rows of the situation table ask about. The exhaustive test walks its product."""
+    """Exactly what the rows of the situation table ask about. The exhaustive test walks its product.
+
+    Only the elected side is ever SUSPECT, only the partner's ever LEADERLESS: what serves nobody counts towards DOWN
+    for the one, and is told apart for the other.
+    """
 
     elected: Side | None  # None: nobody elected yet
     partner: Side
@@ -85,7 +97,7 @@ class Signature:
     is_fence_on_elected: bool
     is_able: bool
     are_gates_open: bool
-    hears_a_primary: bool  # of two secondaries, one hears a primary
+    third: Third
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +187,7 @@ class Facts:
     pair: PairId
     now: Stamp
     ledger: Ledger
-    elected: ClusterView | None
+    elected: ClusterView | None  # while a failover has not shown its effect yet: still the cluster that it leaves
     partner: ClusterView
     elected_side: Side | None
     partner_side: Side
@@ -188,8 +200,11 @@ class Facts:
     gates: tuple[GateAnswer, ...]
     name: NameFact | None
     signature: Signature
-    flaps: int
+    flaps: int  # times that the elected cluster went down and up again within 15 minutes, no window filled
+    resets: Mapping[str, int] = field(default_factory=dict)  # of the evidence within 15 minutes, by cause
+    odd_nodes: tuple[NodeAddress, ...] = ()  # nodes of the elected cluster that say nothing usable for 10 minutes
     notes: tuple[str, ...] = ()
+    views: Mapping[ClusterId, ClusterView] = field(default_factory=dict)  # both clusters, also with nobody elected
 
     def view(self, cluster: ClusterId) -> ClusterView:
         """The view of one of the two clusters."""

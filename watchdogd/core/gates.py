@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from watchdogd.core.facts import CredentialSeen, FenceSeen, GateAnswer, Sight, Surroundings, Window
 from watchdogd.core.known import Known, is_within_age
 from watchdogd.core.ledger import Ledger
-from watchdogd.core.model import ClusterId, ClusterView, Reading, StreamState
+from watchdogd.core.model import ClusterId, ClusterView, Reach, Reading, StreamState
 from watchdogd.core.policy import Level, PairPolicy
 
 OWN, NEUTRAL = "own", "neutral"
@@ -22,6 +22,7 @@ WAIVABLE = frozenset(
     }
 )  # fmt: skip
 COVERED_BY_WINDOW = "cold-start"
+UNDER_A_FENCE = "secondary-sees"
 OVERRULED_BY_COMMAND = "level"
 
 
@@ -49,16 +50,29 @@ def is_waivable(gate: str) -> bool:
 def answers(question: Question) -> tuple[GateAnswer, ...]:
     """What every gate says, open ones too."""
     found = [
-        GateAnswer(gate=name, is_open=not why, why=why or "open", waivable=is_waivable(name), until_s=until(question))
+        GateAnswer(
+            gate=name,
+            is_open=not why,
+            why=why or "open",
+            waivable=is_waivable(name),
+            until_s=until(question) if why else None,
+        )
         for name, (ask, until) in GATES.items()
         for why in [ask(question)]
     ]
     return (*found, *_nodes(question), *_witnesses(question))
 
 
-def without(closed: tuple[GateAnswer, ...], waivers: frozenset[str]) -> tuple[GateAnswer, ...]:
-    """What still blocks a command that waives `waivers` by name; `level` never blocks a command."""
-    covered = waivers | ({COVERED_BY_WINDOW} if "window" in waivers else frozenset()) | {OVERRULED_BY_COMMAND}
+def without(
+    closed: tuple[GateAnswer, ...], waivers: frozenset[str], *, is_fenced: bool = False
+) -> tuple[GateAnswer, ...]:
+    """What still blocks a command that waives `waivers` by name; `level` never blocks a command.
+
+    What has no waiver blocks, whatever was asked for. `secondary-sees` may only be waived when `is_fenced`: a fence of
+    the elected cluster was verified in this very run.
+    """
+    granted = {name for name in waivers if is_waivable(name) and (is_fenced or name != UNDER_A_FENCE)}
+    covered = granted | ({COVERED_BY_WINDOW} if "window" in granted else set()) | {OVERRULED_BY_COMMAND}
     return tuple(gate for gate in closed if gate.gate not in covered)
 
 
@@ -273,12 +287,17 @@ GATES: Mapping[str, tuple[Ask, Until]] = {
 
 
 def _nodes(question: Question) -> tuple[GateAnswer, ...]:
-    if question.elected is None or question.elected.reach.value != "unknown":
+    if question.elected is None:
         return ()
+    is_unsure = question.elected.reach is Reach.UNKNOWN
     return tuple(
-        GateAnswer(gate=f"node:{node.node}", is_open=False, why=f"{node.reading}: {node.why}", waivable=True)
+        GateAnswer(
+            gate=f"node:{node.node}",
+            is_open=not (is_unsure and node.reading in (Reading.OURS, Reading.STRANGE)),
+            why=f"{node.reading}: {node.why}",
+            waivable=True,
+        )
         for node in question.elected.nodes
-        if node.reading in (Reading.OURS, Reading.STRANGE)
     )
 
 

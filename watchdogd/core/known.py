@@ -1,8 +1,9 @@
 """Last sign of life, and what was last known around it (DESIGN section 2): durable, so that a dead primary is enough.
 
-"Last known X" is the latest observation of X that was made while the elected cluster was alive. What is seen later
-is a consequence of the loss (a secondary that falls from `stream-wals` to `idle` has not become unable by it), so it
-counts only where nothing else is known, and no later than `failure_skew_s` after the last sign of life.
+"Last known X" is the latest observation of X that is not newer than the last sign of life. What is seen later may be a
+consequence of the loss (a secondary that falls from `stream-wals` to `idle` has not become unable by it), so it counts
+only where nothing else is known, and no later than `failure_skew_s` after the last sign of life. Synchronising is no
+consequence of a loss: seen within that time, it was so before.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from watchdogd.core.entries import Stamp
-from watchdogd.core.link import Hears
-from watchdogd.core.model import ClusterId, ClusterView, ConnectionState, ReplicationStatus, StreamState
+from watchdogd.core.model import ClusterId, ClusterView, ConnectionState, NodeSeen, ReplicationStatus, StreamState
 
 WAL_SAMPLES = 128
+SYNCING = frozenset({StreamState.MERKLE_DIFF, StreamState.MERKLE_SYNC})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,26 +42,52 @@ class Known:
     confirmed: frozenset[ClusterId] = frozenset()  # clusters whose pins were seen as configured
     seen_primary: frozenset[ClusterId] = frozenset()  # clusters seen alive as active primary with their pins
     wal_samples: tuple[tuple[float, int], ...] = field(default=())  # (at_s, primary's WAL), of this life only
+    shown: StreamState = StreamState.ABSENT  # the latest state seen; becomes `state` with the next sign of life
+    shown_at: Stamp | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """One sign of life of the elected cluster, and whose it is."""
+
+    at_s: float
+    seen_by: str
 
 
 def learn(
-    known: Known, *, elected: ClusterView | None, partner: ClusterView, hears: Hears, witnessed: str, now: Stamp
+    known: Known,
+    *,
+    elected: ClusterView | None,
+    partner: ClusterView,
+    heard_s: float | None,
+    witnessed: Sighting | None,
+    skew_s: float,
+    now: Stamp,
 ) -> Known:
-    """What is known after one more look at both clusters. `witnessed` names a witness that sees the elected one."""
+    """What is known after one more look at both clusters.
+
+    `heard_s` is the latest sign of life that the partner heard, `witnessed` the latest of another witness. A newly
+    elected cluster is spoken of once it was seen as primary: until then, what is known of the one before it stays,
+    for its epoch may turn out void.
+    """
     known = _confirm(known, [view for view in (elected, partner) if view is not None])
     if elected is None:
         return known
     if known.about != elected.cluster:
+        if known.about is not None and not elected.is_active_primary:
+            return known
         known = Known(about=elected.cluster, confirmed=known.confirmed, seen_primary=known.seen_primary)
-    seen_by = _life_seen_by(elected, hears, partner.cluster, witnessed)
-    if seen_by:
-        known = replace(known, life=now, life_seen_by=seen_by)
-    return _learn_positions(known, elected, partner, hears, is_alive=bool(seen_by), now=now)
+    known = _learn_life(known, _sightings(elected, partner.cluster, heard_s, witnessed), now)
+    if partner.wrong or not partner.is_active_secondary or partner.active is None or partner.active.status is None:
+        return known
+    known = _learn_state(known, partner.active, partner.active.status.state, skew_s=skew_s, now=now)
+    known = _learn_follows(known, elected, partner.active.status, heard_s, now)
+    return _learn_loss(known, elected, partner.active.status, now)
 
 
 def _confirm(known: Known, views: list[ClusterView]) -> Known:
     confirmed = {view.cluster for view in views if _shows_pins(view)}
-    primary = {view.cluster for view in views if view.is_active_primary and not view.wrong}
+    primary = {view.cluster for view in views if view.is_active_primary and not view.wrong and _shows_pins(view)}
     if confirmed <= known.confirmed and primary <= known.seen_primary:
         return known
     return replace(known, confirmed=known.confirmed | confirmed, seen_primary=known.seen_primary | primary)
@@ -78,39 +105,75 @@ def _shows_pins(view: ClusterView) -> bool:
     )
 
 
-def _life_seen_by(elected: ClusterView, hears: Hears, partner: ClusterId, witnessed: str) -> str:
-    life = next((node for node in elected.nodes if node.is_life), None)
-    if life is not None:
-        return f"our probe of {life.node}"
-    if hears is Hears.SEES:
-        return f"{partner}, which hears it"
-    return witnessed
+def _sightings(
+    elected: ClusterView, partner: ClusterId, heard_s: float | None, witnessed: Sighting | None
+) -> list[Sighting]:
+    sightings = [
+        Sighting(at_s=node.ended_s, seen_by=f"our probe of {node.node}") for node in elected.nodes if node.is_life
+    ]
+    if heard_s is not None:
+        sightings.append(Sighting(at_s=heard_s, seen_by=f"{partner}, which hears it"))
+    return [*sightings, witnessed] if witnessed is not None else sightings
 
 
-def _learn_positions(
-    known: Known, elected: ClusterView, partner: ClusterView, hears: Hears, *, is_alive: bool, now: Stamp
+def _learn_life(known: Known, sightings: list[Sighting], now: Stamp) -> Known:
+    newest = max(sightings, key=lambda sighting: sighting.at_s, default=None)
+    if newest is None:
+        return known
+    life = _stamp(newest.at_s, now)
+    if known.life is not None and not _is_later(life, known.life):
+        return known
+    return replace(known, life=life, life_seen_by=newest.seen_by)
+
+
+def _stamp(at_s: float, now: Stamp) -> Stamp:
+    """The stamp of an earlier moment of this boot."""
+    return replace(now, at_s=at_s, at_utc_s=now.at_utc_s - (now.at_s - at_s))
+
+
+def _ahead_s(one: Stamp, two: Stamp) -> float:
+    """Seconds that `one` is later than `two`; across boots by the wall clock."""
+    return one.at_s - two.at_s if one.boot_id == two.boot_id else one.at_utc_s - two.at_utc_s
+
+
+def _is_later(one: Stamp, two: Stamp) -> bool:
+    return _ahead_s(one, two) > 0
+
+
+def _learn_state(known: Known, active: NodeSeen, state: StreamState, *, skew_s: float, now: Stamp) -> Known:
+    shown_at = _stamp(active.ended_s, now)
+    known = _commit(known, skew_s)  # what was shown before this look, when life has been seen since
+    return _commit(replace(known, shown=state, shown_at=shown_at), skew_s)
+
+
+def _commit(known: Known, skew_s: float) -> Known:
+    if known.shown_at is None:
+        return known
+    if known.life is None:
+        is_meant = known.state_at is None
+    else:
+        ahead_s = _ahead_s(known.shown_at, known.life)
+        is_meant = ahead_s <= 0 or (ahead_s <= skew_s and (known.state_at is None or known.shown in SYNCING))
+    if not is_meant or (known.state_at is not None and not _is_later(known.shown_at, known.state_at)):
+        return known
+    return replace(known, state=known.shown, state_at=known.shown_at)
+
+
+def _learn_follows(
+    known: Known, elected: ClusterView, status: ReplicationStatus, heard_s: float | None, now: Stamp
 ) -> Known:
-    if not partner.is_active_secondary or partner.active is None or partner.active.status is None:
+    times = [] if heard_s is None else [heard_s]
+    if elected.is_active_primary and elected.active is not None and _is_listed(status, elected.active.status):
+        times.append(elected.active.ended_s)
+    if not times:
         return known
-    status = partner.active.status
-    source = elected.active.status if elected.is_active_primary and elected.active else None
-    if is_alive:
-        known = replace(known, state=status.state, state_at=now)
-        if _is_followed(hears, status, source):
-            known = replace(known, follows_at=now)
-    elif known.state_at is None:
-        known = replace(known, state=status.state, state_at=now)
-    if source is None:
+    follows_at = _stamp(max(times), now)
+    if known.follows_at is not None and not _is_later(follows_at, known.follows_at):
         return known
-    version = elected.active.health.version if elected.active and elected.active.health else known.source_version
-    samples = _sample(known.wal_samples, now.at_s, source.last_kind_wal)
-    loss = estimate(samples, source, status, now_s=now.at_s)
-    return replace(known, wal_samples=samples, loss=loss, loss_at=now, source_version=version)
+    return replace(known, follows_at=follows_at)
 
 
-def _is_followed(hears: Hears, status: ReplicationStatus, source: ReplicationStatus | None) -> bool:
-    if hears is Hears.SEES:
-        return True
+def _is_listed(status: ReplicationStatus, source: ReplicationStatus | None) -> bool:
     is_ready = status.connection_state in (ConnectionState.READY, ConnectionState.ABSENT)
     is_listed = (
         source is not None and source.known_secondaries is not None and status.secondary_id in source.known_secondaries
@@ -118,8 +181,19 @@ def _is_followed(hears: Hears, status: ReplicationStatus, source: ReplicationSta
     return is_ready and is_listed and status.state is StreamState.STREAM_WALS
 
 
+def _learn_loss(known: Known, elected: ClusterView, status: ReplicationStatus, now: Stamp) -> Known:
+    node = elected.active
+    if not elected.is_active_primary or node is None or node.status is None:
+        return known
+    version = node.health.version if node.health else known.source_version
+    samples = _sample(known.wal_samples, node.ended_s, node.status.last_kind_wal)
+    loss = estimate(samples, node.status, status, now_s=node.ended_s)
+    loss_at = _stamp(node.ended_s, now)
+    return replace(known, wal_samples=samples, loss=loss, loss_at=loss_at, source_version=version)
+
+
 def _sample(samples: tuple[tuple[float, int], ...], at_s: float, wal: int | None) -> tuple[tuple[float, int], ...]:
-    if wal is None:
+    if wal is None or (samples and samples[-1][0] >= at_s):
         return samples
     if samples and samples[-1][1] > wal:
         samples = ()  # another life of the counter
@@ -131,26 +205,28 @@ def estimate(
 ) -> Loss:
     """What the secondary lacks of the primary: positions first, then the canary's age, else unknown.
 
-    A remote WAL of 0 or none is unknown, not "everything" (failure mode 20); equal merkle roots are exact.
+    A remote WAL of 0 or none is unknown, not "everything" (failure mode 20); equal merkle roots are exact. Seconds are
+    told by positions only where the samples reach back to one that the secondary has.
     """
     if source.merkle_root and source.merkle_root == secondary.merkle_root:
         return Loss(seconds=0.0, wal=0, told_by="equal merkle roots")
+    ages = [peer.canary_age_ms for peer in secondary.peers or () if peer.canary_age_ms is not None]
+    canary_s = min((age / 1000.0 for age in ages if age > 0), default=None)
     if secondary.last_remote_wal and source.last_kind_wal is not None:
         missing = max(0, source.last_kind_wal - secondary.last_remote_wal)
-        behind_since = next((at for at, wal in samples if wal > secondary.last_remote_wal), now_s)
-        return Loss(seconds=max(0.0, now_s - behind_since), wal=missing, told_by="WAL positions")
-    ages = [peer.canary_age_ms for peer in secondary.peers or () if peer.canary_age_ms is not None]
-    if ages and min(ages) >= 0:
-        return Loss(seconds=min(ages) / 1000.0, told_by="canary age")
-    return Loss()
+        by_wal_s = _behind_s(samples, secondary.last_remote_wal, now_s) if missing else 0.0
+        return Loss(seconds=canary_s if by_wal_s is None else by_wal_s, wal=missing, told_by="WAL positions")
+    return Loss(seconds=canary_s, told_by="canary age") if canary_s is not None else Loss()
+
+
+def _behind_s(samples: tuple[tuple[float, int], ...], has_wal: int, now_s: float) -> float | None:
+    if not samples or samples[0][1] > has_wal:
+        return None
+    return max(0.0, now_s - next((at_s for at_s, wal in samples if wal > has_wal), now_s))
 
 
 def is_within_age(at: Stamp | None, life: Stamp | None, *, max_age_s: float, skew_s: float) -> bool:
     """True when an observation at `at` still speaks of the last sign of life."""
     if at is None or life is None:
         return False
-    if at.boot_id == life.boot_id:
-        ahead_s = at.at_s - life.at_s
-    else:
-        ahead_s = at.at_utc_s - life.at_utc_s
-    return -max_age_s <= ahead_s <= skew_s
+    return -max_age_s <= _ahead_s(at, life) <= skew_s

@@ -6,7 +6,9 @@ memory of each active node. Clocks of other machines are never compared with our
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from watchdogd.core.model import ClusterView, ConnectionState, Mode, NodeAddress, NodeSeen, ReplicationStatus
@@ -33,23 +35,48 @@ class Hears(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signals:
-    """The three fields that only a living primary moves."""
+    """The three fields that only a living primary moves; heartbeats and canaries by the peer that they are of."""
 
-    heartbeat_utc_s: float | None
-    remote_wal: int | None
-    canary_age_ms: int | None
+    heartbeats_utc_s: Mapping[str, float] = field(default_factory=dict)
+    canaries_age_ms: Mapping[str, int] = field(default_factory=dict)
+    remote_wal: int | None = None
 
     def moved_since(self, earlier: Signals) -> bool:
-        """True when a heartbeat or the remote WAL grew, or the canary became younger."""
-        return (
-            _grew(earlier.heartbeat_utc_s, self.heartbeat_utc_s)
-            or _grew(earlier.remote_wal, self.remote_wal)
-            or _grew(self.canary_age_ms, earlier.canary_age_ms)
+        """True when a heartbeat or the remote WAL grew, or a canary became younger.
+
+        Each peer is compared with itself: one that vanishes from the list and comes back unchanged has not moved.
+        """
+        is_wal_later = None not in (earlier.remote_wal, self.remote_wal) and self.wal > earlier.wal
+        return is_wal_later or self.has_later_heartbeat(earlier) or self._has_younger_canary(earlier)
+
+    @property
+    def wal(self) -> int:
+        """The remote WAL, 0 where none is shown."""
+        return self.remote_wal or 0
+
+    @property
+    def newest_heartbeat_utc_s(self) -> float | None:
+        """The newest heartbeat of all peers."""
+        return max(self.heartbeats_utc_s.values(), default=None)
+
+    def has_later_heartbeat(self, earlier: Signals) -> bool:
+        """True when a peer's heartbeat grew, or a peer that was not there shows one newer than all before."""
+        newest = earlier.newest_heartbeat_utc_s
+        return any(
+            at > earlier.heartbeats_utc_s.get(peer, -math.inf if newest is None else newest)
+            for peer, at in self.heartbeats_utc_s.items()
         )
 
+    def _has_younger_canary(self, earlier: Signals) -> bool:
+        return any(age < earlier.canaries_age_ms.get(peer, 0) for peer, age in self.canaries_age_ms.items())
 
-def _grew(before: float | None, after: float | None) -> bool:
-    return before is not None and after is not None and after > before
+    def after(self, earlier: Signals) -> Signals:
+        """These signals, and what only `earlier` ones show: a field that is missing for one answer has not moved."""
+        return Signals(
+            heartbeats_utc_s={**earlier.heartbeats_utc_s, **self.heartbeats_utc_s},
+            canaries_age_ms={**earlier.canaries_age_ms, **self.canaries_age_ms},
+            remote_wal=self.remote_wal if self.remote_wal is not None else earlier.remote_wal,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +88,13 @@ class LinkWatch:
     signals: Signals | None = None
     begun_s: float = 0.0  # first observation of this comparison
     last_advance_s: float | None = None  # when we last saw something move
-    seen_s: float = 0.0  # newest observation
-    counted_server_utc_s: int = 0  # the node's own clock where the window begins
+    seen_s: float = 0.0  # newest observation in which something moved, were it only the node's own clock
     server_utc_s: int = 0
     ever_reported: bool = False  # heartbeats or a canary were shown in this comparison
-    always_broken: bool = True  # connection_state said broken throughout
-    always_named: bool = True  # connection_state was a word that we know throughout
-    moved_by: str = ""
-    resets: int = 0
+    broken_from_s: float | None = None  # connection_state has said broken since then; None: it does not
+    named_from_s: float | None = None  # connection_state has been a word that we know since then
+    life_s: float | None = None  # the latest sign of life heard, aged by the node's own clock; never forgotten
+    begun_by: str = ""  # why the comparison began anew, empty for the first one
 
     @property
     def counted_from_s(self) -> float:
@@ -80,46 +106,48 @@ class LinkWatch:
         node = view.active
         if node is None or node.status is None or node.health is None or view.mode is not Mode.SECONDARY:
             return self
-        if node.ended_s <= self.seen_s and node.node == self.node:
+        if node.ended_s <= self.seen_s:
             return self
         is_same = node.node == self.node and (node.names.active_time if node.names else None) == self.active_time
+        if self.signals is None or not is_same:
+            return self._begin(node, node.status, "new active node")
         round_s = node.ended_s - node.started_s
-        if not is_same or self.signals is None or node.ended_s - self.seen_s > gap_max_s + round_s:
-            return self._begin(node, node.status)
-        return self._compare(node, node.status)
+        if node.ended_s - self.seen_s > gap_max_s + round_s:
+            return self._begin(node, node.status, "gap")
+        return self._compare(node, node.status, self.signals, node.health.server_time_utc_s)
 
-    def _begin(self, node: NodeSeen, status: ReplicationStatus) -> LinkWatch:
-        server_utc_s = node.health.server_time_utc_s if node.health else 0
+    def _begin(self, node: NodeSeen, status: ReplicationStatus, why: str) -> LinkWatch:
         return LinkWatch(
             node=node.node,
             active_time=node.names.active_time if node.names else None,
             signals=signals_of(status),
             begun_s=node.ended_s,
             seen_s=node.ended_s,
-            counted_server_utc_s=server_utc_s,
-            server_utc_s=server_utc_s,
+            server_utc_s=node.health.server_time_utc_s if node.health else 0,
             ever_reported=_reports(status),
-            always_broken=status.connection_state in BROKEN_STATES,
-            always_named=_is_named(status),
-            resets=self.resets + (self.node is not None),
+            broken_from_s=_since(None, node.ended_s, holds=status.connection_state in BROKEN_STATES),
+            named_from_s=_since(None, node.ended_s, holds=_is_named(status)),
+            life_s=self.life_s,
+            begun_by=why if self.node is not None else "",
         )
 
-    def _compare(self, node: NodeSeen, status: ReplicationStatus) -> LinkWatch:
-        now, before = signals_of(status), self.signals
-        moved = before is not None and (now.moved_since(before) or _appeared(before, now))
-        server_utc_s = node.health.server_time_utc_s if node.health else self.server_utc_s
+    def _compare(self, node: NodeSeen, status: ReplicationStatus, before: Signals, server_utc_s: int) -> LinkWatch:
+        now = signals_of(status)
+        moved = now.moved_since(before)
+        if not moved and server_utc_s == self.server_utc_s:
+            return self  # its clock stands still: a frozen answer is no answer
+        # What moved did so after the look before this one.
+        moved_s = max(self.seen_s, node.ended_s - _age_s(before, now, server_utc_s))
         return replace(
             self,
-            signals=_newest(before, now),
+            signals=now.after(before),
             last_advance_s=node.ended_s if moved else self.last_advance_s,
+            life_s=_later(self.life_s, moved_s) if moved else self.life_s,
             seen_s=node.ended_s,
-            counted_server_utc_s=server_utc_s if moved else self.counted_server_utc_s,
             server_utc_s=server_utc_s,
             ever_reported=self.ever_reported or _reports(status),
-            # What moved proves that the channel worked until then: the states since then count.
-            always_broken=(moved or self.always_broken) and status.connection_state in BROKEN_STATES,
-            always_named=(moved or self.always_named) and _is_named(status),
-            moved_by=node.node if moved else self.moved_by,
+            broken_from_s=_since(self.broken_from_s, node.ended_s, holds=status.connection_state in BROKEN_STATES),
+            named_from_s=_since(self.named_from_s, node.ended_s, holds=_is_named(status)),
         )
 
     def verdict(self, *, now_s: float, stale_after_s: float, fresh_s: float) -> Hears:
@@ -128,55 +156,76 @@ class LinkWatch:
             return Hears.BLIND
         if self.last_advance_s is not None and now_s - self.last_advance_s <= stale_after_s:
             return Hears.SEES
-        if self.seen_s - self.counted_from_s <= stale_after_s:
+        if now_s - self.counted_from_s <= stale_after_s:
             return Hears.QUIET
-        if self.server_utc_s <= self.counted_server_utc_s:
-            return Hears.BLIND  # its clock stands still: a frozen answer is no answer
-        if self.ever_reported or self.always_broken or self.is_ready:
+        if self.ever_reported:
             return Hears.HEARS_NOTHING
-        return Hears.BLIND
+        froms = [since for since in (self.broken_from_s, self.named_from_s) if since is not None]
+        if not froms:
+            return Hears.BLIND
+        is_long = now_s - max(self.counted_from_s, min(froms)) > stale_after_s
+        return Hears.HEARS_NOTHING if is_long else Hears.QUIET
 
     @property
     def is_ready(self) -> bool:
-        """True when only a channel that was not broken throughout is reported: it lengthens the window."""
-        return not self.ever_reported and not self.always_broken and self.always_named
+        """True when a channel that does not say broken is all that is reported: it lengthens the window."""
+        return not self.ever_reported and self.broken_from_s is None and self.named_from_s is not None
 
-    def window_s(self, *, down_after_s: float, stale_link_hold_s: float) -> float:
-        """How long nothing may have moved before it counts, in seconds from `counted_from_s`."""
-        return down_after_s + (stale_link_hold_s if self.is_ready else 0.0)
+    def full_at_s(self, *, down_after_s: float, stale_link_hold_s: float) -> float:
+        """When nothing will have moved for long enough, if nothing moves.
+
+        Counted from the last advance; where neither heartbeats nor a canary are reported, from when the channel began
+        to say broken, or, after `stale_link_hold_s` more, from when it began to say anything.
+        """
+        if self.ever_reported:
+            return self.counted_from_s + down_after_s
+        ends = [
+            max(self.counted_from_s, since) + down_after_s + hold_s
+            for since, hold_s in ((self.broken_from_s, 0.0), (self.named_from_s, stale_link_hold_s))
+            if since is not None
+        ]
+        return min(ends, default=self.counted_from_s + down_after_s + stale_link_hold_s)
+
+
+def _since(before_s: float | None, at_s: float, *, holds: bool) -> float | None:
+    if not holds:
+        return None
+    return at_s if before_s is None else before_s
+
+
+def _later(one_s: float | None, two_s: float) -> float:
+    return two_s if one_s is None else max(one_s, two_s)
+
+
+def _age_s(before: Signals, now: Signals, server_utc_s: int) -> float:
+    # Both are of the secondary's own clock. What moved without a heartbeat is as young as the look.
+    newest = now.newest_heartbeat_utc_s
+    if newest is None or not now.has_later_heartbeat(before):
+        return 0.0
+    return max(0.0, server_utc_s - newest)
 
 
 def signals_of(status: ReplicationStatus) -> Signals:
-    """The moving fields of one status; the newest heartbeat and youngest canary of all peers."""
-    peers = status.peers or ()
-    heartbeats = [peer.last_heartbeat_utc_s for peer in peers if peer.last_heartbeat_utc_s is not None]
-    canaries = [peer.canary_age_ms for peer in peers if peer.canary_age_ms is not None and peer.canary_age_ms > 0]
+    """The moving fields of one status."""
+    peers = {peer.cluster_address or peer.api_address: peer for peer in status.peers or ()}
     return Signals(
-        heartbeat_utc_s=max(heartbeats, default=None),
-        remote_wal=status.last_remote_wal,
-        canary_age_ms=min(canaries, default=None),
+        heartbeats_utc_s={
+            name: peer.last_heartbeat_utc_s for name, peer in peers.items() if peer.last_heartbeat_utc_s is not None
+        },
+        canaries_age_ms={
+            name: peer.canary_age_ms
+            for name, peer in peers.items()
+            if peer.canary_age_ms is not None and peer.canary_age_ms > 0
+        },
+        # 0 is what a new active node shows before it has read its position: its first number is no movement.
+        remote_wal=status.last_remote_wal or None,
     )
 
 
 def _reports(status: ReplicationStatus) -> bool:
     signals = signals_of(status)
-    return signals.heartbeat_utc_s is not None or signals.canary_age_ms is not None
+    return bool(signals.heartbeats_utc_s or signals.canaries_age_ms)
 
 
 def _is_named(status: ReplicationStatus) -> bool:
     return status.connection_state not in (ConnectionState.ABSENT, ConnectionState.OTHER)
-
-
-def _appeared(before: Signals, now: Signals) -> bool:
-    return before.heartbeat_utc_s is None and now.heartbeat_utc_s is not None
-
-
-def _newest(before: Signals | None, now: Signals) -> Signals:
-    # A field that vanishes for one answer must not look like movement when it comes back.
-    if before is None:
-        return now
-    return Signals(
-        heartbeat_utc_s=now.heartbeat_utc_s if now.heartbeat_utc_s is not None else before.heartbeat_utc_s,
-        remote_wal=now.remote_wal if now.remote_wal is not None else before.remote_wal,
-        canary_age_ms=now.canary_age_ms if now.canary_age_ms is not None else before.canary_age_ms,
-    )

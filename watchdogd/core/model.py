@@ -173,6 +173,7 @@ class NodeSeen:
     malformed: tuple[str, ...] = ()  # endpoints whose reply could not be parsed
     active_by_health_alone: bool = False  # health says active while sys/leader errs or names nobody
     connection: int | None = None  # as in RawRound: what a mutation after this look goes out over
+    wrong_id: str = ""  # the sentence that names an id other than pinned; empty where none was shown that differs
 
     @property
     def is_life(self) -> bool:

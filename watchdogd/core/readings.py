@@ -5,7 +5,7 @@ Only bodies are read: all non-active health codes are asked for as 299, as the G
 
 from __future__ import annotations
 
-from watchdogd.core.model import Attempt, NodeSeen, Pins, Raw, RawRound, Reading
+from watchdogd.core.model import Attempt, NodeSeen, Pins, RawRound, Reading
 
 # Source: OBS, and `handleRequestForwarding` of Vault: a standby that knows no active node.
 NO_ACTIVE_NODE = "active cluster node not found"
@@ -17,6 +17,7 @@ def read(raw: RawRound, pins: Pins) -> NodeSeen:
     """The reading of one round, with the sentence that says why."""
     reading, why = _health_reading(raw, pins)
     by_health_alone = reading is Reading.LEADERLESS and _is_active_by_health(raw)
+    wrong_id = wrong_ids(raw, pins) if raw.health is not None else ""
     return NodeSeen(
         cluster=raw.cluster,
         node=raw.node,
@@ -30,6 +31,7 @@ def read(raw: RawRound, pins: Pins) -> NodeSeen:
         malformed=_malformed(raw),
         active_by_health_alone=by_health_alone,
         connection=raw.connection,
+        wrong_id=wrong_id,
     )
 
 
@@ -39,7 +41,10 @@ def _malformed(raw: RawRound) -> tuple[str, ...]:
 
 
 def _is_active_by_health(raw: RawRound) -> bool:
-    return raw.health is not None and not raw.health.sealed and not raw.health.standby
+    health = raw.health
+    if health is None or not health.initialized or health.sealed or health.removed_from_cluster:
+        return False
+    return not health.standby and not health.performance_standby
 
 
 def _health_reading(raw: RawRound, pins: Pins) -> tuple[Reading, str]:
@@ -57,8 +62,11 @@ def _health_reading(raw: RawRound, pins: Pins) -> tuple[Reading, str]:
 def _silence(raw: RawRound) -> tuple[Reading, str]:
     if not raw.ever_answered:
         return Reading.OURS, f"{raw.health_raw.detail}, at an address that never answered us"
-    if any(part.attempt is Attempt.ANSWERED for part in (raw.names_raw, raw.status_raw)):
-        return Reading.STRANGE, "sys/health is silent while the node answers elsewhere"
+    elsewhere = {raw.names_raw.attempt, raw.status_raw.attempt}
+    if elsewhere - {Attempt.SILENT, Attempt.OURS}:
+        return Reading.STRANGE, "sys/health is silent while bytes come from the node elsewhere"
+    if Attempt.OURS in elsewhere:
+        return Reading.OURS, "sys/health is silent, and asking elsewhere failed by our own fault"
     return Reading.SILENT, raw.health_raw.detail
 
 
@@ -95,7 +103,7 @@ def _unsealed(raw: RawRound) -> tuple[Reading, str]:
         return Reading.LEADERLESS, "a standby that cannot reach its active node"
     names = raw.names
     if names is None:
-        return _leader_unread(raw.names_raw)
+        return _names_unread(raw)
     if not names.ha_enabled and _is_active_by_health(raw):
         return Reading.ACTIVE, "active, without HA"
     if names.is_self and _is_active_by_health(raw):
@@ -105,17 +113,25 @@ def _unsealed(raw: RawRound) -> tuple[Reading, str]:
     return Reading.LEADERLESS, "names no active node"
 
 
-def _leader_unread(names_raw: Raw) -> tuple[Reading, str]:
-    # A node that answers sys/health but not sys/leader serves nobody as far as anybody can tell; only the window
-    # makes anything of it. What is our own fault or not Vault's shape says nothing.
+def _names_unread(raw: RawRound) -> tuple[Reading, str]:
+    # Only what says active while sys/leader errs serves nobody as far as anybody can tell. A standby that answers
+    # slowly, or with something else than Vault's own sentence, has not said that it knows no active node.
+    names_raw = raw.names_raw
     match names_raw.attempt:
         case Attempt.OURS:
             return Reading.OURS, f"sys/leader: {names_raw.detail}"
         case Attempt.BROKEN | Attempt.MALFORMED:
             return Reading.STRANGE, f"sys/leader: {names_raw.detail}"
         case Attempt.SILENT:
-            return Reading.LEADERLESS, "health answers, sys/leader does not"
+            why = "health answers, sys/leader does not"
+            return (Reading.LEADERLESS if _is_active_by_health(raw) else Reading.STRANGE), why
         case Attempt.ANSWERED:
-            if names_raw.status is not None and names_raw.status >= SERVER_ERROR:
-                return Reading.LEADERLESS, f"sys/leader answered {names_raw.status}"
-            return Reading.STRANGE, f"sys/leader answered {names_raw.status}"
+            return _names_refused(raw)
+
+
+def _names_refused(raw: RawRound) -> tuple[Reading, str]:
+    status, detail = raw.names_raw.status, raw.names_raw.detail
+    is_server_error = status is not None and status >= SERVER_ERROR
+    if is_server_error and (_is_active_by_health(raw) or NO_ACTIVE_NODE in detail):
+        return Reading.LEADERLESS, f"sys/leader answered {status}: {detail}"
+    return Reading.STRANGE, f"sys/leader answered {status}: {detail}"

@@ -6,8 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from watchdogd.core.entries import Runbook, RunOutcome, Stamp
-from watchdogd.core.facts import AbortedRun, Debt, GateAnswer, Ours, Side, Sight, Signature, Stream, Surroundings
-from watchdogd.core.known import Known, is_within_age
+from watchdogd.core.facts import (
+    AbortedRun,
+    Debt,
+    GateAnswer,
+    Ours,
+    Side,
+    Sight,
+    Signature,
+    Stream,
+    Surroundings,
+    Third,
+)
+from watchdogd.core.known import SYNCING, Known, is_within_age
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.link import Hears, LinkWatch
 from watchdogd.core.model import ClusterId, ClusterView, Reach, Reading, StreamState
@@ -15,7 +26,6 @@ from watchdogd.core.policy import PairPolicy
 from watchdogd.core.streak import Streak
 
 ABORTED_RUN_MATTERS_S = 3600.0
-SYNCING = frozenset({StreamState.MERKLE_DIFF, StreamState.MERKLE_SYNC})
 NOT_IN_THE_ROW = frozenset({"level", "slot"})  # they decide whether a decision is carried out, not which it is
 
 
@@ -31,12 +41,10 @@ def sides_of(
     elected: ClusterView | None,
     partner: ClusterView,
     streaks: Mapping[ClusterId, Streak],
-    policy: PairPolicy,
-    known: Known,
 ) -> Sides:
     """The side of each cluster; only the elected one is asked for a full window before it counts as down."""
     return Sides(
-        elected=None if elected is None else _elected_side(elected, streaks.get(elected.cluster, Streak()), policy),
+        elected=None if elected is None else _elected_side(elected, streaks.get(elected.cluster, Streak())),
         partner=_partner_side(partner),
     )
 
@@ -51,14 +59,14 @@ def _answering_side(view: ClusterView) -> Side | None:
     return Side.UP if view.reach is Reach.UP else None
 
 
-def _elected_side(view: ClusterView, streak: Streak, policy: PairPolicy) -> Side:
+def _elected_side(view: ClusterView, streak: Streak) -> Side:
     side = _answering_side(view)
     if side is not None:
         return side
-    if not policy.sealed_is_down and view.all_are(Reading.SEALED, Reading.UNINIT):
+    if view.reach is Reach.UNKNOWN and view.all_are(Reading.SEALED, Reading.UNINIT):
         return Side.SEALED
     if view.reach is Reach.DOWN:
-        return Side.DOWN if streak.belief is Reach.DOWN else Side.SUSPECT
+        return Side.DOWN if streak.is_held(Reach.DOWN) else Side.SUSPECT
     # A short gap inside a window neither advances nor resets it.
     return Side.SUSPECT if streak.candidate is Reach.DOWN else Side.UNKNOWN
 
@@ -85,8 +93,8 @@ def stream_of(
     state = partner.active.status.state
     if state in SYNCING:
         return Stream.SYNCING
-    if state is StreamState.STREAM_WALS and (hears in (Hears.SEES, Hears.QUIET) or link.is_ready):
-        return Stream.STREAMING
+    if state is StreamState.STREAM_WALS and (hears is not Hears.HEARS_NOTHING or link.is_ready):
+        return Stream.STREAMING  # where it can show nothing that moves, what it says is all there is
     quiet_s = now_s - link.counted_from_s
     is_long = is_primary_up and hears is Hears.HEARS_NOTHING and quiet_s >= policy.timing.link_down_heal_s
     return Stream.STOPPED_LONG if is_long else Stream.STOPPED
@@ -105,8 +113,8 @@ def lacks_of(partner: ClusterView, known: Known, ledger: Ledger, policy: PairPol
     follows = is_within_age(
         known.follows_at, known.life, max_age_s=timing.last_known_max_age_s, skew_s=timing.failure_skew_s
     )
-    if known.about != ledger.guarded or not follows:
-        lacks.append(f"it was not seen to follow {ledger.guarded} while that lived")
+    if ledger.guarded is None or known.about != ledger.guarded or not follows:
+        lacks.append(f"it was not seen to follow {ledger.guarded or 'anybody'} while that lived")
     return tuple(lacks)
 
 
@@ -119,16 +127,17 @@ def signature_of(
     around: Surroundings,
     lacks: tuple[str, ...],
     gates: tuple[GateAnswer, ...],
-    hears_a_primary: bool,
+    third: Third,
 ) -> Signature:
     """The projection that the situation table decides on."""
     debt = ledger.open_debt
+    owes = debt is not None and debt.debtor != ledger.guarded
     return Signature(
         elected=sides.elected,
         partner=sides.partner,
         sight=sight,
         stream=stream,
-        debt=Debt.OPEN if debt is not None else Debt.NONE,
+        debt=Debt.OPEN if owes else Debt.NONE,
         is_foreign=bool(ledger.foreign),
         is_run_open=ledger.run is not None,
         ours=_ours(around),
@@ -136,7 +145,7 @@ def signature_of(
         is_fence_on_elected=ledger.guarded in ledger.fences,
         is_able=not lacks,
         are_gates_open=all(gate.is_open for gate in gates if gate.gate not in NOT_IN_THE_ROW),
-        hears_a_primary=hears_a_primary,
+        third=third,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from watchdogd.core.facts import AbortedRun, Debt, Ours, Side, Sight, Signature, Stream
+from watchdogd.core.facts import AbortedRun, Debt, Ours, Side, Sight, Signature, Stream, Third
 from watchdogd.core.naming import NameSeen
 
 
@@ -46,6 +46,7 @@ class Row:
     when: Mapping[str, frozenset[object]]
     phase: Phase = Phase.STEADY
     after_window: bool = False  # page only when it has held for a window
+    is_failover_blocked: bool = False  # a command may still fail over, with what it has to waive
 
     def matches(self, seen: Signature) -> bool:
         """True when every field that the row asks about has one of its values."""
@@ -57,10 +58,25 @@ NOT_UP = frozenset({Side.SEALED, Side.LEADERLESS, Side.SUSPECT, Side.DOWN, Side.
 
 
 def _row(
-    id_: str, why: str, act: Act, phase: Phase = Phase.STEADY, *, after_window: bool = False, **when: object
+    id_: str,
+    why: str,
+    act: Act,
+    phase: Phase = Phase.STEADY,
+    *,
+    after_window: bool = False,
+    is_failover_blocked: bool = False,
+    **when: object,
 ) -> Row:
     asked = {name: value if isinstance(value, frozenset) else frozenset({value}) for name, value in when.items()}
-    return Row(id=id_, why=why, act=act, when=asked, phase=phase, after_window=after_window)
+    return Row(
+        id=id_,
+        why=why,
+        act=act,
+        when=asked,
+        phase=phase,
+        after_window=after_window,
+        is_failover_blocked=is_failover_blocked,
+    )
 
 
 SITUATIONS: tuple[Row, ...] = (
@@ -82,11 +98,14 @@ SITUATIONS: tuple[Row, ...] = (
     _row("S-50", "somebody else made the partner primary", Act.FREEZE, Phase.FROZEN,
          elected=NOT_SEEN | {Side.SECONDARY}, partner=Side.PRIMARY),
     _row("S-54", "both are secondary and one hears a primary: a third cluster is primary", Act.FREEZE, Phase.FROZEN,
-         elected=Side.SECONDARY, partner=Side.SECONDARY, hears_a_primary=True),
+         elected=Side.SECONDARY, partner=Side.SECONDARY, third=Third.HEARD),
     _row("S-56", "both are secondary within an hour of our aborted run: our demote landed late", Act.ROLL_BACK,
-         Phase.ACTING, elected=Side.SECONDARY, partner=Side.SECONDARY, aborted=AbortedRun.RECENT),
-    _row("S-58", "both are secondary, nobody hears a primary, and it was not us", Act.ALERT, Phase.FROZEN,
-         elected=Side.SECONDARY, partner=Side.SECONDARY),
+         Phase.ACTING, elected=Side.SECONDARY, partner=Side.SECONDARY, aborted=AbortedRun.RECENT,
+         third=Third.NOBODY),
+    _row("S-58", "both are secondary, nobody hears a primary, and it was not us", Act.LAST_PRIMARY, Phase.FROZEN,
+         elected=Side.SECONDARY, partner=Side.SECONDARY, third=Third.NOBODY),
+    _row("S-58", "both are secondary; whether one hears a primary cannot be told yet", Act.ALERT, Phase.FROZEN,
+         after_window=True, elected=Side.SECONDARY, partner=Side.SECONDARY),
     _row("S-11", "a fence of ours holds on the elected primary", Act.RELEASE_FENCE, Phase.SUSPECT,
          elected=Side.PRIMARY, is_fence_on_elected=True),
     _row("S-10", "healthy", Act.NOTHING, elected=Side.PRIMARY, partner=Side.SECONDARY, stream=Stream.STREAMING),
@@ -101,7 +120,7 @@ SITUATIONS: tuple[Row, ...] = (
     _row("S-17", "the elected cluster is up but no node of it could be read as active", Act.PAGE, after_window=True,
          elected=Side.UP),
     _row("S-20", "we lost our path: somebody else sees the elected cluster", Act.PAGE, Phase.SUSPECT,
-         elected=NOT_UP, sight=Sight.SEES),
+         after_window=True, elected=NOT_UP, sight=Sight.SEES),
     _row("S-24", "every node of the elected cluster is sealed or uninitialised", Act.PAGE, Phase.SUSPECT,
          elected=Side.SEALED),
     _row("S-22", "could not look at the elected cluster, and nobody sees it", Act.PAGE, Phase.SUSPECT,
@@ -113,9 +132,9 @@ SITUATIONS: tuple[Row, ...] = (
     _row("S-30", "the primary is down, the secondary hears nothing and is able", Act.FAILOVER, Phase.ACTING,
          elected=Side.DOWN, partner=Side.SECONDARY, sight=Sight.FULL, is_able=True, are_gates_open=True),
     _row("S-34", "the primary is down and the secondary is not able", Act.PAGE, Phase.SUSPECT,
-         elected=Side.DOWN, partner=Side.SECONDARY, is_able=False),
+         is_failover_blocked=True, elected=Side.DOWN, partner=Side.SECONDARY, is_able=False),
     _row("S-32", "the primary is down and a gate is closed", Act.PAGE, Phase.SUSPECT,
-         elected=Side.DOWN, partner=Side.SECONDARY),
+         is_failover_blocked=True, elected=Side.DOWN, partner=Side.SECONDARY),
     _row("S-36", "blind: the elected cluster is not up and the secondary cannot be read", Act.PAGE, Phase.SUSPECT,
          after_window=True, elected=NOT_UP, partner=NOT_SEEN),
     _row("S-99", "unclassified", Act.PAGE, Phase.FROZEN),
@@ -143,7 +162,7 @@ NAMES: Mapping[str, NameRow] = {
         NameRow(id="N-60", why="the name publishes the partner of the elected primary", act=Act.CUTOVER_DNS),
         NameRow(id="N-62", why="the name publishes neither cluster", act=Act.ALERT),
         NameRow(id="N-64", why="the authoritative servers disagree, or none could be asked", act=Act.ALERT),
-        NameRow(id="N-66", why="the elected cluster is not an active primary: the name stays", act=Act.NOTHING),
+        NameRow(id="N-66", why="the elected cluster is not the one active primary: the name stays", act=Act.NOTHING),
     )
 }
 
@@ -156,13 +175,12 @@ def name_situation_of(seen: NameSeen, elected: Side | None, situation: str) -> N
 
     A name only ever moves to an active primary.
     """
-    if seen is NameSeen.PUBLISHES_ELECTED:
-        return NAMES["N-10"]
-    if elected is not Side.PRIMARY:
-        return NAMES["N-66"]
     match seen:
+        case NameSeen.PUBLISHES_ELECTED:
+            return NAMES["N-10"]
         case NameSeen.PUBLISHES_PARTNER:
-            return NAMES["N-66"] if situation in NAME_STAYS else NAMES["N-60"]
+            is_due = elected is Side.PRIMARY and situation not in NAME_STAYS
+            return NAMES["N-60"] if is_due else NAMES["N-66"]
         case NameSeen.PUBLISHES_THIRD:
             return NAMES["N-62"]
         case NameSeen.DISAGREE | NameSeen.CANNOT_ASK:

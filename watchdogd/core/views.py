@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from watchdogd.core.model import ClusterId, ClusterView, Mode, NodeSeen, Reach, Reading, Replication
+from watchdogd.core.policy import OnFenceFailure, PairPolicy
 
 NOT_SERVING = frozenset({Reading.SILENT, Reading.LEADERLESS})
 SEALED = frozenset({Reading.SEALED, Reading.UNINIT})
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def view_of(
@@ -34,6 +38,42 @@ def view_of(
     )
 
 
+def sealed_counts_as_down(policy: PairPolicy, cluster: ClusterId) -> bool:
+    """True when a sealed node of `cluster` counts towards DOWN: by the policy, and only behind a fence that blocks.
+
+    Whoever unseals it later unseals a primary (row S-24).
+    """
+    fence = policy.cluster(cluster).fence
+    return policy.sealed_is_down and bool(fence.command) and fence.on_failure is OnFenceFailure.BLOCK
+
+
+def checked_against(partner: ClusterView, elected: ClusterView | None, *, hears: bool) -> ClusterView:
+    """`partner`, said to be wrong when it `hears` a primary that is not the elected one.
+
+    Only what both clusters show is compared: the cluster addresses that the nodes of an active primary name as
+    active, and the primary's addresses that the secondary refreshes from its heartbeats. Source: README-DR.
+    """
+    if elected is None or not hears or not elected.is_active_primary or not partner.is_active_secondary:
+        return partner
+    own = {_bare(node.names.cluster_address) for node in elected.nodes if node.names and node.names.cluster_address}
+    heard = {_bare(address) for address in _heard_addresses(partner)}
+    if not own or not heard or own & heard:
+        return partner
+    return replace(partner, wrong=f"{partner.cluster} hears a primary at {min(heard)}, not {elected.cluster}")
+
+
+def _heard_addresses(partner: ClusterView) -> list[str]:
+    status = partner.active.status if partner.active is not None else None
+    if status is None:
+        return []
+    addresses = (*(status.known_primary_cluster_addrs or ()), *(peer.cluster_address for peer in status.peers or ()))
+    return [address for address in addresses if address]
+
+
+def _bare(address: str) -> str:
+    return address.lower().removeprefix("https://").rstrip("/")
+
+
 def _reach(nodes: tuple[NodeSeen, ...], *, expected_nodes: int, sealed_is_down: bool) -> Reach:
     if any(node.is_life for node in nodes):
         return Reach.UP
@@ -46,18 +86,27 @@ def _reach(nodes: tuple[NodeSeen, ...], *, expected_nodes: int, sealed_is_down: 
 def _active(nodes: tuple[NodeSeen, ...]) -> NodeSeen | None:
     # During split leadership several nodes may claim is_self: the latest active_time counts. Source: TCU.
     claims = [node for node in nodes if node.reading is Reading.ACTIVE]
-    return max(claims, key=lambda node: (node.names.active_time or "") if node.names else "", default=None)
+    return max(claims, key=_active_since, default=None)
+
+
+def _active_since(node: NodeSeen) -> datetime:
+    # RFC 3339 with any offset and up to nine digits: as text 10:00:00.5Z would sort before 10:00:00Z.
+    try:
+        since = datetime.fromisoformat(node.names.active_time if node.names and node.names.active_time else "")
+    except ValueError:
+        return NEVER
+    return since if since.tzinfo is not None else since.replace(tzinfo=UTC)
 
 
 def _wrong(nodes: tuple[NodeSeen, ...], kind: Replication) -> str:
-    strange = [node for node in nodes if "is not the pinned" in node.why]
-    if strange and not any(node.is_life for node in nodes):
-        return strange[0].why
+    strange = next((node for node in nodes if node.wrong_id), None)
+    if strange is not None and not any(node.is_life for node in nodes):
+        return strange.wrong_id
     active = _active(nodes)
-    if active is None or active.status is None:
+    if active is None:
         return ""
     if active.health is not None and active.health.enterprise is False:
         return "a Community Edition server: it has no replication"
-    if active.status.mode in (Mode.DISABLED, Mode.UNSUPPORTED):
+    if active.status is not None and active.status.mode in (Mode.DISABLED, Mode.UNSUPPORTED):
         return f"{kind} replication is {active.status.mode}"
     return ""

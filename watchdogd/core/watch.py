@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Self
 
-from watchdogd.core.facts import Facts, Sight, Surroundings, Window
+from watchdogd.core.facts import Facts, GateAnswer, Sight, Surroundings, Third, Window
 from watchdogd.core.gates import Question, answers
-from watchdogd.core.known import Known, learn
+from watchdogd.core.known import Known, Sighting, learn
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.link import Hears, LinkWatch
-from watchdogd.core.model import ClusterId, ClusterView, NodeAddress, NodeSeen, Reach
+from watchdogd.core.model import ClusterId, ClusterView, NodeAddress, NodeSeen, Reach, Reading
 from watchdogd.core.policy import PairPolicy
-from watchdogd.core.signature import Sides, lacks_of, sides_of, signature_of, stream_of
-from watchdogd.core.streak import Need, Streak
-from watchdogd.core.views import view_of
+from watchdogd.core.signature import lacks_of, sides_of, signature_of, stream_of
+from watchdogd.core.streak import Streak
+from watchdogd.core.views import checked_against, sealed_counts_as_down, view_of
+from watchdogd.core.windows import down_need, down_window, link_window, sight_of, up_need
 
 FLAP_WINDOW_S = 900.0
 RESET_WINDOW_S = 900.0
+ODD_NODE_MATTERS_S = 600.0
+SEEN_DOWN_ROUNDS = 2  # one lost round is no "went down", and resets nothing worth counting
+
+
+class ResetCause(StrEnum):
+    """Why the evidence had to begin anew."""
+
+    UP = "up"  # the elected cluster was seen while a window of DOWN ran
+    GAP = "gap"  # it could not be looked at for longer than gap_max while a window of DOWN ran
+    NEW_ACTIVE_NODE = "new_active_node"  # of the secondary
+    LINK_GAP = "link_gap"  # the secondary could not be read for longer than gap_max
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +40,21 @@ class Reset:
     """One time that the evidence had to begin anew."""
 
     at_s: float
-    cause: str
+    cause: ResetCause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What one tick made of the observations, before anything is asked about it."""
+
+    views: Mapping[ClusterId, ClusterView]
+    elected: ClusterView | None
+    partner: ClusterView
+    link: LinkWatch
+    hears: Hears
+    sight: Sight
+    witnessed: Sighting | None
+    windows: tuple[Window, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,16 +65,31 @@ class PairWatch:
     known: Known = field(default_factory=Known)
     newest: Mapping[NodeAddress, NodeSeen] = field(default_factory=dict)
     rounds: Mapping[NodeAddress, int] = field(default_factory=dict)
-    rounds_fed: Mapping[ClusterId, int] = field(default_factory=dict)
+    counted: Mapping[NodeAddress, int] = field(default_factory=dict)  # of `rounds`: part of a complete round already
+    odd_since: Mapping[NodeAddress, float] = field(default_factory=dict)  # nodes that read OURS or STRANGE
     streaks: Mapping[ClusterId, Streak] = field(default_factory=dict)
     links: Mapping[ClusterId, LinkWatch] = field(default_factory=dict)  # by the cluster that listens
+    both_secondary_from_s: float | None = None
     flaps: tuple[float, ...] = ()
     resets: tuple[Reset, ...] = ()
 
     def observe(self, seen: NodeSeen) -> Self:
-        """The watch after one more probe round of one node."""
-        rounds = {**self.rounds, seen.node: self.rounds.get(seen.node, 0) + 1}
-        return replace(self, newest={**self.newest, seen.node: seen}, rounds=rounds)
+        """The watch after one more probe round of one node; unchanged by one that is older than what is known."""
+        cluster = self.policy.clusters.get(seen.cluster)
+        if cluster is None or seen.node not in cluster.nodes:
+            return self
+        before = self.newest.get(seen.node)
+        if before is not None and seen.ended_s < before.ended_s:
+            return self
+        odd_since = {node: at_s for node, at_s in self.odd_since.items() if node != seen.node}
+        if seen.reading in (Reading.OURS, Reading.STRANGE):
+            odd_since[seen.node] = self.odd_since.get(seen.node, seen.ended_s)
+        return replace(
+            self,
+            newest={**self.newest, seen.node: seen},
+            rounds={**self.rounds, seen.node: self.rounds.get(seen.node, 0) + 1},
+            odd_since=odd_since,
+        )
 
     def observe_all(self, seen: Iterable[NodeSeen]) -> Self:
         """The watch after several rounds."""
@@ -59,81 +102,36 @@ class PairWatch:
         """Look at everything at once: the watch after this tick, and its facts."""
         now_s = around.now.at_s
         views = {cluster: self._view(cluster, ledger, now_s) for cluster in self.policy.cluster_ids}
-        watch = self._feed(views, ledger, around)
-        elected_id = ledger.guarded
-        partner_id = self.policy.partner_of(elected_id) if elected_id else self.policy.partner_of(self.policy.home)
-        elected = views[elected_id] if elected_id else None
-        link = watch.links.get(partner_id, LinkWatch())
-        hears = watch._hears(partner_id, now_s)
-        sight = watch._sight(link, hears, around)
-        witnessed = next((f"witness {w.name}" for w in around.witnesses if w.sees), "")
+        watch = self._feed_streaks(views, ledger, now_s)._feed_links(views, ledger, now_s)
+        looked = watch._look(views, ledger, around)
         known = learn(
-            watch.known, elected=elected, partner=views[partner_id], hears=hears, witnessed=witnessed, now=around.now
+            watch.known,
+            elected=looked.elected,
+            partner=looked.partner,
+            heard_s=looked.link.life_s,
+            witnessed=looked.witnessed,
+            skew_s=self.policy.timing.failure_skew_s,
+            now=around.now,
         )
         watch = replace(watch, known=known)
-        windows = watch._windows(elected_id, partner_id, link, sight, now_s)
-        partner = views[partner_id]
-        lacks = lacks_of(partner, known, ledger, self.policy)
-        gates = answers(
-            Question(
-                policy=self.policy,
-                ledger=ledger,
-                elected=elected,
-                partner=partner,
-                sight=sight,
-                windows=windows,
-                known=known,
-                around=around,
-                stale=watch._stale(now_s),
-                lacks=lacks,
-            )
-        )
-        sides = sides_of(elected, partner, watch.streaks, self.policy, known)
-        stream = stream_of(partner, hears, link, watch._is_up_believed(elected_id), self.policy, now_s)
-        facts = Facts(
-            pair=self.policy.pair,
-            now=around.now,
-            ledger=ledger,
-            elected=elected,
-            partner=partner,
-            elected_side=sides.elected,
-            partner_side=sides.partner,
-            hears=hears,
-            sight=sight,
-            stream=stream,
-            windows=windows,
-            known=known,
-            lacks=lacks,
-            gates=gates,
-            name=around.name,
-            signature=signature_of(
-                sides=Sides(elected=sides.elected, partner=sides.partner),
-                sight=sight,
-                stream=stream,
-                ledger=ledger,
-                around=around,
-                lacks=lacks,
-                gates=gates,
-                hears_a_primary=watch._two_secondaries_hear(views, now_s),
-            ),
-            flaps=len(watch.flaps),
-        )
-        return watch, facts
+        return watch, watch._facts(looked, ledger, around)
 
     # -- one cluster -------------------------------------------------------------------------------------------------
 
+    def _addresses(self, cluster: ClusterId, ledger: Ledger) -> list[NodeAddress]:
+        """The nodes that count: not ignored by the config, not waived for the open run."""
+        waivers = ledger.run.waivers if ledger.run else frozenset()
+        waived = {waiver.partition(":")[2] for waiver in waivers if waiver.startswith("node:")}
+        return [address for address in self.policy.cluster(cluster).probed_nodes if address not in waived]
+
     def _view(self, cluster: ClusterId, ledger: Ledger, now_s: float) -> ClusterView:
-        waived = {w.partition(":")[2] for w in (ledger.run.waivers if ledger.run else ()) if w.startswith("node:")}
-        addresses = [a for a in self.policy.cluster(cluster).probed_nodes if a not in waived]
-        fresh = [
-            self.newest[a] for a in addresses if a in self.newest and now_s - self.newest[a].ended_s <= self.fresh_s
-        ]
+        addresses = self._addresses(cluster, ledger)
         return view_of(
             cluster,
-            fresh,
+            [self.newest[address] for address in addresses if self._is_fresh(address, now_s)],
             kind=self.policy.replication,
             expected_nodes=len(addresses),
-            sealed_is_down=self.policy.sealed_is_down,
+            sealed_is_down=sealed_counts_as_down(self.policy, cluster),
             at_s=now_s,
         )
 
@@ -142,136 +140,192 @@ class PairWatch:
         """How old an observation may be and still speak of now: two rounds that took as long as they may."""
         return 2 * (self.policy.timing.interval_s + self.policy.timing.probe_timeout_s)
 
-    def _feed(self, views: Mapping[ClusterId, ClusterView], ledger: Ledger, around: Surroundings) -> Self:
-        now_s, timing = around.now.at_s, self.policy.timing
-        streaks, rounds_fed = dict(self.streaks), dict(self.rounds_fed)
-        resets = [reset for reset in self.resets if now_s - reset.at_s <= RESET_WINDOW_S]
-        flaps = tuple(at for at in self.flaps if now_s - at <= FLAP_WINDOW_S)
-        for cluster, view in views.items():
-            rounds = self._complete_rounds(view)
-            before = streaks.get(cluster, Streak())
-            after = before.feed(
-                view.reach,
-                at_s=now_s,
-                new_rounds=max(0, rounds - rounds_fed.get(cluster, 0)),
-                down=self.down_need,
-                up=self.up_need,
-                gap_max_s=timing.gap_max_s,
-            )
-            if cause := _reset_cause(before, after):
-                resets.append(Reset(at_s=now_s, cause=f"{cluster}:{cause}"))
-                if cluster == ledger.guarded and cause == "up":
-                    flaps = (*flaps, now_s)
-            streaks[cluster], rounds_fed[cluster] = after, rounds
-        links = {
-            cluster: self.links.get(cluster, LinkWatch()).observe(view, gap_max_s=timing.gap_max_s)
-            for cluster, view in views.items()
-        }
-        return replace(self, streaks=streaks, rounds_fed=rounds_fed, links=links, resets=tuple(resets), flaps=flaps)
+    def _is_fresh(self, address: NodeAddress, now_s: float) -> bool:
+        return address in self.newest and now_s - self.newest[address].ended_s <= self.fresh_s
 
-    def _complete_rounds(self, view: ClusterView) -> int:
-        """Rounds that every node in the view has finished; a node that was never probed has finished none."""
-        return min((self.rounds.get(node.node, 0) for node in view.nodes), default=0)
-
-    @property
-    def down_need(self) -> Need:
-        """What it takes to believe DOWN."""
-        return Need(after_s=self.policy.timing.down_after_s, rounds=self.policy.timing.down_rounds)
-
-    @property
-    def up_need(self) -> Need:
-        """What it takes to believe UP."""
-        return Need(after_s=self.policy.timing.up_after_s, rounds=self.policy.timing.up_rounds)
-
-    def _is_up_believed(self, cluster: ClusterId | None) -> bool:
-        return cluster is not None and self.streaks.get(cluster, Streak()).belief is Reach.UP
-
-    def _stale(self, now_s: float) -> str:
+    def _stale(self, ledger: Ledger, now_s: float) -> str:
         missing = [
             address
             for cluster in self.policy.cluster_ids
-            for address in self.policy.cluster(cluster).probed_nodes
-            if address not in self.newest or now_s - self.newest[address].ended_s > self.fresh_s
+            for address in self._addresses(cluster, ledger)
+            if not self._is_fresh(address, now_s)
         ]
         return f"no fresh observation of {', '.join(missing)}" if missing else ""
 
-    # -- the witnesses -----------------------------------------------------------------------------------------------
+    # -- what a tick feeds -------------------------------------------------------------------------------------------
+
+    def _feed_streaks(self, views: Mapping[ClusterId, ClusterView], ledger: Ledger, now_s: float) -> Self:
+        timing = self.policy.timing
+        streaks, counted, flaps = dict(self.streaks), dict(self.counted), self.flaps
+        resets = list(self.resets)
+        for cluster, view in views.items():
+            fresh = self._counted_after(view)
+            counted |= fresh
+            before = streaks.get(cluster, Streak())
+            streaks[cluster] = after = before.feed(
+                view.reach,
+                at_s=now_s,
+                since_s=max((node.ended_s for node in view.nodes), default=now_s),
+                has_new_round=bool(fresh),
+                down=down_need(timing),
+                up=up_need(timing),
+                gap_max_s=timing.gap_max_s,
+            )
+            cause = _reset_cause(before, after)
+            if cause is None or cluster != ledger.guarded:
+                continue
+            resets.append(Reset(at_s=now_s, cause=cause))
+            if cause is ResetCause.UP and not before.is_full:
+                flaps = (*flaps, now_s)
+        return replace(
+            self,
+            streaks=streaks,
+            counted=counted,
+            flaps=tuple(at for at in flaps if now_s - at <= FLAP_WINDOW_S),
+            resets=tuple(reset for reset in resets if now_s - reset.at_s <= RESET_WINDOW_S),
+        )
+
+    def _counted_after(self, view: ClusterView) -> Mapping[NodeAddress, int]:
+        """What `counted` becomes when every node in the view has finished a round more; empty when one has not.
+
+        A node that is one round ahead keeps it, so that jitter costs nothing; no node ever keeps more than one, so
+        that a node that leaves the view lets nobody else catch up at once.
+        """
+        rounds = {node.node: self.rounds.get(node.node, 0) for node in view.nodes}
+        counted = {address: self.counted.get(address, max(0, number - 1)) for address, number in rounds.items()}
+        if not rounds or any(rounds[address] <= counted[address] for address in rounds):
+            return {}
+        return {address: max(counted[address] + 1, number - 1) for address, number in rounds.items()}
+
+    def _feed_links(self, views: Mapping[ClusterId, ClusterView], ledger: Ledger, now_s: float) -> Self:
+        gap_max_s = self.policy.timing.gap_max_s
+        links = {
+            cluster: self.links.get(cluster, LinkWatch()).observe(view, gap_max_s=gap_max_s)
+            for cluster, view in views.items()
+        }
+        resets = self.resets
+        for cluster, link in links.items():
+            is_new = link.begun_by and link.begun_s != self.links.get(cluster, LinkWatch()).begun_s
+            if is_new and cluster != ledger.guarded:
+                cause = ResetCause.LINK_GAP if link.begun_by == "gap" else ResetCause.NEW_ACTIVE_NODE
+                resets = (*resets, Reset(at_s=now_s, cause=cause))
+        are_secondary = all(view.is_active_secondary for view in views.values())
+        from_s = now_s if self.both_secondary_from_s is None else self.both_secondary_from_s
+        return replace(self, links=links, resets=resets, both_secondary_from_s=from_s if are_secondary else None)
+
+    # -- what is made of it ------------------------------------------------------------------------------------------
+
+    def _look(self, views: Mapping[ClusterId, ClusterView], ledger: Ledger, around: Surroundings) -> Looked:
+        now_s, timing = around.now.at_s, self.policy.timing
+        elected = views[ledger.guarded] if ledger.guarded is not None else None
+        partner_id = self.policy.partner_of(ledger.guarded or self.policy.home)
+        link = self.links.get(partner_id, LinkWatch())
+        hears = self._hears(partner_id, now_s)
+        partner = checked_against(views[partner_id], elected, hears=hears is Hears.SEES)
+        witness = max((w for w in around.witnesses if w.sees), key=lambda w: w.seen_s, default=None)
+        sight = sight_of(link, hears, timing, is_witnessed=witness is not None, now_s=now_s)
+        windows: tuple[Window, ...] = ()
+        if elected is not None:
+            streak = self.streaks.get(elected.cluster, Streak())
+            windows = (
+                down_window(elected.cluster, streak, timing, now_s=now_s),
+                link_window(partner_id, link, sight, timing, now_s=now_s),
+            )
+        return Looked(
+            views={**views, partner_id: partner},
+            elected=elected,
+            partner=partner,
+            link=link,
+            hears=hears,
+            sight=sight,
+            witnessed=None if witness is None else Sighting(at_s=witness.seen_s, seen_by=f"witness {witness.name}"),
+            windows=windows,
+        )
 
     def _hears(self, listener: ClusterId, now_s: float) -> Hears:
         link = self.links.get(listener, LinkWatch())
         return link.verdict(now_s=now_s, stale_after_s=self.policy.timing.heartbeat_stale_after_s, fresh_s=self.fresh_s)
 
-    def _sight(self, link: LinkWatch, hears: Hears, around: Surroundings) -> Sight:
-        if hears is Hears.SEES or any(witness.sees for witness in around.witnesses):
-            return Sight.SEES
-        if hears is Hears.BLIND:
-            return Sight.BLIND
-        if hears is Hears.HEARS_NOTHING and around.now.at_s >= self._link_full_at_s(link):
-            return Sight.FULL
-        return Sight.RUNNING
-
-    def _link_full_at_s(self, link: LinkWatch) -> float:
+    def _third(self, now_s: float) -> Third:
+        """Whether one of two secondaries hears a primary; what was heard before both were secondary does not count."""
+        if self.both_secondary_from_s is None:
+            return Third.NOBODY
         timing = self.policy.timing
-        return link.counted_from_s + link.window_s(
-            down_after_s=timing.down_after_s, stale_link_hold_s=timing.stale_link_hold_s
+        from_s = self.both_secondary_from_s + timing.interval_s + timing.probe_timeout_s
+        advances = (self.links.get(cluster, LinkWatch()).last_advance_s for cluster in self.policy.cluster_ids)
+        if any(at is not None and at > from_s and now_s - at <= timing.heartbeat_stale_after_s for at in advances):
+            return Third.HEARD
+        return Third.NOBODY if now_s > from_s + timing.heartbeat_stale_after_s else Third.UNSURE
+
+    def _gates(
+        self, looked: Looked, lacks: tuple[str, ...], ledger: Ledger, around: Surroundings
+    ) -> tuple[GateAnswer, ...]:
+        return answers(
+            Question(
+                policy=self.policy,
+                ledger=ledger,
+                elected=looked.elected,
+                partner=looked.partner,
+                sight=looked.sight,
+                windows=looked.windows,
+                known=self.known,
+                around=around,
+                stale=self._stale(ledger, around.now.at_s),
+                lacks=lacks,
+            )
         )
 
-    def _two_secondaries_hear(self, views: Mapping[ClusterId, ClusterView], now_s: float) -> bool:
-        if not all(view.is_active_secondary for view in views.values()):
-            return False
-        return any(self._hears(cluster, now_s) is Hears.SEES for cluster in views)
+    def _facts(self, looked: Looked, ledger: Ledger, around: Surroundings) -> Facts:
+        now_s, elected = around.now.at_s, looked.elected
+        is_up = elected is not None and self.streaks.get(elected.cluster, Streak()).is_held(Reach.UP)
+        lacks = lacks_of(looked.partner, self.known, ledger, self.policy)
+        gates = self._gates(looked, lacks, ledger, around)
+        sides = sides_of(elected, looked.partner, self.streaks)
+        stream = stream_of(looked.partner, looked.hears, looked.link, is_up, self.policy, now_s)
+        return Facts(
+            pair=self.policy.pair,
+            now=around.now,
+            ledger=ledger,
+            elected=elected,
+            partner=looked.partner,
+            elected_side=sides.elected,
+            partner_side=sides.partner,
+            hears=looked.hears,
+            sight=looked.sight,
+            stream=stream,
+            windows=looked.windows,
+            known=self.known,
+            lacks=lacks,
+            gates=gates,
+            name=around.name,
+            signature=signature_of(
+                sides=sides,
+                sight=looked.sight,
+                stream=stream,
+                ledger=ledger,
+                around=around,
+                lacks=lacks,
+                gates=gates,
+                third=self._third(now_s),
+            ),
+            flaps=len(self.flaps),
+            resets=Counter(reset.cause.value for reset in self.resets),
+            odd_nodes=self._odd_nodes(elected, now_s),
+            views=looked.views,
+        )
 
-    # -- windows -----------------------------------------------------------------------------------------------------
-
-    def _windows(
-        self, elected: ClusterId | None, partner: ClusterId, link: LinkWatch, sight: Sight, now_s: float
-    ) -> tuple[Window, ...]:
+    def _odd_nodes(self, elected: ClusterView | None, now_s: float) -> tuple[NodeAddress, ...]:
         if elected is None:
             return ()
-        return (self._down_window(elected, now_s), self._link_window(partner, link, sight, now_s))
-
-    def _down_window(self, elected: ClusterId, now_s: float) -> Window:
-        streak = self.streaks.get(elected, Streak())
-        is_running = streak.candidate is Reach.DOWN
-        progress = streak.progress(self.down_need) if is_running else 0.0
-        missing_s = max(
-            self.down_need.after_s - streak.held_s,
-            (self.down_need.rounds - streak.rounds) * self.policy.timing.interval_s,
-            0.0,
-        )
-        is_full = streak.belief is Reach.DOWN and is_running
-        why = f"{elected} not serving for {streak.held_s:.0f} of {self.down_need.after_s:.0f} s, "
-        why += f"{streak.rounds} of {self.down_need.rounds} rounds"
-        if not is_running:
-            why = f"{elected} is not seen to be down"
-        return Window(
-            name="down",
-            is_full=is_full,
-            progress=1.0 if is_full else progress,
-            full_at_s=now_s + missing_s if is_running else None,
-            why=why,
-        )
-
-    def _link_window(self, partner: ClusterId, link: LinkWatch, sight: Sight, now_s: float) -> Window:
-        full_at_s = self._link_full_at_s(link)
-        whole_s = max(full_at_s - link.counted_from_s, 1.0)
-        quiet_s = max(0.0, now_s - link.counted_from_s)
-        # A blind secondary has a gate of its own; its window is not what is missing.
-        is_full = sight in (Sight.FULL, Sight.BLIND)
-        why = f"{partner} has heard nothing for {quiet_s:.0f} of {whole_s:.0f} s"
-        if sight is Sight.SEES:
-            why = "somebody sees the primary"
-        return Window(
-            name="link",
-            is_full=is_full,
-            progress=1.0 if is_full else min(1.0, quiet_s / whole_s) if sight is Sight.RUNNING else 0.0,
-            full_at_s=full_at_s if sight is Sight.RUNNING else None,
-            why=why,
+        return tuple(
+            address
+            for address in self.policy.cluster(elected.cluster).probed_nodes
+            if now_s - self.odd_since.get(address, now_s) >= ODD_NODE_MATTERS_S
         )
 
 
-def _reset_cause(before: Streak, after: Streak) -> str:
-    """Why a running DOWN window began anew; empty when it did not."""
-    if before.candidate is not Reach.DOWN or after.candidate is Reach.DOWN:
-        return ""
-    return "up" if after.candidate is Reach.UP else "gap"
+def _reset_cause(before: Streak, after: Streak) -> ResetCause | None:
+    """Why a window of DOWN began anew; None when it did not, or had hardly begun."""
+    if before.candidate is not Reach.DOWN or after.candidate is Reach.DOWN or before.rounds < SEEN_DOWN_ROUNDS:
+        return None
+    return ResetCause.UP if after.candidate is Reach.UP else ResetCause.GAP

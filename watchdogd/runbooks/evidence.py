@@ -63,7 +63,7 @@ def veto_before_promote(ctx: RunContext) -> str:
 def still_missing(ctx: RunContext, facts: Facts) -> tuple[GateAnswer, ...]:
     """The gates of section 4 that are closed now and that this run does not waive."""
     asked = tuple(gate for gate in facts.closed_gates() if gate.gate not in NOT_ASKED_AGAIN)
-    return without(asked, ctx.run.waivers)
+    return without(asked, ctx.run.waivers, is_fenced=is_fenced_by_us(ctx))
 
 
 def ensure_nothing_foreign(ctx: RunContext, facts: Facts) -> None:
