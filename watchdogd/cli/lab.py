@@ -102,8 +102,9 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(signum, stop.set)
     async with running(settings) as (_lab, described):
         print(f"# {BANNER}\n# seed {settings.seed}, everything a client needs is in {settings.directory}/lab.json")
-        for cluster in described.clusters:
-            print(_environment(described, cluster))
+        print(_environment(described, described.home))
+        for cluster in [name for name in described.clusters if name != described.home]:
+            print(f"# {cluster}: watchdogd-lab env {cluster} --dir {settings.directory}")
         sys.stdout.flush()
         await stop.wait()
 

@@ -170,15 +170,17 @@ async def missing(lab: LabFile, log: Path, *, client: str, address: str) -> tupl
     numbers = [line.number for line in read_log(log) if line.fate is Fate.ACKNOWLEDGED]
     connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=lab.ca_file))
     headers = {"X-Vault-Token": lab.credentials["client_token"]}
-    gone = []
     async with aiohttp.ClientSession(address, connector=connector, headers=headers) as session:
-        for number in numbers:
-            async with session.get(secret_path(client, number)) as reply:
-                if reply.status == 404:
-                    gone.append(number)
-                else:
-                    reply.raise_for_status()
+        gone = [number for number in numbers if not await _exists(session, secret_path(client, number))]
     return len(numbers), gone
+
+
+async def _exists(session: aiohttp.ClientSession, path: str) -> bool:
+    async with session.get(path) as reply:
+        if reply.status == 404:
+            return False
+        reply.raise_for_status()
+        return True
 
 
 async def _until_terminated(writer: Writer, every_s: float) -> None:
