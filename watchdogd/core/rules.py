@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from watchdogd.core.model import Replication
 from watchdogd.core.policy import ClusterPolicy, Level, OnFenceFailure, PairPolicy, Policy, Timing
@@ -208,7 +207,7 @@ def _node_lists(path: str, cluster: ClusterPolicy) -> Iterator[Violation]:
 
 
 def _is_loopback(address: str) -> bool:
-    host = urlsplit(address).hostname or ""
+    host = _host_of(address)
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
@@ -261,13 +260,18 @@ def _dns(pair: PairPolicy) -> Iterator[Violation]:
     if record in targets:
         yield _broken("targets", f"{pair.record} would name itself", "the clusters' own names")
     for name, cluster in pair.clusters.items():
-        hosts = {_bare(urlsplit(address).hostname or "") for address in (cluster.address, *cluster.nodes)}
+        hosts = {_bare(_host_of(address)) for address in (cluster.address, *cluster.nodes)}
         if record in hosts:
             yield _broken(
                 "record",
                 f"cluster.{name} is addressed by the service name itself, which moves",
                 f"an address of {name} that stays where it is",
             )
+
+
+def _host_of(address: str) -> str:
+    """The host of "https://HOST:PORT", which is the only form that gets here."""
+    return address.removeprefix("https://").rpartition(":")[0].strip("[]")
 
 
 def _bare(name: str) -> str:

@@ -67,3 +67,8 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
         main(["--version"])
     assert left.value.code == 0
     assert capsys.readouterr().out == f"watchdogd {__version__}\n"
+
+
+def test_the_diagram_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diagram"]) == Exit.CLEAN
+    assert capsys.readouterr().out.startswith("stateDiagram-v2\n")
