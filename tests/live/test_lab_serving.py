@@ -170,6 +170,27 @@ async def test_a_promotion_is_logged_when_it_arrives_and_shows_when_it_is_done(s
     assert any(json.loads(line)["what"] == "applied" for line in lines)
 
 
+async def test_the_control_endpoint_wants_its_token_and_tells_events_as_they_happen(served: Running) -> None:
+    url, token = served.file.control_url, {"Authorization": f"Bearer {served.file.control_token}"}
+    for headers in ({}, {"Authorization": "Bearer guess"}):
+        async with served.session.put(f"{url}/fence/east", json={"on": True}, headers=headers) as reply:
+            assert reply.status == 401
+    assert not served.lab.world.is_fenced("east")
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(events_after(served, 0, token))
+        await asyncio.sleep(0)
+        async with served.session.put(f"{url}/fence/east", json={"on": True}, headers=token) as reply:
+            assert (reply.status, await reply.json()) == (200, {"cluster": "east", "closed": True})
+    assert [(e["what"], e["cluster"]) for e in waiting.result()] == [("fenced", "east")]
+    async with served.session.put(f"{url}/fence/east", json={"on": "yes"}, headers=token) as reply:
+        assert reply.status == 400
+
+
+async def events_after(served: Running, seq: int, headers: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    async with served.session.get(f"{served.file.control_url}/events?after={seq}&wait_s=0.5", headers=headers) as reply:
+        return list((await reply.json())["events"])
+
+
 # ------------------------------------------------------------------ names
 
 
