@@ -8,6 +8,7 @@ consequence of a loss: seen within that time, it was so before.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from watchdogd.core.entries import Stamp
@@ -63,14 +64,15 @@ def learn(
     witnessed: Sighting | None,
     skew_s: float,
     now: Stamp,
+    views: Iterable[ClusterView] = (),
 ) -> Known:
-    """What is known after one more look at both clusters.
+    """What is known after one more look at both clusters, which are `views` also while nobody is elected.
 
     `heard_s` is the latest sign of life that the partner heard, `witnessed` the latest of another witness. A newly
     elected cluster is spoken of once it was seen as primary: until then, what is known of the one before it stays,
     for its epoch may turn out void.
     """
-    known = _confirm(known, [view for view in (elected, partner) if view is not None])
+    known = _confirm(known, [view for view in (elected, partner, *views) if view is not None])
     if elected is None:
         return known
     if known.about != elected.cluster:

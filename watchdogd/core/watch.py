@@ -112,6 +112,7 @@ class PairWatch:
             witnessed=looked.witnessed,
             skew_s=self.policy.timing.failure_skew_s,
             now=around.now,
+            views=views.values(),
         )
         watch = replace(watch, known=known)
         return watch, watch._facts(looked, ledger, around)
