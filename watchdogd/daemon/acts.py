@@ -1,0 +1,314 @@
+"""The verbs that change something. Each names its target, checks what it may never overrule, and is journalled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from watchdogd.core.entries import (
+    Acked,
+    Adopted,
+    DebtForgiven,
+    Paused,
+    Resumed,
+    RunAbortAsked,
+    Runbook,
+    RunEnded,
+    RunOutcome,
+    RunUnparked,
+)
+from watchdogd.core.explain import gate_shape
+from watchdogd.core.facts import GateAnswer, Side
+from watchdogd.core.gates import WAIVABLE, is_waivable, without
+from watchdogd.core.ledger import Ledger, Run, RunState
+from watchdogd.core.model import ClusterId
+from watchdogd.daemon.deciding import Standing
+from watchdogd.daemon.observed import resuming
+from watchdogd.daemon.protocol import (
+    ACCEPTED,
+    BLOCKED,
+    CONFLICT,
+    MALFORMED,
+    NOT_FOUND,
+    STARTING,
+    Answer,
+    Asked,
+    Caller,
+    refuse,
+)
+from watchdogd.daemon.running import Wanted
+from watchdogd.daemon.stamps import Stamper
+from watchdogd.daemon.unit import PairUnit
+from watchdogd.ports import Chronicle
+
+# Skipping one of these would be an effect without its proof, or without its fence: waive the gate, or abort.
+NEVER_SKIPPED = frozenset({"recheck", "credential", "demote_source", "fence", "promote", "promote_back", "demote"})
+PAUSE_S_MAX = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What an order works on."""
+
+    unit: PairUnit
+    journal: Chronicle
+    stamper: Stamper
+
+    @property
+    def ledger(self) -> Ledger:
+        """The durable state of the pair now."""
+        return self.journal.ledger(self.unit.policy.pair)
+
+    @property
+    def standing(self) -> Standing | None:
+        """The newest decision."""
+        return self.unit.deciding.standing
+
+    def cluster(self, name: str) -> ClusterId | None:
+        """The cluster of that name, or None."""
+        return next((cluster for cluster in self.unit.policy.cluster_ids if cluster == name), None)
+
+    def no_cluster(self, name: str) -> Answer:
+        """The refusal for a cluster that is not of this pair."""
+        known = ", ".join(self.unit.policy.cluster_ids)
+        return refuse(NOT_FOUND, "not_found", f"no cluster {name!r} in this pair: one of {known}")
+
+
+async def pause(desk: Desk, asked: Asked, caller: Caller) -> Answer:
+    """Nothing starts, and what runs stops at its next safe point."""
+    for_s = asked.body.get("for_s")
+    if for_s is not None and (not isinstance(for_s, int | float) or not 0 < for_s <= PAUSE_S_MAX):
+        return refuse(MALFORMED, "malformed", "for_s is a number of seconds, at most 30 days")
+    until = None if for_s is None else desk.stamper.now().at_utc_s + float(for_s)
+    await desk.journal.append(
+        desk.unit.policy.pair, Paused(reason=asked.text("reason"), by_uid=caller.uid, until_utc_s=until)
+    )
+    return Answer(body={"pair": desk.unit.policy.pair, "paused": asked.text("reason"), "until_utc_s": until})
+
+
+async def resume(desk: Desk, asked: Asked, caller: Caller) -> Answer:
+    """The pause is over; an outage that already exists is held until the primary was up once, or `ack`."""
+    pair = desk.unit.policy.pair
+    if desk.ledger.pause is None:
+        return Answer(body={"pair": pair, "paused": None, "hold": desk.ledger.hold})
+    resumed = Resumed(by_uid=caller.uid)
+    standing = desk.standing
+    await desk.journal.append(pair, *(resuming(standing.facts, resumed) if standing is not None else (resumed,)))
+    return Answer(body={"pair": pair, "paused": None, "hold": desk.ledger.hold})
+
+
+async def failover(desk: Desk, asked: Asked, caller: Caller) -> Answer:
+    """Open a failover to the named cluster, past the gates that are waived by name and no others."""
+    standing, target = desk.standing, desk.cluster(asked.text("target"))
+    if standing is None:
+        return refuse(STARTING, "starting", "nothing was decided yet")
+    if target is None:
+        return desk.no_cluster(asked.text("target"))
+    waivers = frozenset(asked.words("waive"))
+    if unknown := [gate for gate in waivers if not is_waivable(gate)]:
+        way_out = f"these can be: {', '.join(sorted(WAIVABLE))}"
+        return refuse(MALFORMED, "malformed", f"{', '.join(sorted(unknown))} cannot be waived; {way_out}")
+    if (refusal := _never(desk, standing, target)) is not None:
+        return refusal
+    closed = without(standing.facts.closed_gates(), waivers)
+    if closed:
+        return _blocked(f"a failover to {target} is blocked", closed, standing)
+    elected = standing.facts.ledger.elected
+    return await _open(
+        desk,
+        Wanted(
+            runbook=Runbook.FAILOVER,
+            source=elected if elected is not None else desk.unit.policy.partner_of(target),
+            target=target,
+            situation=standing.decision.row.id,
+            why=f"asked for by uid {caller.uid}: {asked.text('reason')}",
+            waivers=waivers,
+            asked_by_uid=caller.uid,
+            reason=asked.text("reason"),
+        ),
+    )
+
+
+def _never(desk: Desk, standing: Standing, target: ClusterId) -> Answer | None:
+    """What no waiver overrules."""
+    facts = standing.facts
+    if facts.elected is None:
+        return refuse(BLOCKED, "blocked", "nobody is elected: no cluster was ever seen as active primary with its pins")
+    if facts.elected.cluster == target:
+        return refuse(CONFLICT, "already_primary", f"{target} is the elected cluster of epoch {facts.ledger.epoch}")
+    if facts.elected.is_active_primary:
+        source = facts.elected.cluster
+        return refuse(BLOCKED, "blocked", f"{source} is an active primary: promoting {target} would make two of them")
+    if Side.WRONG in (facts.elected_side, facts.partner_side):
+        wrong = facts.elected.wrong or facts.partner.wrong
+        return refuse(BLOCKED, "blocked", f"not the pair that the config pins: {wrong}")
+    if desk.ledger.run is not None:
+        return _run_open(desk.ledger.run)
+    return None
+
+
+def _run_open(run: Run) -> Answer:
+    return refuse(CONFLICT, "run_in_progress", f"{run.runbook} {run.run_id} holds the slot")
+
+
+def _blocked(what: str, closed: tuple[GateAnswer, ...], standing: Standing) -> Answer:
+    gates = [gate_shape(gate, standing.facts.now) for gate in closed]
+    names = ", ".join(gate.gate for gate in closed)
+    return refuse(BLOCKED, "blocked", f"{what} by {names}", gates)
+
+
+async def _open(desk: Desk, wanted: Wanted) -> Answer:
+    if desk.ledger.run is not None:
+        return _run_open(desk.ledger.run)
+    run = await desk.unit.running.open(wanted)
+    return Answer(status=ACCEPTED, body={"run_id": run.run_id, "pair": desk.unit.policy.pair})
+
+
+async def start(desk: Desk, asked: Asked, caller: Caller) -> Answer:
+    """Start what a row asks for now and only waits for its command."""
+    standing, runbook, target = desk.standing, asked.text("runbook"), desk.cluster(asked.text("target"))
+    if standing is None:
+        return refuse(STARTING, "starting", "nothing was decided yet")
+    if target is None:
+        return desk.no_cluster(asked.text("target"))
+    if runbook == Runbook.FAILOVER:
+        return await failover(desk, asked, caller)
+    todo = next((one for one in standing.decision.todo if one.runbook == runbook and one.target == target), None)
+    if todo is None or todo.runbook is None:
+        return refuse(CONFLICT, "stale", f"nothing asks for {runbook or 'anything'} to {target} now")
+    if desk.ledger.run is not None:
+        return _run_open(desk.ledger.run)
+    if todo.blocked_by:
+        return _blocked(f"{runbook} is blocked", todo.blocked_by, standing)
+    return await _open(
+        desk,
+        Wanted(
+            runbook=todo.runbook,
+            source=todo.source,
+            target=todo.target,
+            situation=todo.situation,
+            why=todo.why,
+            asked_by_uid=caller.uid,
+            reason=asked.text("reason"),
+        ),
+    )
+
+
+async def ack(desk: Desk, asked: Asked, caller: Caller) -> Answer:
+    """A human has looked: lifts the hold, and lets the next automatic failover go."""
+    pair, ledger = desk.unit.policy.pair, desk.ledger
+    if ledger.ack_asked_by is None and not ledger.hold:
+        return Answer(body={"pair": pair, "acknowledged": None})
+    await desk.journal.append(pair, Acked(by_uid=caller.uid, reason=asked.text("reason")))
+    return Answer(body={"pair": pair, "acknowledged": ledger.ack_asked_by or ledger.hold})
+
+
+async def adopt(desk: Desk, asked: Asked, caller: Caller) -> Answer:
+    """Record that the named cluster is the elected one: it must be seen as active primary with its pins."""
+    if desk.ledger.run is not None:
+        return _run_open(desk.ledger.run)
+    return await _adopt(desk, asked, caller, ())
+
+
+async def _adopt(desk: Desk, asked: Asked, caller: Caller, ending: tuple[RunEnded, ...]) -> Answer:
+    standing, cluster = desk.standing, desk.cluster(asked.text("cluster"))
+    if cluster is None:
+        return desk.no_cluster(asked.text("cluster"))
+    view = standing.facts.views.get(cluster) if standing is not None else None
+    if view is None or not view.is_active_primary or view.wrong:
+        return refuse(BLOCKED, "blocked", f"{cluster} is not seen as an active primary with the pinned ids")
+    epoch, pair = desk.ledger.next_epoch, desk.unit.policy.pair
+    adopted = Adopted(epoch=epoch, cluster=cluster, by_uid=caller.uid, reason=asked.text("reason"))
+    await desk.journal.append(pair, *ending, adopted)
+    return Answer(body={"pair": pair, "elected": cluster, "epoch": epoch})
+
+
+async def forgive(desk: Desk, asked: Asked, caller: Caller) -> Answer:
+    """The named cluster never comes back: its debt orders nothing any more."""
+    standing, cluster, debt = desk.standing, desk.cluster(asked.text("cluster")), desk.ledger.open_debt
+    if cluster is None:
+        return desk.no_cluster(asked.text("cluster"))
+    if debt is None or debt.debtor != cluster:
+        return refuse(CONFLICT, "stale", f"{cluster} owes nothing")
+    view = standing.facts.views.get(cluster) if standing is not None else None
+    if view is not None and view.is_active_primary:
+        return refuse(BLOCKED, "blocked", f"{cluster} is back as an active primary: its debt is what demotes it")
+    pair = desk.unit.policy.pair
+    await desk.journal.append(pair, DebtForgiven(epoch=debt.epoch, by_uid=caller.uid, reason=asked.text("reason")))
+    return Answer(body={"pair": pair, "forgiven": cluster, "epoch": debt.epoch})
+
+
+# -- runs --------------------------------------------------------------------------------------------------------------
+
+
+def _open_run(desk: Desk, asked: Asked) -> Run | Answer:
+    run = desk.ledger.run
+    if run is None or run.run_id != asked.run_id:
+        return refuse(CONFLICT, "stale", f"{asked.run_id} has ended")
+    return run
+
+
+def _parked_run(desk: Desk, asked: Asked) -> Run | Answer:
+    run = _open_run(desk, asked)
+    if isinstance(run, Run) and run.state is not RunState.PARKED:
+        return refuse(CONFLICT, "stale", f"{run.run_id} is not parked: it goes on by itself, or `abort` it")
+    return run
+
+
+async def _unpark(desk: Desk, run: Run, entry: RunUnparked) -> Answer:
+    await desk.journal.append(desk.unit.policy.pair, entry)
+    return Answer(status=ACCEPTED, body={"run_id": run.run_id, "pair": desk.unit.policy.pair})
+
+
+async def run_retry(desk: Desk, asked: Asked, caller: Caller) -> Answer:
+    """Try the parked step again."""
+    run = _parked_run(desk, asked)
+    if isinstance(run, Answer):
+        return run
+    entry = RunUnparked(run_id=run.run_id, by_uid=caller.uid, verb="retry", reason=asked.text("reason"))
+    return await _unpark(desk, run, entry)
+
+
+async def run_skip(desk: Desk, asked: Asked, caller: Caller) -> Answer:
+    """Pass over the parked step."""
+    run = _parked_run(desk, asked)
+    if isinstance(run, Answer):
+        return run
+    step = run.parked_step
+    if step in NEVER_SKIPPED:
+        way_out = "`run proceed --waive GATE`, `run retry` or `run abort`"
+        return refuse(BLOCKED, "blocked", f"{step} is never skipped: {way_out}")
+    entry = RunUnparked(run_id=run.run_id, by_uid=caller.uid, verb="skip", skip_step=step, reason=asked.text("reason"))
+    return await _unpark(desk, run, entry)
+
+
+async def run_proceed(desk: Desk, asked: Asked, caller: Caller) -> Answer:
+    """Go on with more gates waived, each by its name, for this run only."""
+    run = _parked_run(desk, asked)
+    if isinstance(run, Answer):
+        return run
+    waive = asked.words("waive")
+    if not waive or not all(is_waivable(gate) for gate in waive):
+        known = ", ".join(sorted(WAIVABLE))
+        return refuse(MALFORMED, "malformed", f"name the gates to waive, out of: {known}")
+    entry = RunUnparked(run_id=run.run_id, by_uid=caller.uid, verb="proceed", waive=waive, reason=asked.text("reason"))
+    return await _unpark(desk, run, entry)
+
+
+async def run_abort(desk: Desk, asked: Asked, caller: Caller) -> Answer:
+    """Ask the run to give up and undo what it can."""
+    run = _open_run(desk, asked)
+    if isinstance(run, Answer):
+        return run
+    entry = RunAbortAsked(run_id=run.run_id, by_uid=caller.uid, reason=asked.text("reason"))
+    await desk.journal.append(desk.unit.policy.pair, entry)
+    return Answer(status=ACCEPTED, body={"run_id": run.run_id, "pair": desk.unit.policy.pair})
+
+
+async def run_adopt(desk: Desk, asked: Asked, caller: Caller) -> Answer:
+    """Take the world as it is: the run ends, and the named cluster is elected."""
+    run = _parked_run(desk, asked)
+    if isinstance(run, Answer):
+        return run
+    why = f"adopted by uid {caller.uid}: {asked.text('reason')}"
+    ended = RunEnded(run_id=run.run_id, outcome=RunOutcome.ADOPTED, why=why)
+    return await _adopt(desk, asked, caller, (ended,))

@@ -1,0 +1,215 @@
+"""The composition root: starting is `async with App(...)`, stopping is leaving; and `watchdogd run` as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from watchdogd import __version__
+from watchdogd.adapters.clock import SystemClock, read_boot_id
+from watchdogd.adapters.config import load_config
+from watchdogd.adapters.logs import configure_from_environment
+from watchdogd.adapters.metrics import Metrics
+from watchdogd.adapters.notify import LogNotifier
+from watchdogd.adapters.secrets import SecretReader
+from watchdogd.adapters.settings import Settings
+from watchdogd.adapters.store.journal import open_journal
+from watchdogd.adapters.store.lock import StateLocked, locked
+from watchdogd.adapters.store.memory import open_memory
+from watchdogd.adapters.store.trouble import StateUnreadable
+from watchdogd.adapters.systemd import ServiceManager, from_environment
+from watchdogd.adapters.vault.names import SystemResolve
+from watchdogd.core.entries import Paused
+from watchdogd.core.policy import Policy
+from watchdogd.core.rules import notices
+from watchdogd.daemon.control import ControlServer
+from watchdogd.daemon.feeding import feed_forever
+from watchdogd.daemon.gear import PairGear
+from watchdogd.daemon.measuring import Measuring
+from watchdogd.daemon.orders import Orders
+from watchdogd.daemon.stamps import Stamper
+from watchdogd.daemon.status import StatusServer
+from watchdogd.daemon.unit import Ground, PairUnit
+from watchdogd.daemon.unreadable import UnreadableJournal
+from watchdogd.daemon.wiring import Anchors, open_gear, production
+from watchdogd.errors import ConfigError, NeedsOperator
+from watchdogd.ports import Chronicle
+
+STOP_S_MAX = 80.0  # INTERFACES section 1: TERM
+STOP_POLL_S = 0.1
+EXIT_CLEAN, EXIT_LOCKED, EXIT_LOOP_DIED = 0, 3, 70  # INTERFACES section 7
+
+log = structlog.get_logger()
+
+
+class App:
+    """All pairs of one daemon. Inside the block they are watched; leaving it stops every loop."""
+
+    def __init__(self, ground: Ground, gears: Sequence[PairGear]) -> None:
+        self.ground = ground
+        self.units = {gear.policy.pair: PairUnit(gear, ground) for gear in gears}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            for unit in self.units.values():
+                await unit.deciding.begin()
+                for name, loop in unit.loops():
+                    task = tasks.create_task(_until_it_ends(loop), name=f"{unit.policy.pair}-{name}")
+                    stack.callback(task.cancel)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._stack.__aexit__(kind, exc, trace)
+
+    async def stop(self, why: str) -> None:
+        """Bring every run to its next safe point; returns when all have stopped, or after STOP_S_MAX."""
+        for unit in self.units.values():
+            unit.running.stop(why)
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + STOP_S_MAX
+        while loop.time() < end_s and not all(unit.running.is_idle for unit in self.units.values()):
+            await asyncio.sleep(STOP_POLL_S)
+
+
+async def _until_it_ends(loop: Callable[[], Awaitable[None]]) -> None:
+    """A loop that returns is done; one that raises takes the daemon down."""
+    await loop()
+
+
+# ------------------------------------------------------------------------------------------------------- the process
+
+
+def run(config_path: str) -> int:
+    """`watchdogd run`: until TERM or INT; the exit code. Raises: ConfigError for what cannot be started on."""
+    configure_from_environment()
+    settings = load_config(config_path)
+    try:
+        with locked(Path(settings.state_dir)):
+            return asyncio.run(_serve(settings))
+    except StateLocked as exc:
+        log.critical("not_started", error=str(exc))
+        print(exc, file=sys.stderr)  # noqa: T201  what the person who typed it must see
+        return EXIT_LOCKED
+
+
+async def _serve(settings: Settings) -> int:
+    stop = asyncio.Event()
+    manager = from_environment()
+    refused: list[Exception] = []
+    code = EXIT_CLEAN
+    try:
+        async with AsyncExitStack() as stack:
+            app = await _start(settings, manager, stack, stop)
+            manager.ready(f"watching {', '.join(app.units)}")
+            await stop.wait()
+            manager.stopping("stopping at a safe point")
+            log.info("stopping")
+            await app.stop("the daemon was told to stop")
+    except* ConfigError as group:
+        refused.extend(group.exceptions)
+    except* Exception as died:  # loop edge: a dead loop takes the process down, and systemd starts it again
+        log.critical("loop_died", error=[repr(exc) for exc in died.exceptions], exc_info=died)
+        code = EXIT_LOOP_DIED
+    if refused:
+        raise refused[0]
+    log.info("stopped", code=code)
+    return code
+
+
+async def _start(settings: Settings, manager: ServiceManager, stack: AsyncExitStack, stop: asyncio.Event) -> App:
+    """Everything is opened in this order and closed in the opposite one."""
+    clock, boot_id = SystemClock(), read_boot_id()
+    stamper = Stamper(clock=clock, boot_id=boot_id)
+    metrics = Metrics()
+    notifier = LogNotifier(clock, structlog.get_logger())
+    journal = await _journal(settings, clock, boot_id, metrics, stack)
+    memory = await stack.enter_async_context(open_memory(Path(settings.state_dir), notifier))
+    resolve = SystemResolve()
+    stack.callback(resolve.close)
+    anchors = Anchors(settings.policy.anchors, memory=memory, resolve=resolve)
+    seams = production(resolve, SecretReader.of_environment(os.environ), anchors)
+    gears = [
+        await open_gear(pair, settings.policy.anchors, seams, journal=journal, memory=memory, clock=clock, stack=stack)
+        for pair in settings.pairs.values()
+    ]
+    measuring = Measuring(metrics, settings.policy)
+    ground = Ground(
+        stamper=stamper,
+        journal=journal,
+        memory=memory,
+        notifier=notifier,
+        notice_over=notifier.clear,
+        observers=measuring.observers,
+    )
+    app = await stack.enter_async_context(App(ground, gears))
+    _say_what_is_given_up(settings.policy)
+    tasks = await stack.enter_async_context(asyncio.TaskGroup())
+    stack.callback(tasks.create_task(anchors.names.run(), name="anchor-names").cancel)
+    feeding = feed_forever(app.units.values(), journal, manager, measuring, clock)
+    stack.callback(tasks.create_task(feeding, name="feed").cancel)
+    orders = Orders(app.units, ground, settings.policy)
+    await stack.enter_async_context(ControlServer(orders, settings, notifier, measuring.answered))
+    await stack.enter_async_context(StatusServer(orders, settings, notifier, metrics.registry))
+    _obey_signals(settings, app, stop, tasks)
+    log.info("started", version=__version__, pairs=list(settings.pairs), state_dir=settings.state_dir)
+    return app
+
+
+async def _journal(
+    settings: Settings, clock: SystemClock, boot_id: str, metrics: Metrics, stack: AsyncExitStack
+) -> Chronicle:
+    """The journal; where it cannot be read, one that refuses everything: looking and paging go on."""
+    try:
+        return await stack.enter_async_context(
+            open_journal(Path(settings.state_dir), clock=clock, boot_id=boot_id, on_write=metrics.journal_written)
+        )
+    except StateUnreadable as exc:
+        log.critical("state_unreadable", error=str(exc))
+        return UnreadableJournal(str(exc))
+
+
+def _say_what_is_given_up(policy: Policy) -> None:
+    for notice in notices(policy):
+        log.warning("config_notice", error=str(notice))
+
+
+def _obey_signals(settings: Settings, app: App, stop: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
+    loop = asyncio.get_running_loop()
+
+    def pause() -> None:
+        tasks.create_task(_pause_all(app), name="pause")
+
+    loop.add_signal_handler(signal.SIGINT, stop.set)
+    if "TERM" in settings.signals:
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+    if "USR2" in settings.signals:
+        loop.add_signal_handler(signal.SIGUSR2, pause)
+    for name in ("HUP", "USR1"):
+        if name in settings.signals:
+            loop.add_signal_handler(
+                signal.Signals[f"SIG{name}"],
+                lambda n=name: log.warning("signal_ignored", why=f"{n} is not there yet"),  # type: ignore[misc]
+            )
+
+
+async def _pause_all(app: App) -> None:
+    for pair in app.units:
+        try:
+            await app.ground.journal.append(pair, Paused(reason="SIGUSR2"))
+            log.warning("paused", pair=pair, why="SIGUSR2")
+        except NeedsOperator as need:
+            log.critical("not_paused", pair=pair, error=need.detail)

@@ -1,0 +1,244 @@
+"""What people must be told about a pair now: one notice per condition, each with its command and every closed gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from watchdogd.core.decision import Decision, Todo
+from watchdogd.core.explain import sentence, would_act_when
+from watchdogd.core.facts import Facts, Surroundings
+from watchdogd.core.model import NodeAddress, Reach, Reading
+from watchdogd.core.policy import PairPolicy
+from watchdogd.core.situations import Act, Phase, Row
+from watchdogd.core.watch import Reset
+from watchdogd.ports import Notice, Severity
+
+RESETS_MAX = 3  # in 15 minutes
+NODE_BLOCKS_AFTER_S = 600.0
+NAME_ALERT_AFTER_S = 60.0
+NOT_READY_AFTER_S = 300.0
+WARN_AT = 0.5  # of a window
+KEY_OF_ROW: Mapping[str, str] = {"S-20": "lost_sight", "S-26": "suspect"}
+# Closed while all is well, or said elsewhere: no lack of readiness.
+SAID_ELSEWHERE = frozenset(
+    {"window", "secondary-sees", "secondary-blind", "level", "paused", "cold-start", "tilt", "state", "slot", "ack"}
+)
+CANNOT_LOOK = frozenset({Reading.OURS, Reading.STRANGE})
+
+
+@dataclass(slots=True, kw_only=True)
+class Timers:
+    """Since when each condition has held; a condition that is not asked about for one tick begins anew."""
+
+    since_s: dict[str, float] = field(default_factory=dict)
+    _asked: set[str] = field(default_factory=set)
+
+    def held_s(self, key: str, now_s: float) -> float:
+        """How long `key` has been asked about, at every tick without a gap."""
+        self._asked.add(key)
+        return now_s - self.since_s.setdefault(key, now_s)
+
+    def end_tick(self) -> None:
+        """Forget what was not asked about in this tick."""
+        self.since_s = {key: since for key, since in self.since_s.items() if key in self._asked}
+        self._asked.clear()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What the conditions are read from."""
+
+    facts: Facts
+    decision: Decision
+    around: Surroundings
+    policy: PairPolicy
+    resets: tuple[Reset, ...]
+    timers: Timers
+
+    def notice(self, key: str, severity: Severity, summary: str, *details: str, command: str = "") -> Notice:
+        return Notice(
+            pair=self.facts.pair, key=key, severity=severity, summary=summary, details=details, command=command
+        )
+
+    def held_s(self, key: str) -> float:
+        return self.timers.held_s(key, self.facts.now.at_s)
+
+
+def conditions(question: Question) -> tuple[Notice, ...]:
+    """Every condition that holds now. Feeds the timers: call it once a tick."""
+    found = tuple(
+        notice
+        for ask in (_row, _name, _state, _unstable, _flapping, _nodes, _readiness, _expiry, _durable)
+        for notice in ask(question)
+    )
+    question.timers.end_tick()
+    return found
+
+
+def _row(question: Question) -> Iterator[Notice]:
+    row, decision = question.decision.row, question.decision
+    held_s = question.held_s(f"row:{row.id}")
+    severity = _severity(row, decision)
+    if severity is None or not _is_due(row, question, held_s):
+        return
+    todo = next((one for one in decision.todo if one.situation == row.id), None)
+    elected = question.facts.elected.cluster if question.facts.elected else "nobody"
+    yield question.notice(
+        KEY_OF_ROW.get(row.id, row.id),
+        severity,
+        f"{row.id} {row.why}; {elected} is elected at epoch {question.facts.ledger.epoch}"
+        + (f"; {sentence(decision, question.facts)}" if decision.todo else ""),
+        *_why_not(question, todo),
+        command=todo.command if todo is not None else "",
+    )
+
+
+def _severity(row: Row, decision: Decision) -> Severity | None:
+    match row.act:
+        case Act.PAGE | Act.FREEZE | Act.RELEASE_FENCE:
+            return Severity.PAGE
+        case Act.ALERT | Act.HEAL | Act.LAST_PRIMARY:
+            return Severity.WARN
+        case Act.FAILOVER | Act.SETTLE_DEBT | Act.ROLL_BACK | Act.CUTOVER_DNS:
+            # What goes is told by its run.
+            return None if any(todo.goes for todo in decision.todo) else Severity.PAGE
+        case Act.NOTHING | Act.CONTINUE:
+            return None
+
+
+def _is_due(row: Row, question: Question, held_s: float) -> bool:
+    timing = question.policy.timing
+    if not row.after_window and row.id != "S-20":
+        return True
+    if row.id == "S-20":  # what a secondary heard just before a loss still counts as seeing for three beats
+        return held_s >= timing.heartbeat_stale_after_s + timing.interval_s
+    if row.id == "S-26":
+        return any(window.progress >= WARN_AT for window in question.facts.windows)
+    return held_s >= (timing.link_down_alert_s if row.id == "S-13" else timing.down_after_s)
+
+
+def _why_not(question: Question, todo: Todo | None) -> Iterator[str]:
+    if todo is None:
+        yield from (f"would act when {sentence}" for sentence in would_act_when(question.facts, question.decision))
+        return
+    for gate in todo.blocked_by:
+        waivable = "" if gate.waivable else " (cannot be waived)"
+        yield f"gate {gate.gate} is closed{waivable}: {gate.why}"
+
+
+def _name(question: Question) -> Iterator[Notice]:
+    row, name = question.decision.name_row, question.facts.name
+    if name is None:
+        return
+    held_s = question.held_s(f"name:{row.id}")
+    todo = next((one for one in question.decision.todo if one.situation == row.id), None)
+    if row.act is Act.ALERT and held_s >= NAME_ALERT_AFTER_S:
+        published = ", ".join(name.published) or "nothing"
+        yield question.notice(
+            row.id, Severity.WARN, f"{row.id} {row.why}: published is {published}, {len(name.unasked)} not asked"
+        )
+    elif row.act is Act.CUTOVER_DNS and todo is not None and not todo.goes and question.facts.ledger.run is None:
+        yield question.notice(
+            row.id, Severity.PAGE, f"{row.id} {row.why}", *_why_not(question, todo), command=todo.command
+        )
+
+
+def _state(question: Question) -> Iterator[Notice]:
+    if question.around.state_unwritable:
+        yield question.notice(
+            "state",
+            Severity.PAGE,
+            f"nothing can be written down, so nothing is done: {question.around.state_unwritable}",
+        )
+
+
+def _unstable(question: Question) -> Iterator[Notice]:
+    if len(question.resets) > RESETS_MAX:
+        causes = sorted({reset.cause for reset in question.resets})
+        yield question.notice(
+            "evidence_unstable",
+            Severity.PAGE,
+            f"the evidence began anew {len(question.resets)} times in 15 minutes: {', '.join(causes)}",
+        )
+
+
+def _flapping(question: Question) -> Iterator[Notice]:
+    facts = question.facts
+    if question.decision.is_flapping and facts.elected is not None:
+        yield question.notice(
+            "flapping",
+            Severity.PAGE,
+            f"S-28 {facts.elected.cluster} went down {facts.flaps} times in 15 minutes without filling the window",
+            f"consider a switchover to {facts.partner.cluster} the next time it is up",
+        )
+
+
+def _nodes(question: Question) -> Iterator[Notice]:
+    for view in question.facts.views.values():
+        for node in view.nodes:
+            key = f"node_blocks_failover:{node.node}"
+            if node.reading in CANNOT_LOOK and question.held_s(key) >= NODE_BLOCKS_AFTER_S:
+                yield question.notice(
+                    key,
+                    Severity.PAGE,
+                    f"{view.cluster} {node.node} cannot be read for 10 minutes: {node.why}",
+                    _fix(node.node),
+                )
+
+
+def _fix(node: NodeAddress) -> str:
+    return f"while it is so, the cluster can never be seen to be down: repair {node}, or list it under `ignore`"
+
+
+def _readiness(question: Question) -> Iterator[Notice]:
+    facts = question.facts
+    if question.decision.phase is not Phase.STEADY or facts.elected is None:
+        return
+    closed = [gate for gate in facts.closed_gates() if gate.gate not in SAID_ELSEWHERE]
+    if closed and question.held_s("not_ready") >= NOT_READY_AFTER_S:
+        yield question.notice(
+            "not_ready",
+            Severity.WARN,
+            f"a failover to {facts.partner.cluster} would be held now",
+            *(f"gate {gate.gate} is closed: {gate.why}" for gate in closed),
+        )
+
+
+def _expiry(question: Question) -> Iterator[Notice]:
+    for credential in question.around.credentials:
+        if credential.expires_utc_s is None:
+            continue
+        left_s = credential.expires_utc_s - question.facts.now.at_utc_s
+        if left_s < question.policy.timing.credential_warn_s:
+            yield question.notice(
+                f"credential_expiring:{credential.name}",
+                Severity.WARN,
+                f"{credential.name} expires in {left_s / 3600:.0f} h",
+            )
+
+
+def _durable(question: Question) -> Iterator[Notice]:
+    facts, ledger = question.facts, question.facts.ledger
+    pair = facts.pair
+    if ledger.ack_asked_by is not None:
+        yield question.notice(
+            "ack_missing",
+            Severity.WARN,
+            f"the automatic failover {ledger.ack_asked_by} was not acknowledged: the next one waits",
+            command=f"watchdogctl ack --pair {pair} --reason '...'",
+        )
+    if ledger.hold and facts.elected is not None and facts.elected.reach is not Reach.UP:
+        yield question.notice(
+            "hold",
+            Severity.PAGE,
+            f"held at approve: {ledger.hold}",
+            command=f"watchdogctl ack --pair {pair} --reason '...'",
+        )
+    if ledger.foreign:
+        yield question.notice(
+            "foreign",
+            Severity.PAGE,
+            f"{ledger.foreign}: nothing is automated until a human says which cluster counts",
+            command=f"watchdogctl adopt CLUSTER --pair {pair} --reason '...'",
+        )

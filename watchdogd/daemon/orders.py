@@ -1,0 +1,272 @@
+"""What may be asked of the daemon, and what becomes of it. Knows nothing of sockets: tests and signals use it too."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+
+from watchdogd import __version__
+from watchdogd.core.budget import worst_case
+from watchdogd.core.entries import Recorded
+from watchdogd.core.explain import Json, Shape, explain, gate_shape, run_shape, sentence, todo_shape
+from watchdogd.core.gates import without
+from watchdogd.core.ledger import Ledger
+from watchdogd.core.model import PairId
+from watchdogd.core.policy import Policy
+from watchdogd.daemon import acts
+from watchdogd.daemon.deciding import Standing
+from watchdogd.daemon.protocol import ANSWERS_KEPT_S, MALFORMED, NOT_FOUND, STARTING, Answer, Asked, Caller, refuse
+from watchdogd.daemon.unit import Ground, PairUnit
+from watchdogd.errors import NeedsOperator
+
+HISTORY_DEFAULT, HISTORY_MAX = 50, 1000
+ANSWERS_KEPT_MAX = 1000
+Verb = Callable[[Asked, Caller], Awaitable[Answer]]
+ActVerb = Callable[[acts.Desk, Asked, Caller], Awaitable[Answer]]
+
+
+class Orders:
+    """Every verb of the control socket."""
+
+    def __init__(self, units: Mapping[PairId, PairUnit], ground: Ground, policy: Policy) -> None:
+        self.units = units
+        self._ground = ground
+        self._policy = policy
+        self._answers: dict[tuple[int, str], tuple[float, Answer]] = {}
+        self.reading: Mapping[str, Verb] = {
+            "status": self._status,
+            "explain": self._explain,
+            "plan": self._plan,
+            "history": self._history,
+            "run": self._run,
+            "timing": self._timing,
+            "version": self._version,
+        }
+        self.acting: Mapping[str, ActVerb] = {
+            "pause": acts.pause,
+            "resume": acts.resume,
+            "failover": acts.failover,
+            "start": acts.start,
+            "ack": acts.ack,
+            "adopt": acts.adopt,
+            "forgive": acts.forgive,
+            "run-retry": acts.run_retry,
+            "run-skip": acts.run_skip,
+            "run-proceed": acts.run_proceed,
+            "run-abort": acts.run_abort,
+            "run-adopt": acts.run_adopt,
+        }
+
+    async def ask(self, asked: Asked, caller: Caller) -> Answer:
+        """The answer to one request; never raises for what was asked."""
+        if asked.verb in self.reading:
+            return await self._guarded(self.reading[asked.verb](asked, caller))
+        act = self.acting.get(asked.verb)
+        if act is None:
+            return refuse(NOT_FOUND, "not_found", f"there is no verb {asked.verb!r}")
+        if not caller.may_act:
+            return refuse(403, "not_allowed", f"uid {caller.uid} may look but not act: the operators' group may")
+        return await self._once(asked, caller, act)
+
+    async def _once(self, asked: Asked, caller: Caller, act: ActVerb) -> Answer:
+        """The same `request_id` within a day gets the first answer again."""
+        now_s, request_id = self._ground.stamper.now().at_s, asked.text("request_id")
+        key = (caller.uid, request_id)
+        self._answers = {k: v for k, v in self._answers.items() if now_s - v[0] < ANSWERS_KEPT_S}
+        if request_id and key in self._answers:
+            return self._answers[key][1]
+        answer = await self._for_each_pair(asked, caller, act)
+        if request_id and not answer.is_error and len(self._answers) < ANSWERS_KEPT_MAX:
+            self._answers[key] = (now_s, answer)
+        return answer
+
+    async def _for_each_pair(self, asked: Asked, caller: Caller, act: ActVerb) -> Answer:
+        if not asked.text("reason") and asked.verb not in ("run-retry",):
+            return refuse(MALFORMED, "malformed", "a reason is needed: it is journalled with your uid")
+        if asked.pair == "*":
+            if asked.verb not in ("pause", "resume"):
+                return refuse(MALFORMED, "malformed", "only pause and resume take every pair at once")
+            answers = [await self._guarded(act(self._desk(unit), asked, caller)) for unit in self.units.values()]
+            return next((answer for answer in answers if answer.is_error), Answer(body={"pairs": [*self.units]}))
+        unit = self._unit_of(asked)
+        if unit is None:
+            return self._no_such(asked)
+        return await self._guarded(act(self._desk(unit), asked, caller))
+
+    def _desk(self, unit: PairUnit) -> acts.Desk:
+        return acts.Desk(unit=unit, journal=self._ground.journal, stamper=self._ground.stamper)
+
+    async def _guarded(self, answering: Awaitable[Answer]) -> Answer:
+        try:
+            return await answering
+        except NeedsOperator as need:
+            return refuse(STARTING, need.need.value, need.detail)
+
+    def _unit_of(self, asked: Asked) -> PairUnit | None:
+        if asked.run_id:
+            return next((unit for unit in self.units.values() if self._has_run(unit, asked.run_id)), None)
+        return self.units.get(PairId(asked.pair))
+
+    def _has_run(self, unit: PairUnit, run_id: str) -> bool:
+        ledger = self._ground.journal.ledger(unit.policy.pair)
+        return any(run.run_id == run_id for run in (*ledger.recent_runs, ledger.run) if run is not None)
+
+    def _no_such(self, asked: Asked) -> Answer:
+        if asked.run_id:
+            return refuse(NOT_FOUND, "not_found", f"no run {asked.run_id}")
+        return refuse(NOT_FOUND, "not_found", f"no pair {asked.pair!r}: one of {', '.join(self.units)}")
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    async def _status(self, asked: Asked, caller: Caller) -> Answer:
+        return Answer(body={"version": __version__, "pairs": [status_of(unit) for unit in self.units.values()]})
+
+    async def _explain(self, asked: Asked, caller: Caller) -> Answer:
+        unit = self.units.get(PairId(asked.pair))
+        if unit is None:
+            return self._no_such(asked)
+        standing = unit.deciding.standing
+        if standing is None:
+            return refuse(STARTING, "starting", "nothing was decided yet")
+        return Answer(body=explanation(standing))
+
+    async def _plan(self, asked: Asked, caller: Caller) -> Answer:
+        unit = self.units.get(PairId(asked.pair))
+        if unit is None or (standing := unit.deciding.standing) is None:
+            return self._no_such(asked)
+        action, target = asked.query.get("action", "failover"), asked.query.get("target", "")
+        if action != "failover":
+            return refuse(MALFORMED, "malformed", "a plan is there for action=failover only, so far")
+        target = target or standing.facts.partner.cluster
+        waivers = frozenset(word for word in asked.query.get("waive", "").split(",") if word)
+        closed = without(standing.facts.closed_gates(), waivers)
+        now = standing.facts.now
+        return Answer(
+            body={
+                "action": action,
+                "pair": asked.pair,
+                "target": target,
+                "source": standing.facts.ledger.elected,
+                "epoch": standing.facts.ledger.next_epoch,
+                "waivers": [*sorted(waivers)],
+                "blocked_by": [gate_shape(gate, now) for gate in closed],
+                "steps": ["recheck", "credential", "demote_source", "fence", "promote", "target_primary", "tell"],
+                "estimated_loss_s": standing.facts.known.loss.seconds,
+                "todo": [todo_shape(todo, now) for todo in standing.decision.todo],
+            }
+        )
+
+    async def _history(self, asked: Asked, caller: Caller) -> Answer:
+        pair = asked.query.get("pair") or None
+        limit, before = _whole(asked.query.get("limit"), HISTORY_DEFAULT), _whole(asked.query.get("before"), None)
+        if limit is None or limit < 1:
+            return refuse(MALFORMED, "malformed", "limit and before are whole numbers")
+        found = await self._ground.journal.history(
+            PairId(pair) if pair else None, limit=min(limit, HISTORY_MAX), before=before
+        )
+        return Answer(body={"entries": [entry_shape(recorded) for recorded in found]})
+
+    async def _run(self, asked: Asked, caller: Caller) -> Answer:
+        unit = self._unit_of(asked)
+        if unit is None:
+            return self._no_such(asked)
+        ledger = self._ground.journal.ledger(unit.policy.pair)
+        run = next(r for r in (ledger.run, *ledger.recent_runs) if r is not None and r.run_id == asked.run_id)
+        found = await self._ground.journal.history(unit.policy.pair, limit=HISTORY_MAX)
+        told = [entry_shape(one) for one in found if getattr(one.entry, "run_id", "") == asked.run_id]
+        shape: Shape = {
+            "pair": unit.policy.pair,
+            **run_shape(run, self._ground.stamper.now()),
+            "entries": [*told[::-1]],
+        }
+        return Answer(body=shape)
+
+    async def _timing(self, asked: Asked, caller: Caller) -> Answer:
+        return Answer(body={"pairs": [self._timing_of(unit) for unit in self.units.values()]})
+
+    def _timing_of(self, unit: PairUnit) -> Shape:
+        policy = unit.policy
+        clusters: list[Json] = []
+        for cluster in policy.cluster_ids:
+            fence = policy.cluster(cluster).fence
+            worst = worst_case(policy.timing, fence_timeout_s=fence.timeout_s if fence.command else None)
+            parts: list[Json] = [
+                {"part": part.name, "seconds": part.seconds, "whose": part.whose.value} for part in worst.parts
+            ]
+            clusters.append({"lost": cluster, "worst_case_s": worst.total_s, "parts": parts})
+        return {"pair": policy.pair, "clusters": clusters}
+
+    async def _version(self, asked: Asked, caller: Caller) -> Answer:
+        return Answer(body={"version": __version__, "api": "v1"})
+
+
+def _whole(text: str | None, default: int | None) -> int | None:
+    if text is None:
+        return default
+    return int(text) if text.isdigit() else -1
+
+
+def explanation(standing: Standing) -> Shape:
+    """The `explain` shape of what was decided last."""
+    since_s = standing.facts.now.at_s - standing.since_s
+    return explain(standing.facts, standing.decision, standing.around, since_s=since_s)
+
+
+def status_of(unit: PairUnit) -> Shape:
+    """One pair in a few words."""
+    standing = unit.deciding.standing
+    if standing is None:
+        return {"pair": unit.policy.pair, "phase": "starting", "situation": "", "why": "nothing was decided yet"}
+    facts, decision, ledger = standing.facts, standing.decision, standing.facts.ledger
+    notices: list[Json] = [
+        {"severity": notice.severity.value, "summary": notice.summary, "command": notice.command, "key": notice.key}
+        for notice in unit.alarms.standing
+    ]
+    return {
+        "pair": unit.policy.pair,
+        "phase": decision.phase.value,
+        "situation": decision.row.id,
+        "why": decision.row.why,
+        "action": sentence(decision, facts),
+        "since_s": round(facts.now.at_s - standing.since_s, 1),
+        "elected": ledger.elected,
+        "epoch": ledger.epoch,
+        "level": unit.policy.failover_level(ledger.elected).value,
+        "clusters": [
+            {"cluster": view.cluster, "side": facts.side(view.cluster).value, "mode": view.mode.value}
+            for view in facts.views.values()
+        ],
+        "name": {"situation": decision.name_row.id, "serving": facts.name.serving if facts.name else None},
+        "run": run_shape(ledger.run, facts.now) if ledger.run is not None else None,
+        "failover_ready": is_ready(standing),
+        "paused": ledger.pause.reason if ledger.pause is not None else None,
+        "hold": ledger.hold,
+        "foreign": ledger.foreign,
+        "debtor": _debtor(ledger),
+        "fences": [*ledger.fences],
+        "notices": notices,
+    }
+
+
+def is_ready(standing: Standing) -> bool:
+    """True when a failover would not be held, were the primary to die now."""
+    asked_later = {"window", "secondary-sees", "secondary-blind", "level"}
+    return all(gate.gate in asked_later for gate in standing.facts.closed_gates())
+
+
+def _debtor(ledger: Ledger) -> str | None:
+    return ledger.open_debt.debtor if ledger.open_debt is not None else None
+
+
+def entry_shape(recorded: Recorded) -> Shape:
+    """One entry of the journal. Entries hold only text, numbers, booleans, None and tuples of text."""
+    said: Shape = {
+        key: [*value] if isinstance(value, tuple) else value for key, value in asdict(recorded.entry).items()
+    }
+    return {
+        "seq": recorded.seq,
+        "pair": recorded.pair,
+        "at_utc_s": round(recorded.stamp.at_utc_s, 3),
+        "kind": recorded.entry.kind,
+        "entry": said,
+    }

@@ -1,0 +1,68 @@
+"""The words of the control socket, shared by the daemon and `watchdogctl`. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from watchdogd.core.explain import Json, Shape
+
+API: Final = "/v1"
+BODY_BYTES_MAX: Final = 64 * 1024
+REQUESTS_PER_S_MAX: Final = 10
+REQUEST_S_MAX: Final = 10.0
+ANSWERS_KEPT_S: Final = 86_400.0
+DEFAULT_SOCKET: Final = "/run/watchdogd/control.sock"
+
+OK, ACCEPTED, CREATED = 200, 202, 201
+MALFORMED, NOT_ALLOWED, NOT_FOUND, CONFLICT = 400, 403, 404, 409
+TOO_LARGE, BLOCKED, TOO_MANY, STARTING = 413, 422, 429, 503
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks, as the kernel says it."""
+
+    uid: int
+    may_act: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What is sent back: an HTTP status and a JSON object."""
+
+    status: int = OK
+    body: Shape = field(default_factory=dict)
+
+    @property
+    def is_error(self) -> bool:
+        """True for everything that was not done."""
+        return self.status >= MALFORMED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One request: the verb, what it names, and its body, already checked to be a JSON object."""
+
+    verb: str
+    pair: str = ""
+    run_id: str = ""
+    body: Shape = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict)
+
+    def text(self, key: str) -> str:
+        """A text of the body; empty when it is absent or no text."""
+        value = self.body.get(key)
+        return value.strip() if isinstance(value, str) else ""
+
+    def words(self, key: str) -> tuple[str, ...]:
+        """A list of texts of the body, or one text with commas."""
+        value = self.body.get(key)
+        given: Sequence[Json] = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
+        return tuple(word.strip() for word in given if isinstance(word, str) and word.strip())
+
+
+def refuse(status: int, code: str, message: str, gates: Sequence[Shape] = ()) -> Answer:
+    """An error in the shape of INTERFACES section 6."""
+    return Answer(status=status, body={"error": {"code": code, "message": message, "gates": [*gates]}})

@@ -1,0 +1,237 @@
+"""Runs of one pair: at most one at a time, resumed at the start, chosen by precedence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from watchdogd.core.decision import Decision, Execution, Todo
+from watchdogd.core.entries import Runbook, RunParked
+from watchdogd.core.facts import Facts
+from watchdogd.core.ledger import Run, RunState
+from watchdogd.core.model import ClusterId, RunId
+from watchdogd.core.policy import Level
+from watchdogd.core.situations import Act
+from watchdogd.daemon.gear import PairGear
+from watchdogd.daemon.stamps import Stamper
+from watchdogd.daemon.watching import PairDesk
+from watchdogd.errors import Need, NeedsOperator
+from watchdogd.ports import Eyes, Hands, Journal, Notifier
+from watchdogd.runbooks.context import RunContext, StepEvent
+from watchdogd.runbooks.engine import execute
+from watchdogd.runbooks.opening import open_run
+
+TURN_S = 0.25
+FENCE_AGAIN_S = 60.0  # a fence that did not come off is asked again after so long
+PROMOTE = "promote"
+
+log = structlog.get_logger()
+OnStep = Callable[[StepEvent], None]
+OnEnd = Callable[[Run], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A run that is to be opened."""
+
+    runbook: Runbook
+    source: ClusterId
+    target: ClusterId
+    situation: str
+    why: str
+    waivers: frozenset[str] = frozenset()
+    asked_by_uid: int | None = None
+    reason: str = ""
+
+
+class Running:
+    """Opens, resumes and stops the runs of one pair."""
+
+    def __init__(
+        self,
+        gear: PairGear,
+        desk: PairDesk,
+        *,
+        journal: Journal,
+        eyes: Eyes,
+        hands: Hands,
+        notifier: Notifier,
+        stamper: Stamper,
+        on_step: OnStep,
+        on_end: OnEnd,
+    ) -> None:
+        self._gear = gear
+        self._pair = gear.policy.pair
+        self._desk = desk
+        self._journal = journal
+        self._eyes = eyes
+        self._hands = hands
+        self._notifier = notifier
+        self._stamper = stamper
+        self._on_step = on_step
+        self._on_end = on_end
+        self._stopping = ""
+        self._wanted: Wanted | None = None
+        self._settle_first = False
+        self._ran_here: set[RunId] = set()
+        self._fence_asked_s = 0.0
+        self._opening = asyncio.Lock()
+        self.is_idle = True
+
+    # -- what decides ------------------------------------------------------------------------------------------------
+
+    def decided(self, facts: Facts, decision: Decision) -> None:
+        """Take over what the newest decision wants done now."""
+        self._settle_first = any(_would_go_but_for_the_slot(todo) for todo in decision.todo)
+        self._wanted = None
+        if facts.ledger.run is not None or self._stopping:
+            return
+        goes = next((todo for todo in decision.todo if todo.goes and todo.runbook is not None), None)
+        if goes is not None and goes.runbook is not None:
+            self._wanted = Wanted(
+                runbook=goes.runbook, source=goes.source, target=goes.target, situation=goes.situation, why=goes.why
+            )
+        elif decision.row.act in (Act.NOTHING, Act.ALERT):
+            self._wanted = self._left_fence(facts)
+
+    def _left_fence(self, facts: Facts) -> Wanted | None:
+        """A fence that outlived its debt: settle-debt finds the demote done and turns the fence off (I11)."""
+        ledger, now_s = facts.ledger, facts.now.at_s
+        blocked = any(gate.gate in ("paused", "tilt", "state") for gate in facts.closed_gates())
+        if ledger.open_debt is not None or ledger.elected is None or blocked:
+            return None
+        left = next((cluster for cluster in ledger.fences if cluster != ledger.elected), None)
+        if left is None or self._gear.policy.levels.settle_debt is not Level.AUTO:
+            return None
+        if now_s - self._fence_asked_s < FENCE_AGAIN_S:
+            return None
+        self._fence_asked_s = now_s
+        return Wanted(
+            runbook=Runbook.SETTLE_DEBT,
+            source=left,
+            target=ledger.elected,
+            situation="I11",
+            why=f"the fence of {left} has outlived its debt",
+        )
+
+    async def open(self, wanted: Wanted) -> Run:
+        """Take the slot. Raises: NeedsOperator(STOPPED) when it is taken, NeedsOperator(JOURNAL)."""
+        async with self._opening:
+            run = await open_run(
+                self._journal,
+                self._pair,
+                runbook=wanted.runbook,
+                source=wanted.source,
+                target=wanted.target,
+                situation=wanted.situation,
+                why=wanted.why,
+                waivers=wanted.waivers,
+                asked_by_uid=wanted.asked_by_uid,
+                reason=wanted.reason,
+            )
+        self._ran_here.add(run.run_id)
+        log.info("run_opened", pair=self._pair, run_id=run.run_id, runbook=run.runbook.value, situation=run.situation)
+        return run
+
+    def stop(self, why: str) -> None:
+        """No run starts from now on, and the one that is open stops at its next safe point."""
+        self._stopping = why
+
+    # -- the loop ----------------------------------------------------------------------------------------------------
+
+    async def run_forever(self) -> None:
+        """Resume the open run, then whatever is wanted, until told to stop."""
+        await self._resume_or_park()
+        while not self._stopping:
+            await self._turn()
+            await asyncio.sleep(TURN_S)
+        self.is_idle = True
+
+    async def _turn(self) -> None:
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None and self._journal.ledger(self._pair).run is None and not self._why_stop():
+            try:
+                await self.open(wanted)
+            except NeedsOperator as need:
+                log.warning("run_not_opened", pair=self._pair, runbook=wanted.runbook.value, error=need.detail)
+        run = self._journal.ledger(self._pair).run
+        if run is not None and not self._why_stop():
+            await self._execute(run)
+
+    async def _execute(self, run: Run) -> None:
+        self.is_idle = False
+        try:
+            await execute(self._context(run))
+        finally:
+            self.is_idle = True
+        self._ran_here.add(run.run_id)
+        ledger = self._journal.ledger(self._pair)
+        ended = next((one for one in reversed(ledger.recent_runs) if one.run_id == run.run_id), None)
+        if ended is not None:
+            log.info(
+                "run_ended",
+                pair=self._pair,
+                run_id=run.run_id,
+                runbook=run.runbook.value,
+                outcome=ended.outcome.value if ended.outcome else "",
+                why=ended.why,
+            )
+            self._on_end(ended)
+
+    def _context(self, run: Run) -> RunContext:
+        gear = self._gear
+        return RunContext(
+            pair=self._pair,
+            run_id=run.run_id,
+            policy=gear.policy,
+            journal=self._journal,
+            eyes=self._eyes,
+            hands=self._hands,
+            fence=gear.fence,
+            dns=gear.dns,
+            dns_watch=gear.dns_watch,
+            clock=self._stamper.clock,
+            notifier=self._notifier,
+            stop=self._why_stop,
+            settle_first=lambda: self._settle_first,
+            on_step=self._on_step,
+            is_resumed=run.run_id not in self._ran_here,
+        )
+
+    def _why_stop(self) -> str:
+        if self._stopping:
+            return self._stopping
+        if self._desk.tilt.why:
+            return self._desk.tilt.why
+        ledger = self._journal.ledger(self._pair)
+        if ledger.pause is None or (ledger.run is not None and ledger.run.abort_asked):
+            return ""  # giving up undoes what was done: a pause does not keep a fence on
+        return f"paused: {ledger.pause.reason}"
+
+    async def _resume_or_park(self) -> None:
+        """A run that nobody touched for long, before its point of no return, waits for a human."""
+        run = self._journal.ledger(self._pair).run
+        if run is None or run.state is not RunState.OPEN:
+            return
+        age_s = run.touched.age_s(self._stamper.now())
+        is_past_return = not run.step(PROMOTE).was_never_applied
+        if run.runbook is not Runbook.FAILOVER or is_past_return or age_s <= self._gear.policy.timing.resume_max_age_s:
+            log.info("run_resumed", pair=self._pair, run_id=run.run_id, runbook=run.runbook.value)
+            return
+        why = f"untouched for {age_s / 60:.0f} minutes before its point of no return"
+        step = next((name for name, record in run.steps.items() if not record.done), "recheck")
+        try:
+            await self._journal.append(
+                self._pair, RunParked(run_id=run.run_id, step=step, need=Need.STALE_RUN, why=why)
+            )
+        except NeedsOperator as need:
+            log.warning("run_not_parked", pair=self._pair, run_id=run.run_id, error=need.detail)
+        log.warning("run_parked", pair=self._pair, run_id=run.run_id, why=why)
+
+
+def _would_go_but_for_the_slot(todo: Todo) -> bool:
+    blocked = [gate for gate in todo.blocked_by if gate.gate != "slot"]
+    return todo.runbook is Runbook.SETTLE_DEBT and todo.execution is Execution.GO and not blocked

@@ -1,0 +1,138 @@
+"""Everything that watches and changes one pair, joined, and what it stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from watchdogd.core.decision import Decision
+from watchdogd.core.facts import Facts
+from watchdogd.core.ledger import Run
+from watchdogd.core.model import NodeSeen, PairId
+from watchdogd.daemon.alarms import Alarms, Over
+from watchdogd.daemon.deciding import Deciding
+from watchdogd.daemon.gear import PairGear
+from watchdogd.daemon.keeping import KNOWN, known_of
+from watchdogd.daemon.probing import PairEyes, Probing
+from watchdogd.daemon.proofs import ProofBook, ProvenHands
+from watchdogd.daemon.running import Running
+from watchdogd.daemon.sightings import Sightings
+from watchdogd.daemon.stamps import Stamper
+from watchdogd.daemon.watching import PairDesk
+from watchdogd.ports import Chronicle, Memory, Notifier
+from watchdogd.runbooks.context import StepEvent
+
+log = structlog.get_logger()
+
+
+def _ignore(*_: object) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observers:
+    """Who is told what happens: metrics and the page. Never blocks, never raises."""
+
+    decided: Callable[[Facts, Decision], None] = _ignore
+    probed: Callable[[PairId, NodeSeen], None] = _ignore
+    stepped: Callable[[PairId, StepEvent], None] = _ignore
+    ended: Callable[[PairId, Run], None] = _ignore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What the daemon stands on, whichever pairs it watches."""
+
+    stamper: Stamper
+    journal: Chronicle
+    memory: Memory
+    notifier: Notifier
+    notice_over: Over = _ignore
+    observers: Observers = field(default_factory=Observers)
+
+
+class PairUnit:
+    """Everything that watches and changes one pair."""
+
+    def __init__(self, gear: PairGear, ground: Ground) -> None:
+        pair = gear.policy.pair
+        self.gear = gear
+        self.policy = gear.policy
+        self._ground = ground
+        journal, memory, stamper = ground.journal, ground.memory, ground.stamper
+        book = ProofBook(pair, memory)
+        self.hands = ProvenHands(gear.hands, book, gear.expiry_utc_s)
+        self.sightings = Sightings(gear, hands=self.hands, book=book, clock=stamper.clock)
+        known = known_of(memory.get(pair, KNOWN), gear.policy)
+        self.desk = PairDesk(gear, self.sightings, journal=journal, stamper=stamper, known=known)
+        self.probing = Probing(gear, self.desk, stamper.clock)
+        self.eyes = PairEyes(gear, self.desk, self.probing, stamper.clock)
+        self.alarms = Alarms(pair, ground.notifier, ground.notice_over)
+        self.running = Running(
+            gear,
+            self.desk,
+            journal=journal,
+            eyes=self.eyes,
+            hands=self.hands,
+            notifier=ground.notifier,
+            stamper=stamper,
+            on_step=self._stepped,
+            on_end=self._ended,
+        )
+        self.deciding = Deciding(
+            self.desk,
+            self.sightings,
+            self.alarms,
+            journal=journal,
+            memory=memory,
+            stamper=stamper,
+            on_decided=self._decided,
+        )
+
+    def loops(self) -> Sequence[tuple[str, Callable[[], Awaitable[None]]]]:
+        """Every loop of the pair with its name."""
+        sightings = self.sightings
+        named: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("decide", self.deciding.decide_forever),
+            ("pulse", self.deciding.pulse_forever),
+            ("run", self.running.run_forever),
+            ("anchors", sightings.watch_anchors),
+            ("witnesses", sightings.watch_witnesses),
+            ("fences", sightings.watch_fences),
+            ("name", sightings.watch_name),
+            ("credentials", sightings.watch_credentials),
+        ]
+        named += [(f"background-{n}", loop) for n, loop in enumerate(self.gear.background)]
+        for cluster, node in self.probing.places:
+            named.append((f"probe-{node}", lambda c=cluster, n=node: self.probing.probe_forever(c, n)))  # type: ignore[misc]
+        return named
+
+    def rounds(self) -> tuple[int, ...]:
+        """How many rounds each node has finished, and how many ticks there were: what the service manager is told."""
+        probed = (self.desk.rounds.get(place, 0) for place in self.probing.places)
+        return (*probed, self.deciding.ticks)
+
+    def _decided(self, facts: Facts, decision: Decision) -> None:
+        self.running.decided(facts, decision)
+        for seen in self.desk.drain():
+            self._ground.observers.probed(self.policy.pair, seen)
+        self._ground.observers.decided(facts, decision)
+
+    def _stepped(self, event: StepEvent) -> None:
+        log.info(
+            "step_finished",
+            pair=self.policy.pair,
+            run_id=event.run.run_id,
+            runbook=event.run.runbook.value,
+            step=event.step,
+            outcome=event.outcome.value,
+            attempt=event.attempt,
+            elapsed_s=round(event.elapsed_s, 3),
+            why=event.why,
+        )
+        self._ground.observers.stepped(self.policy.pair, event)
+
+    def _ended(self, run: Run) -> None:
+        self._ground.observers.ended(self.policy.pair, run)
