@@ -234,7 +234,12 @@ class Rounds:
         if n != (min(2, nodes) if is_late else 1):
             return follows(cluster, n, at_s)
         if cluster == EAST:
-            return active(EAST, n, at_s, status_of(Mode.PRIMARY, last_kind_wal=1000 + int(self.wal_per_s * at_s)))
+            return active(
+                EAST,
+                n,
+                at_s,
+                status_of(Mode.PRIMARY, last_kind_wal=1000 + int(self.wal_per_s * at_s), known_secondaries=("west",)),
+            )
         return active(WEST, n, at_s, self._secondary(at_s, is_late=is_late))
 
     def _secondary(self, at_s: float, *, is_late: bool) -> ReplicationStatus:
@@ -252,4 +257,5 @@ class Rounds:
             connection_state=state if self.has_connection_state else ConnectionState.ABSENT,
             peers=peers if self.has_peers else None,
             last_remote_wal=1000 + int(self.wal_per_s * alive_s),
+            secondary_id="west",
         )

@@ -118,7 +118,9 @@ def _towards_elected(
 
 
 def _held(level: Level, facts: Facts) -> Level:
-    return Level.APPROVE if facts.ledger.hold and level is Level.AUTO else level
+    """`level`, at most `approve` while an outage is held, or until what somebody else changed is adopted."""
+    is_held = facts.ledger.hold or facts.ledger.foreign
+    return min_level(level, Level.APPROVE) if is_held else level
 
 
 def _name_todo(row: NameRow, facts: Facts, policy: PairPolicy) -> Todo | None:
@@ -126,7 +128,8 @@ def _name_todo(row: NameRow, facts: Facts, policy: PairPolicy) -> Todo | None:
         return None
     election = facts.ledger.election
     is_our_act = election is not None and election.run_id is not None
-    level = policy.levels.cutover_dns if is_our_act else min_level(policy.levels.cutover_dns, Level.APPROVE)
+    is_known = is_our_act and not facts.ledger.foreign
+    level = policy.levels.cutover_dns if is_known else min_level(policy.levels.cutover_dns, Level.APPROVE)
     return _make(row, facts, Runbook.CUTOVER_DNS, level, facts.partner.cluster, facts.elected.cluster)
 
 

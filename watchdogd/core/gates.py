@@ -83,6 +83,8 @@ def _never(question: Question) -> float | None:
 def _level(question: Question) -> str:
     if question.ledger.hold:
         return f"held at approve: {question.ledger.hold}; `ack` it, or it ends when the primary was seen up once"
+    if question.ledger.foreign:
+        return f"held at approve: {question.ledger.foreign}; `adopt` says which cluster counts"
     level = question.policy.failover_level(question.elected.cluster if question.elected else None)
     if level is Level.AUTO:
         return ""

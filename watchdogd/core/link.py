@@ -198,11 +198,12 @@ def _later(one_s: float | None, two_s: float) -> float:
 
 
 def _age_s(before: Signals, now: Signals, server_utc_s: int) -> float:
-    # Both are of the secondary's own clock. What moved without a heartbeat is as young as the look.
+    # Both are of the secondary's own clock, which is cut to whole seconds. What moved without a heartbeat is as young as
+    # the look.
     newest = now.newest_heartbeat_utc_s
     if newest is None or not now.has_later_heartbeat(before):
         return 0.0
-    return max(0.0, server_utc_s - newest)
+    return max(0.0, server_utc_s + 1 - newest)
 
 
 def signals_of(status: ReplicationStatus) -> Signals:

@@ -109,6 +109,11 @@ def lacks_of(partner: ClusterView, known: Known, ledger: Ledger, policy: PairPol
     needed = policy.min_serving_nodes(partner.cluster)
     if serving < needed:
         lacks.append(f"only {serving} of the {needed} nodes it needs are unsealed and follow a leader")
+    debt = ledger.open_debt
+    if debt is not None and debt.debtor == partner.cluster:
+        lacks.append(f"it owes its demotion since epoch {debt.epoch}")
+    if partner.cluster in ledger.fences:
+        lacks.append("a fence of ours may still hold on it")
     timing = policy.timing
     follows = is_within_age(
         known.follows_at, known.life, max_age_s=timing.last_known_max_age_s, skew_s=timing.failure_skew_s

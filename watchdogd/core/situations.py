@@ -130,7 +130,7 @@ SITUATIONS: tuple[Row, ...] = (
     _row("S-26", "suspect: a window is running", Act.ALERT, Phase.SUSPECT, after_window=True,
          elected=Side.DOWN, partner=Side.SECONDARY, sight=Sight.RUNNING),
     _row("S-30", "the primary is down, the secondary hears nothing and is able", Act.FAILOVER, Phase.ACTING,
-         elected=Side.DOWN, partner=Side.SECONDARY, sight=Sight.FULL, is_able=True, are_gates_open=True),
+         elected=Side.DOWN, partner=Side.SECONDARY, sight=Sight.FULL, debt=Debt.NONE, is_able=True, are_gates_open=True),
     _row("S-34", "the primary is down and the secondary is not able", Act.PAGE, Phase.SUSPECT,
          is_failover_blocked=True, elected=Side.DOWN, partner=Side.SECONDARY, is_able=False),
     _row("S-32", "the primary is down and a gate is closed", Act.PAGE, Phase.SUSPECT,
