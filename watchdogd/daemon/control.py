@@ -43,7 +43,7 @@ from watchdogd.daemon.protocol import (
 from watchdogd.ports import Notice, Notifier, Severity
 
 SO_PEERGROUPS = 59  # asm-generic/socket.h; Python's socket module does not name it
-GROUPS_BYTES_MAX = 4 * 1024
+GROUPS_BYTES_MAX = 1024  # the most that getsockopt of Python takes: 256 groups
 SOCKET_UMASK = 0o117  # 0660
 DIRECTORY_MODE = 0o750
 
