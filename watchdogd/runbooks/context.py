@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from watchdogd.core.entries import Entry
+from watchdogd.core.known import Loss
 from watchdogd.core.ledger import Ledger, Run, StepRecord
 from watchdogd.core.model import ClusterId, PairId, RunId
 from watchdogd.core.policy import PairPolicy
@@ -67,9 +68,11 @@ class Memo:
     """What one execution remembers and a crash may forget."""
 
     look: Look | None = None
-    denied: set[str] = field(default_factory=set)
-    credential: str = ""
-    generated: str = ""
+    denied: set[tuple[ClusterId, str]] = field(default_factory=set)  # what a cluster refused, not tried there again
+    generated: str = ""  # the name of the token that this execution made,
+    generated_for: ClusterId | None = None  # and the cluster that it is for
+    is_told_to_wait: bool = False  # promote was answered "not yet" by the target itself
+    loss: Loss | None = None  # what the promotion costs, as estimated right before it
     told: set[str] = field(default_factory=set)
     change_id: str = ""
     record: Record | None = None  # the service name as the provider held it at the last guard
@@ -146,11 +149,23 @@ class RunContext:
             self.memo.look = look
         return look
 
-    def ensure_young(self, look: Look) -> None:
-        """Raises Refused(NOT_YET) when `look` is too old to act on: nothing was sent, look again."""
-        age_s = self.clock.now_s() - look.ended_s
-        if age_s > self.policy.timing.last_look_max_age_s:
+    async def young_look(self) -> Look:
+        """The last look while it is young enough to act on, else a new one."""
+        look = self.memo.look
+        return look if look is not None and self._is_young(look) else await self.look()
+
+    def last_look(self) -> Look:
+        """The last look. Raises Refused(NOT_YET) when it is too old to act on: nothing was sent, look again."""
+        look = self.memo.look
+        if look is None:
+            raise Refused(Refusal.NOT_YET, "nothing was looked at")
+        if not self._is_young(look):
+            age_s = self.clock.now_s() - look.ended_s
             raise Refused(Refusal.NOT_YET, f"the last look is {age_s:.1f} s old")
+        return look
+
+    def _is_young(self, look: Look) -> bool:
+        return self.clock.now_s() - look.ended_s <= self.policy.timing.last_look_max_age_s
 
     def tell(self, key: str, severity: Severity, summary: str, *details: str, command: str = "") -> None:
         """Tell people once per run and key."""

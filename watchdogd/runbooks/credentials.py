@@ -3,32 +3,51 @@
 from __future__ import annotations
 
 from watchdogd.core.entries import Noted, TokenAttemptEnded, TokenAttemptStarted, TokenDeleted, TokenLeft
-from watchdogd.core.model import NodeSeen
+from watchdogd.core.model import ClusterId, NodeSeen
 from watchdogd.errors import Need, NeedsOperator, OutcomeUnknown, Refusal, Refused, Unreachable
+from watchdogd.ports import Severity
 from watchdogd.runbooks.context import RunContext
 from watchdogd.runbooks.step import Done
 
 
 async def a_credential_is_ready(ctx: RunContext) -> Done:
     """YES once a prepared credential can be read that was not denied; else a generated one is needed."""
-    return Done.YES if next_credential(ctx) else Done.NO
+    names = _left_to_try(ctx, ctx.run.target)
+    if len(names) == 1:
+        ctx.tell(
+            "one-credential", Severity.WARN, f"{names[0]} is the only credential that can promote {ctx.run.target}"
+        )
+    return Done.YES if names else Done.NO
 
 
-def next_credential(ctx: RunContext) -> str:
-    """The next one to try; empty when all were denied or none can be read."""
-    prepared = [name for name in ctx.hands.credentials() if name not in ctx.memo.denied]
-    if prepared:
-        return prepared[0]
-    return ctx.memo.generated if ctx.memo.generated not in ctx.memo.denied else ""
+def next_credential(ctx: RunContext, cluster: ClusterId) -> str:
+    """The next one to try on `cluster`; empty when it denied all, or none can be read."""
+    return next(iter(_left_to_try(ctx, cluster)), "")
 
 
-async def generate(ctx: RunContext) -> None:
-    """Generate an operation token on the target; its attempt and the token are written down as ours.
+def _left_to_try(ctx: RunContext, cluster: ClusterId) -> list[str]:
+    generated = [ctx.memo.generated] if ctx.memo.generated_for == cluster else []
+    return [name for name in (*ctx.hands.credentials(), *generated) if (cluster, name) not in ctx.memo.denied]
+
+
+async def look_at_target(ctx: RunContext) -> None:
+    """A young look that shows the target as an active secondary: only there a token can be generated."""
+    look = await ctx.young_look()
+    if not look.facts.view(ctx.run.target).is_active_secondary:
+        raise Refused(Refusal.NOT_YET, f"no active node of {ctx.run.target} says secondary")
+
+
+async def generate_for_target(ctx: RunContext) -> None:
+    """As `generate`, for the cluster that this run promotes."""
+    await generate(ctx, ctx.run.target)
+
+
+async def generate(ctx: RunContext, target: ClusterId) -> None:
+    """Generate an operation token on `target`; its attempt and the token are written down as ours.
 
     Raises: Refused(NOT_YET) to be asked again, NeedsOperator(CREDENTIAL) when there is no way.
     """
-    node = _target_node(ctx)
-    target = ctx.run.target
+    node = _active_node(ctx, target)
 
     async def started(nonce: str) -> None:
         await ctx.write(TokenAttemptStarted(cluster=target, nonce=nonce, run_id=ctx.run_id))
@@ -44,52 +63,50 @@ async def generate(ctx: RunContext) -> None:
     await ctx.write(
         TokenAttemptEnded(cluster=target), TokenLeft(cluster=target, fingerprint=ctx.hands.fingerprint(name))
     )
-    ctx.memo.generated = name
+    ctx.memo.generated, ctx.memo.generated_for = name, target
+    ctx.memo.denied.discard((target, name))
 
 
-async def deny(ctx: RunContext, credential: str, why: str) -> None:
-    """Remember that the cluster denied `credential`: it is not tried again in this execution."""
-    ctx.memo.denied.add(credential)
-    await ctx.write(Noted(run_id=ctx.run_id, step="credential", note=f"{credential} was denied: {why}"))
-
-
-async def ensure_credential(ctx: RunContext) -> None:
+async def ensure_credential(ctx: RunContext, cluster: ClusterId) -> None:
     """Returns when there is one to try. Raises: Refused(NOT_YET) after generating one, NeedsOperator(CREDENTIAL)."""
-    if next_credential(ctx):
+    if next_credential(ctx, cluster):
         return
-    await generate(ctx)
+    if (cluster, ctx.memo.generated) in ctx.memo.denied:
+        raise NeedsOperator(Need.CREDENTIAL, f"{cluster} denies every credential, the generated one too")
+    await generate(ctx, cluster)
     raise Refused(Refusal.NOT_YET, "a credential was generated: look again")
 
 
 async def promote_with_next(ctx: RunContext, node: NodeSeen, *, force: bool = False) -> None:
     """Promote with the next credential; a denied one is remembered, and the next is tried at the next turn."""
-    credential = next_credential(ctx)
+    credential = next_credential(ctx, node.cluster)
     try:
         await ctx.hands.promote(node, credential, force=force)
     except Refused as refused:
+        ctx.memo.is_told_to_wait = refused.kind is Refusal.NOT_YET
         if refused.kind is not Refusal.DENIED:
             raise
-        await deny(ctx, credential, str(refused))
+        ctx.memo.denied.add((node.cluster, credential))
         raise Refused(Refusal.NOT_YET, f"{credential} was denied, the next one is tried") from refused
 
 
 async def delete_left_token(ctx: RunContext) -> None:
     """Delete the token that this run generated. After a promote the refusal is expected, and is written down."""
-    name, target = ctx.memo.generated, ctx.run.target
-    if not name or target not in ctx.ledger.tokens_left:
+    name, target = ctx.memo.generated, ctx.memo.generated_for
+    if target is None or target not in ctx.ledger.tokens_left:
         return
     try:
-        await ctx.hands.delete_token(_target_node(ctx), name)
+        await ctx.hands.delete_token(_active_node(ctx, target), name)
     except (Refused, Unreachable, OutcomeUnknown) as error:
         note = f"the operation token of {target} stays until its next demotion: {error}"
-        await ctx.write(Noted(run_id=ctx.run_id, step="delete_token", note=note))
+        await ctx.write_surely(Noted(run_id=ctx.run_id, step="delete_token", note=note))
         return
-    await ctx.write(TokenDeleted(cluster=target, how="deleted"))
+    await ctx.write_surely(TokenDeleted(cluster=target, how="deleted"))
 
 
-def _target_node(ctx: RunContext) -> NodeSeen:
+def _active_node(ctx: RunContext, cluster: ClusterId) -> NodeSeen:
     look = ctx.memo.look
-    node = look.facts.view(ctx.run.target).active if look is not None else None
+    node = look.facts.view(cluster).active if look is not None else None
     if node is None:
-        raise Refused(Refusal.NOT_YET, f"no active node of {ctx.run.target} was seen")
+        raise Refused(Refusal.NOT_YET, f"no active node of {cluster} was seen")
     return node

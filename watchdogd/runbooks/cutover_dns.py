@@ -13,7 +13,7 @@ from watchdogd.core.naming import NameSeen, bare_name, name_fact
 from watchdogd.errors import MalformedReply, Need, NeedsOperator, OutcomeUnknown, Refusal, Refused, Unreachable
 from watchdogd.ports import ChangeRef, Record, Severity
 from watchdogd.runbooks.context import RunContext
-from watchdogd.runbooks.step import Done, Procedure, Safe, Step
+from watchdogd.runbooks.step import Done, Procedure, Safe, Step, always
 
 PUBLISH = "publish"
 BACK_OFF_MAX_S = 30.0
@@ -34,9 +34,12 @@ async def published(ctx: RunContext) -> Done:
     match fact.seen:
         case NameSeen.PUBLISHES_ELECTED:
             return Done.YES
+        case NameSeen.PUBLISHES_THIRD:
+            given = ", ".join(fact.published) or "nothing"
+            raise NeedsOperator(Need.VETO, f"{ctx.policy.record} publishes {given}, which is neither cluster")
         case NameSeen.CANNOT_ASK:
             return Done.NO if ctx.record(PUBLISH).intents == 0 else Done.CANNOT_SEE
-        case NameSeen.PUBLISHES_PARTNER | NameSeen.PUBLISHES_THIRD | NameSeen.DISAGREE:
+        case NameSeen.PUBLISHES_PARTNER | NameSeen.DISAGREE:
             return Done.NO
 
 
@@ -47,8 +50,8 @@ def _targets(ctx: RunContext) -> Mapping[ClusterId, str]:
 async def publish_guard(ctx: RunContext) -> None:
     """The target is an active primary by a new look at it, and the provider holds the source's target.
 
-    Raises: Refused(NOT_YET) while either cannot be seen, or when the provider has it already and only propagation is
-    missing; NeedsOperator(VETO) for a third value, which is never overwritten.
+    Raises: Refused(NOT_YET) while either cannot be seen, when the provider has it already and only propagation is
+    missing, and for a third value, which pages and is never overwritten.
     """
     held = await _held_record(ctx)
     name, targets = ctx.policy.record, _targets(ctx)
@@ -56,7 +59,9 @@ async def publish_guard(ctx: RunContext) -> None:
     if values == [bare_name(targets[ctx.run.target])]:
         raise Refused(Refusal.NOT_YET, "the provider has it already; the servers do not give it yet")
     if values != [bare_name(targets[ctx.run.source])]:
-        raise NeedsOperator(Need.VETO, f"{name} holds {', '.join(held.targets)}, which is neither cluster")
+        third = f"{name} holds {', '.join(held.targets)}, which is neither cluster: it is not overwritten"
+        ctx.tell("third-value", Severity.PAGE, third)
+        raise Refused(Refusal.NOT_YET, third)
     ctx.memo.record = held
     look = await ctx.eyes.look(only=ctx.run.target)
     ctx.memo.look = look
@@ -75,10 +80,10 @@ async def _held_record(ctx: RunContext) -> Record:
 
 async def publish(ctx: RunContext) -> None:
     """One compare-and-swap from what the provider was seen to hold to the target. Raises: as `DnsProvider.swap`."""
-    held, look = ctx.memo.record, ctx.memo.look
-    if held is None or look is None:
+    held = ctx.memo.record
+    ctx.last_look()
+    if held is None:
         raise Refused(Refusal.NOT_YET, "the record was not looked at")
-    ctx.ensure_young(look)
     wanted = Record(targets=(_targets(ctx)[ctx.run.target],), ttl_s=held.ttl_s, rtype=held.rtype)
     comment = f"watchdogd {ctx.pair} epoch {ctx.ledger.epoch} run {ctx.run_id}"
     try:
@@ -134,8 +139,9 @@ async def give_up(ctx: RunContext, why: str) -> None:
 
 CUTOVER_DNS = Procedure(
     steps=(
-        Step(name="address_ready", done=address_serves, poll_s=1.0, deadline_s=READY_DEADLINE_S, is_optional=True,
-             is_convergent=True, safe=Safe.ALWAYS, veto=no_longer_elected),
+        Step(name="address_ready", done=address_serves, poll_s=1.0, deadline_s=READY_DEADLINE_S, is_optional=always,
+             parks_as="the address about to be published does not show the primary", is_convergent=True,
+             safe=Safe.ALWAYS, veto=no_longer_elected),
         Step(name=PUBLISH, done=published, act=publish, guard=publish_guard, poll_s=1.0, poll_s_max=BACK_OFF_MAX_S,
              settle_s=30.0, deadline_s=None, is_convergent=True, safe=Safe.ALWAYS, veto=no_longer_elected),
         Step(name="report", done=reported, safe=Safe.ALWAYS, is_convergent=True),

@@ -22,7 +22,7 @@ def is_promote_unsent(ctx: RunContext) -> bool:
 
 def is_demoted_by_us(ctx: RunContext, facts: Facts) -> bool:
     """True when the source's own active node says secondary, and this run asked for it."""
-    return facts.view(ctx.run.source).is_active_secondary and ctx.record(DEMOTE_SOURCE).intents > 0
+    return facts.view(ctx.run.source).is_active_secondary and not ctx.record(DEMOTE_SOURCE).was_never_applied
 
 
 def is_fenced_by_us(ctx: RunContext) -> bool:
@@ -72,9 +72,9 @@ def ensure_nothing_foreign(ctx: RunContext, facts: Facts) -> None:
     for cluster in (run.source, run.target):
         if facts.side(cluster) is Side.WRONG:
             raise NeedsOperator(Need.FOREIGN, f"{cluster} is not as pinned: {facts.view(cluster).wrong}")
-    if facts.view(run.target).is_active_primary and ctx.record(PROMOTE).intents == 0:
+    if facts.view(run.target).is_active_primary and is_promote_unsent(ctx):
         raise NeedsOperator(Need.FOREIGN, f"somebody else made {run.target} primary; `run adopt` records it")
-    if facts.view(run.source).is_active_secondary and ctx.record(DEMOTE_SOURCE).intents == 0:
+    if facts.view(run.source).is_active_secondary and ctx.record(DEMOTE_SOURCE).was_never_applied:
         raise NeedsOperator(Need.FOREIGN, f"somebody else demoted {run.source}")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from watchdogd.core.entries import (
     AckAsked,
     ElectionConfirmed,
@@ -14,6 +16,7 @@ from watchdogd.core.entries import (
     RunEnded,
     RunOutcome,
 )
+from watchdogd.core.facts import Facts
 from watchdogd.core.model import Mode, NodeSeen, StreamState
 from watchdogd.errors import Need, NeedsOperator, OutcomeUnknown, Refusal, Refused
 from watchdogd.ports import Severity
@@ -34,9 +37,11 @@ from watchdogd.runbooks.evidence import (
 )
 from watchdogd.runbooks.performing import perform
 from watchdogd.runbooks.roll_back import PROMOTE_BACK, promote_back_step
-from watchdogd.runbooks.step import Done, Procedure, Safe, Step
+from watchdogd.runbooks.step import Done, Procedure, Safe, Step, always
 
 FENCE_OFF_DEADLINE_S = 300.0
+DEMOTE_SHOWS_S = 30.0
+SETTLE_S = 60.0  # covers the slowest promote seen
 
 
 # -- section 4 again -------------------------------------------------------------------------------------------------
@@ -71,21 +76,19 @@ async def source_is_demoted(ctx: RunContext) -> Done:
     """YES when there is nothing to demote, or it was seen to be done. One demote is tried, never a second."""
     if not is_promote_unsent(ctx):
         return Done.YES
-    look = await ctx.look() if ctx.record(DEMOTE_SOURCE).intents else ctx.memo.look
-    facts = (look or await ctx.look()).facts
-    if is_demoted_by_us(ctx, facts):
-        return Done.YES
-    if ctx.record(DEMOTE_SOURCE).intents:
-        return Done.CANNOT_SEE
+    if not ctx.record(DEMOTE_SOURCE).was_never_applied:
+        look = await ctx.look()
+        return Done.YES if is_demoted_by_us(ctx, look.facts) else Done.CANNOT_SEE
+    await ctx.young_look()
     return Done.NO if _half_active(ctx) is not None else Done.YES
 
 
 async def demote_half_active(ctx: RunContext) -> None:
     """Ask the one node; whatever comes of it, only what is seen afterwards counts."""
+    ctx.last_look()
     node = _half_active(ctx)
     if node is None:
         raise Refused(Refusal.NOT_YET, "no node of the source says active")
-    _ensure_young(ctx)
     try:
         await ctx.hands.demote(node)
     except Refused as refused:
@@ -95,25 +98,21 @@ async def demote_half_active(ctx: RunContext) -> None:
 
 async def source_is_fenced(ctx: RunContext) -> Done:
     """YES when the fence is held and verified, waived, not needed any more, or passed over by the config."""
-    look = ctx.memo.look
     if not is_promote_unsent(ctx) or is_fenced_by_us(ctx):
         return Done.YES
-    if look is not None and is_demoted_by_us(ctx, look.facts):
-        return Done.YES
+    look = await ctx.young_look()
     waived = ctx.policy.cluster(ctx.run.source).fence.waived
-    if ctx.waives(FENCE) or waived:
+    if is_demoted_by_us(ctx, look.facts) or ctx.waives(FENCE) or waived:
         return Done.YES
-    if ctx.record(FENCE).intents and fencing.goes_on_without(ctx):
+    if fencing.has_failed(ctx) and fencing.goes_on_without(ctx):
         ctx.tell("fence-passed", Severity.PAGE, f"the fence of {ctx.run.source} does not confirm; the config goes on")
         return Done.YES
     return Done.NO
 
 
 async def fence_guard(ctx: RunContext) -> None:
-    """Stop clients only while everything else still holds."""
-    look = ctx.memo.look
-    if look is None:
-        look = await ctx.look()
+    """Act on the source only while nothing that was just seen forbids it."""
+    look = await ctx.young_look()
     ensure_nothing_foreign(ctx, look.facts)
     if veto := veto_against(ctx, look.facts):
         raise NeedsOperator(Need.VETO, veto)
@@ -128,14 +127,12 @@ def _fence_intent(ctx: RunContext) -> tuple[Entry, ...]:
 
 async def target_is_primary(ctx: RunContext) -> Done:
     """What the target's own active node says of itself."""
-    if is_promote_unsent(ctx):
-        look = ctx.memo.look or await ctx.look()
-    else:
-        look = await ctx.look(only=ctx.run.target)
+    is_unsent = is_promote_unsent(ctx)
+    look = await ctx.young_look() if is_unsent else await ctx.look(only=ctx.run.target)
+    if is_unsent:
+        ensure_nothing_foreign(ctx, look.facts)
     view = look.facts.view(ctx.run.target)
     if view.is_active_primary:
-        if ctx.record(PROMOTE).intents == 0:
-            raise NeedsOperator(Need.FOREIGN, f"somebody else made {ctx.run.target} primary; `run adopt` records it")
         return Done.YES
     return Done.NO if view.is_active_secondary else Done.CANNOT_SEE
 
@@ -144,34 +141,31 @@ async def promote_guard(ctx: RunContext) -> None:
     """The last look, section 4 in full, and a credential: at every attempt, retry and resume."""
     look = await ctx.look()
     ensure_proof(ctx, look.facts)
-    await credentials.ensure_credential(ctx)
+    ctx.memo.loss = look.facts.known.loss
+    await credentials.ensure_credential(ctx, ctx.run.target)
 
 
 def _promote_intent(ctx: RunContext) -> tuple[Entry, ...]:
     run = ctx.run
     epoch = run.epoch if run.epoch is not None else ctx.ledger.next_epoch
-    return (PromoteIntended(run_id=ctx.run_id, epoch=epoch, elected=run.target, debtor=run.source),)
+    return (
+        PromoteIntended(run_id=ctx.run_id, epoch=epoch, elected=run.target, debtor=run.source),
+        Noted(run_id=ctx.run_id, step=PROMOTE, note=f"estimated loss: {_loss(ctx)}"),
+    )
 
 
 async def promote_target(ctx: RunContext) -> None:
     """Send promote to the node that the last look saw, over the connection that it was seen on."""
-    look = ctx.memo.look
-    node = look.facts.view(ctx.run.target).active if look is not None else None
+    node = ctx.last_look().facts.view(ctx.run.target).active
     if node is None:
         raise Refused(Refusal.NOT_YET, "no active node of the target was seen")
-    _ensure_young(ctx)
     # Only the waiver of the gate that it overrides may force; never a default (DESIGN section 6).
-    await credentials.promote_with_next(ctx, node, force=ctx.waives("sync-state") and _is_catching_up(node))
+    await credentials.promote_with_next(ctx, node, force=ctx.waives("sync-state") and _is_catching_up(ctx, node))
 
 
-def _is_catching_up(node: NodeSeen) -> bool:
-    return node.status is not None and node.status.state is not StreamState.STREAM_WALS
-
-
-def _ensure_young(ctx: RunContext) -> None:
-    if ctx.memo.look is None:
-        raise Refused(Refusal.NOT_YET, "nothing was looked at")
-    ctx.ensure_young(ctx.memo.look)
+def _is_catching_up(ctx: RunContext, node: NodeSeen) -> bool:
+    is_streaming = node.status is not None and node.status.state is StreamState.STREAM_WALS
+    return ctx.memo.is_told_to_wait or not is_streaming
 
 
 async def target_serves(ctx: RunContext) -> Done:
@@ -195,9 +189,7 @@ def _elected_entries(ctx: RunContext) -> tuple[Entry, ...]:
 async def told(ctx: RunContext) -> Done:
     """Tell what was lost and how long it took; delete what was generated."""
     await credentials.delete_left_token(ctx)
-    look, run = ctx.memo.look, ctx.run
-    loss = look.facts.known.loss if look is not None else None
-    lost = f"{loss.seconds:.0f} s by {loss.told_by}" if loss is not None and loss.seconds is not None else "unknown"
+    run, lost = ctx.run, _loss(ctx)
     age_s = ctx.clock.now_s() - run.opened.at_s
     ctx.tell(
         "done",
@@ -210,6 +202,13 @@ async def told(ctx: RunContext) -> Done:
     return Done.YES
 
 
+def _loss(ctx: RunContext) -> str:
+    loss = ctx.memo.loss
+    if loss is None:
+        return "estimated before the restart: see the notes of the run"
+    return "unknown" if loss.seconds is None else f"{loss.seconds:.0f} s by {loss.told_by}"
+
+
 def _ack_entries(ctx: RunContext) -> tuple[Entry, ...]:
     return (AckAsked(run_id=ctx.run_id),) if ctx.run.asked_by_uid is None else ()
 
@@ -218,24 +217,31 @@ async def give_up(ctx: RunContext, why: str) -> None:
     """Undo what can be undone and end the run; a promote of unknown outcome parks instead, and is looked at for ever.
 
     Afterwards the epoch and its debt are void, no fence of this run holds, and a source that this run demoted is
-    primary again.
+    primary again. A promotion that was seen is never undone: then only the waiting ends.
     """
-    if not is_promote_unsent(ctx) and not await _is_given_up_by_hand(ctx):
+    if ctx.record(PROMOTE).done:
+        await ctx.write_surely(*_ack_entries(ctx), _ended(ctx, RunOutcome.SUCCEEDED, why))
+    elif is_promote_unsent(ctx):
+        await _undo(ctx, why)
+    else:
         await _watch_unknown_promote(ctx, why)
-        return
+
+
+async def _undo(ctx: RunContext, why: str) -> None:
     run = ctx.run
     await ctx.write_surely(RunAbortAsked(run_id=ctx.run_id, reason=why), *_void_entries(ctx, why))
     ctx.tell("gave-up", Severity.PAGE, f"the failover to {run.target} was given up: {why}")
-    look = await ctx.look()
-    if is_demoted_by_us(ctx, look.facts) or ctx.record(PROMOTE_BACK).intents:
+    facts = await _facts_once_the_demote_shows(ctx)
+    if is_demoted_by_us(ctx, facts) or ctx.record(PROMOTE_BACK).intents:
         await perform(promote_back_step(run.source, run.target), ctx)
     outcome = RunOutcome.ROLLED_BACK if ctx.record(PROMOTE_BACK).done else RunOutcome.ABORTED
-    try:
-        await fencing.turn_off_surely(ctx, run.source, deadline_s=FENCE_OFF_DEADLINE_S)
-    except NeedsOperator as need:
-        why = f"{why}; {need.detail}"
+    why += await _unfence(ctx)
     await credentials.delete_left_token(ctx)
-    await ctx.write_surely(RunEnded(run_id=ctx.run_id, outcome=outcome, why=why))
+    await ctx.write_surely(_ended(ctx, outcome, why))
+
+
+def _ended(ctx: RunContext, outcome: RunOutcome, why: str) -> RunEnded:
+    return RunEnded(run_id=ctx.run_id, outcome=outcome, why=why)
 
 
 def _void_entries(ctx: RunContext, why: str) -> tuple[Entry, ...]:
@@ -245,45 +251,81 @@ def _void_entries(ctx: RunContext, why: str) -> tuple[Entry, ...]:
     return (ElectionVoided(epoch=epoch, why=why),)
 
 
-async def _is_given_up_by_hand(ctx: RunContext) -> bool:
-    """True when an operator aborts although a promote was sent, and the target shows that it took no effect."""
-    if not ctx.run.abort_asked or ctx.record(PROMOTE).done:
-        return False
-    look = await ctx.look()
-    return look.facts.view(ctx.run.target).is_active_secondary
+async def _facts_once_the_demote_shows(ctx: RunContext) -> Facts:
+    """A demote of ours takes a moment to show: look until the source says what it is, for a while at most."""
+    end_s = ctx.clock.now_s() + DEMOTE_SHOWS_S
+    while True:
+        facts = (await ctx.look()).facts
+        source = facts.view(ctx.run.source)
+        is_known = source.is_active_primary or source.is_active_secondary
+        if ctx.record(DEMOTE_SOURCE).was_never_applied or is_known or ctx.clock.now_s() >= end_s:
+            return facts
+        await asyncio.sleep(1.0)
+
+
+async def _unfence(ctx: RunContext) -> str:
+    """Turn the fence off; what stands in the way is returned as the end of a sentence. The run ends in either case."""
+    source, target = ctx.run.source, ctx.run.target
+    if source not in ctx.ledger.fences:
+        return ""
+    if (await ctx.young_look()).facts.view(target).is_active_primary:
+        why = f"; the fence of {source} stays on while {target} is an active primary"
+        ctx.tell(f"fence-stays:{source}", Severity.PAGE, why.removeprefix("; "))
+        return why
+    try:
+        await fencing.turn_off_surely(ctx, source, deadline_s=FENCE_OFF_DEADLINE_S)
+    except NeedsOperator as need:
+        return f"; {need.detail}"
+    return ""
 
 
 async def _watch_unknown_promote(ctx: RunContext, why: str) -> None:
-    """Promote nobody, keep looking, page both choices; if it did take effect the run goes on to its end."""
+    """Promote nobody, keep looking, page both choices; if it did take effect the run goes on to its end.
+
+    An operator's abort counts once the target was seen as secondary for the whole settle time.
+    """
     try:
         await perform(_unknown_promote(ctx, why), ctx)
     except NeedsOperator as need:
+        await _undo(ctx, need.detail)
+        return
+    try:
+        for step in AFTER_PROMOTE:
+            await perform(step, ctx)
+    except NeedsOperator as need:
         await give_up(ctx, need.detail)
         return
-    for step in AFTER_PROMOTE:
-        await perform(step, ctx)
-    await ctx.write_surely(RunEnded(run_id=ctx.run_id, outcome=RunOutcome.SUCCEEDED))
+    await ctx.write_surely(_ended(ctx, RunOutcome.SUCCEEDED, why))
 
 
 def _unknown_promote(ctx: RunContext, why: str) -> Step:
     async def is_known(ctx: RunContext) -> Done:
-        if await _is_given_up_by_hand(ctx):
-            raise NeedsOperator(Need.STOPPED, "an operator gave up the promote of unknown outcome")
-        return await target_is_primary(ctx)
+        seen = await target_is_primary(ctx)
+        now_s, since_s = ctx.clock.now_s(), ctx.memo.secondary_since_s
+        ctx.memo.secondary_since_s = (since_s if since_s is not None else now_s) if seen is Done.NO else None
+        has_settled = ctx.memo.secondary_since_s is not None and now_s - ctx.memo.secondary_since_s >= SETTLE_S
+        if has_settled and ctx.run.abort_asked:
+            raise NeedsOperator(Need.STOPPED, f"{why}; {ctx.run.target} has stayed secondary")
+        return seen
 
-    run = ctx.run
     return Step(
         name=PROMOTE,
         done=is_known,
         deadline_s=0.0,
         ignores_abort=True,
         with_done=_elected_entries,
-        parks_as=f"the outcome of promote is unknown ({why}): `adopt {run.target}` or `adopt {run.source}`",
+        parks_as=f"{why}; {_choices(ctx)}",
     )
+
+
+def _choices(ctx: RunContext) -> str:
+    run = ctx.run
+    return f"the outcome of promote is unknown: `adopt {run.target}` or `adopt {run.source}`"
 
 
 AFTER_PROMOTE: tuple[Step, ...] = (
     Step(name="target_primary", done=target_serves, deadline_s=300.0,
+         safe=Safe.ALWAYS,
          parks_as="the promoted cluster has no quorum following"),
     Step(name="tell", done=told, with_done=_ack_entries, safe=Safe.ALWAYS),
 )  # fmt: skip
@@ -293,18 +335,18 @@ FAILOVER = Procedure(
         Step(name="recheck", done=evidence_holds, deadline_s=15.0, safe=Safe.BEFORE_ANY_EFFECT,
              is_looked_at_again=True, waits_for_window=True, veto=veto_before_promote,
              parks_as="the evidence no longer holds"),
-        Step(name="credential", done=credentials.a_credential_is_ready, act=credentials.generate, deadline_s=60.0,
-             safe=Safe.BEFORE_ANY_EFFECT, is_looked_at_again=True, veto=veto_before_promote,
-             parks_as="no credential that can promote"),
+        Step(name="credential", done=credentials.a_credential_is_ready, act=credentials.generate_for_target,
+             guard=credentials.look_at_target, deadline_s=60.0, safe=Safe.BEFORE_ANY_EFFECT,
+             is_looked_at_again=True, veto=veto_before_promote, parks_as="no credential that can promote"),
         Step(name=DEMOTE_SOURCE, done=source_is_demoted, act=demote_half_active, guard=fence_guard, deadline_s=30.0,
-             safe=Safe.BEFORE_ANY_EFFECT, is_optional=True, veto=veto_before_promote),
+             safe=Safe.BEFORE_ANY_EFFECT, is_optional=always, veto=veto_before_promote),
         Step(name=FENCE, done=source_is_fenced, act=fencing.turn_on, guard=fence_guard, with_intent=_fence_intent,
              deadline_s=60.0, safe=Safe.BEFORE_ANY_EFFECT, veto=veto_before_promote,
+             is_optional=fencing.goes_on_without, poll_s_max=2.0,
              parks_as="the fence of the old primary does not confirm"),
         Step(name=PROMOTE, done=target_is_primary, act=promote_target, guard=promote_guard,
-             with_intent=_promote_intent, with_done=_elected_entries, poll_s_max=2.0, settle_s=60.0,
-             deadline_s=600.0,
-             veto=veto_before_promote,
+             with_intent=_promote_intent, with_done=_elected_entries, poll_s_max=2.0, settle_s=SETTLE_S,
+             deadline_s=600.0, safe=Safe.BEFORE_ANY_EFFECT, veto=veto_before_promote, parks_while_unsure=True,
              parks_as="promote did not come to its end: look at both clusters before anything else"),
         *AFTER_PROMOTE,
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from watchdogd.core.entries import FenceHeld, FenceReleased, FenceUnsure, Noted
+from watchdogd.core.ledger import FenceState
 from watchdogd.core.model import ClusterId
 from watchdogd.core.policy import OnFenceFailure
 from watchdogd.errors import Need, NeedsOperator, OutcomeUnknown, Refusal, Refused
@@ -18,9 +19,10 @@ async def turn_on(ctx: RunContext) -> None:
     """Run `fence on` for the source; held and verified when this returns.
 
     Raises: Refused(NOT_YET) on exit 75; OutcomeUnknown when it failed or hung: what it did is unknown, and it must be
-    turned off one day. With `page-and-go-on` that pages and returns.
+    turned off one day.
     """
     source = ctx.run.source
+    ctx.last_look()
     result = await ctx.fence(FenceVerb.ON, source, epoch=ctx.ledger.next_epoch, run_id=ctx.run_id)
     match result.outcome:
         case FenceOutcome.DONE:
@@ -31,6 +33,12 @@ async def turn_on(ctx: RunContext) -> None:
         case FenceOutcome.FAILED | FenceOutcome.TIMED_OUT:
             await ctx.write(FenceUnsure(cluster=source, why=f"{result.outcome}: {result.output[:200]}"))
             raise OutcomeUnknown(f"the fence of {source} {result.outcome}: {result.output[:200]}")
+
+
+def has_failed(ctx: RunContext) -> bool:
+    """True when the fence of the source was asked for in this run and did not confirm."""
+    fence = ctx.ledger.fences.get(ctx.run.source)
+    return fence is not None and fence.state is FenceState.UNSURE and fence.run_id == ctx.run_id
 
 
 def goes_on_without(ctx: RunContext) -> bool:

@@ -5,15 +5,26 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from watchdogd.core.entries import RunParked, RunUnparked, StepDone, StepIntended, StepNotApplied
+from watchdogd.core.entries import (
+    ElectionVoided,
+    Entry,
+    PromoteIntended,
+    RunParked,
+    RunUnparked,
+    StepDone,
+    StepIntended,
+    StepNotApplied,
+)
 from watchdogd.core.ledger import RunState
 from watchdogd.errors import MalformedReply, Need, NeedsOperator, OutcomeUnknown, Refusal, Refused, Unreachable
 from watchdogd.ports import Severity
-from watchdogd.runbooks.context import RunContext, RunStopped, StepEvent, StepOutcome
+from watchdogd.runbooks.context import RunContext, RunGone, RunStopped, StepEvent, StepOutcome
 from watchdogd.runbooks.step import Done, Safe, Step
 
 PARKED_POLL_S = 2.0
 ACTS = "run retry | skip | proceed --waive GATE | abort | adopt"
+# What was parked for these waits for an operator's verb even when its end is seen; lateness ends by itself.
+FOR_A_HUMAN = frozenset({Need.FOREIGN, Need.STALE_RUN})
 
 
 class GivesWay(NeedsOperator):
@@ -25,6 +36,14 @@ async def perform(step: Step, ctx: RunContext) -> None:
     await Performance(step=step, ctx=ctx, began_s=ctx.clock.now_s()).run()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owed:
+    """A send that was certainly not applied, and could not be written down yet; `need` is what follows from it."""
+
+    entry: StepNotApplied
+    need: NeedsOperator | None
+
+
 @dataclass(slots=True, kw_only=True)
 class Performance:
     """One step being performed."""
@@ -34,25 +53,33 @@ class Performance:
     began_s: float
     unsure_since_s: float | None = None
     deadline_from_s: float = 0.0
-    poll_s: float = 0.0
+    wait_s: float = 0.0
+    not_before_s: float = 0.0
     is_parked: bool = False
+    is_just_sent: bool = False
+    owed: Owed | None = None
 
     async def run(self) -> None:
         """Returns when the step's end is seen, or it was skipped. Raises what ends the run."""
         if self._is_over():
             return
-        run, step = self.ctx.run, self.step
         self.deadline_from_s = self.ctx.clock.now_s()
-        self.poll_s = step.poll_s
-        if self.ctx.record(step.name).is_unsure:
+        if self.ctx.record(self.step.name).is_unsure:
             self.unsure_since_s = self.ctx.clock.now_s()  # what happened before the crash is unknown: settle anew
-        self.is_parked = run.state is RunState.PARKED
+        self.is_parked = self.ctx.run.state is RunState.PARKED
         while not await self._written_turn():
-            await asyncio.sleep(PARKED_POLL_S if self.is_parked else self.poll_s)
+            await asyncio.sleep(self._pause_s())
+
+    def _pause_s(self) -> float:
+        if self.is_parked:
+            return PARKED_POLL_S
+        is_just_sent, self.is_just_sent = self.is_just_sent, False
+        return 0.0 if is_just_sent else self.step.poll_s
 
     async def _written_turn(self) -> bool:
         # What cannot be written down is not done: the run stands still, looks and pages until it can be.
         try:
+            await self._write_owed()
             return await self._turn()
         except NeedsOperator as need:
             if need.need is not Need.JOURNAL:
@@ -75,7 +102,7 @@ class Performance:
             await self._finish("seen")
             return True
         if veto := self.step.veto(self.ctx):
-            raise NeedsOperator(Need.VETO, veto)
+            await self._stop_for(NeedsOperator(Need.VETO, veto))
         if self.is_parked:
             return False
         if self._is_late():
@@ -96,7 +123,7 @@ class Performance:
         if (why := self.ctx.stop()) and (self.is_parked or self._is_safe_point()):
             raise RunStopped(why)
         if self.step.is_convergent and self.ctx.settle_first():
-            raise GivesWay(Need.STOPPED, "a demotion debt comes first")
+            raise GivesWay(Need.STOPPED, "what is more urgent comes first")
 
     def _is_safe_point(self) -> bool:
         match self.step.safe:
@@ -111,12 +138,17 @@ class Performance:
         try:
             return await self.step.done(self.ctx)
         except NeedsOperator as need:
-            await self._park_or_raise(need)
+            await self._stop_for(need)
             return Done.CANNOT_SEE
 
     def _waits_for_human(self) -> bool:
-        # Lateness ends when the end is seen; what was parked for any other reason ends by an operator's verb.
-        return self.is_parked and self.ctx.run.parked_need not in (Need.DEADLINE, Need.OUTCOME_UNKNOWN)
+        return self._is_parked_here() and self.ctx.run.parked_need in FOR_A_HUMAN
+
+    def _is_parked_here(self) -> bool:
+        # A resumed run that is parked at a later step walks up to it by what it sees, and waits there.
+        return self.is_parked and self.ctx.run.parked_step == self.step.name
+
+    # -- time ----------------------------------------------------------------------------------------------------------
 
     def _is_late(self) -> bool:
         if self.step.deadline_s is None:
@@ -127,19 +159,31 @@ class Performance:
         return self.ctx.clock.now_s() - self.deadline_from_s >= deadline_s
 
     async def _be_late(self, seen: Done) -> bool:
-        if self.step.is_optional:
-            await self._finish(f"not confirmed in time: {seen}")
-            return True
-        why = self.step.parks_as or f"{self.step.name} did not come to its end in time ({seen})"
-        await self._park(NeedsOperator(Need.DEADLINE, why))
-        return False
+        step = self.step
+        why = step.parks_as or f"{step.name} did not come to its end in time ({seen})"
+        if not step.is_optional(self.ctx):
+            await self._park(NeedsOperator(Need.DEADLINE, why))
+            return False
+        if step.parks_as:
+            self.ctx.tell(f"passed:{step.name}", Severity.PAGE, f"{why}; the run goes on without it")
+        await self._finish(f"not confirmed in time: {seen}")
+        return True
 
     def _may_send(self) -> bool:
-        if self.step.act is None:
+        now_s = self.ctx.clock.now_s()
+        if self.step.act is None or now_s < self.not_before_s:
             return False
-        if self.unsure_since_s is None:
-            return True
-        return self.ctx.clock.now_s() - self.unsure_since_s >= self.step.settle_s
+        return self.unsure_since_s is None or now_s - self.unsure_since_s >= self.step.settle_s
+
+    def _wait_for(self, refused: Refused) -> None:
+        # An earlier send of unknown outcome stays unknown; this one certainly did not happen.
+        if not self.ctx.record(self.step.name).is_unsure:
+            self.unsure_since_s = None
+        self.wait_s = min(self.step.poll_s_max, max(self.step.poll_s, self.wait_s * 2))
+        self.not_before_s = self.ctx.clock.now_s() + self.wait_s
+        self._tell(StepOutcome.NOT_YET, str(refused))
+
+    # -- sending -------------------------------------------------------------------------------------------------------
 
     async def _guarded_send(self) -> None:
         try:
@@ -147,19 +191,18 @@ class Performance:
         except Refused as refused:
             self._wait_for(refused)
         except NeedsOperator as need:
-            await self._park_or_raise(need)
+            await self._stop_for(need)
         else:
             await self._send()
 
     async def _send(self) -> None:
-        act, ctx, name = self.step.act, self.ctx, self.step.name
-        if act is None:
-            return
+        ctx, step = self.ctx, self.step
         look = ctx.memo.look
-        intent = StepIntended(run_id=ctx.run_id, step=name, look_ended_s=look.ended_s if look is not None else None)
-        await ctx.write(intent, *self.step.with_intent(ctx))
+        entries = step.with_intent(ctx)
+        looked_s = look.ended_s if look is not None else None
+        await ctx.write(StepIntended(run_id=ctx.run_id, step=step.name, look_ended_s=looked_s), *entries)
         try:
-            await act(ctx)
+            await self._act(entries)
         except (OutcomeUnknown, MalformedReply) as unknown:
             self.unsure_since_s = ctx.clock.now_s()
             self._tell(StepOutcome.UNKNOWN, str(unknown))
@@ -167,27 +210,59 @@ class Performance:
             await self._not_applied(Refused(Refusal.NOT_YET, str(unreachable)))
         except Refused as refused:
             await self._not_applied(refused)
+        except NeedsOperator:
+            self.unsure_since_s = ctx.clock.now_s()
+            raise
         else:
             self.unsure_since_s = ctx.clock.now_s()
+            self.is_just_sent = True
             self._tell(StepOutcome.SENT)
 
+    async def _act(self, entries: tuple[Entry, ...]) -> None:
+        """Send, unless an operator ended the run, or asked to, while the disk wrote the intent."""
+        try:
+            run = self.ctx.run
+        except RunGone:
+            voided = [entry.epoch for entry in entries if isinstance(entry, PromoteIntended)]
+            why = "the run was ended before anything was sent"
+            if voided:
+                await self.ctx.write_surely(*(ElectionVoided(epoch=epoch, why=why) for epoch in voided))
+            raise
+        if run.abort_asked and not self.step.ignores_abort:
+            raise Refused(Refusal.NOT_YET, "an operator asked to abort")
+        if self.step.act is not None:
+            await self.step.act(self.ctx)
+
     async def _not_applied(self, refused: Refused) -> None:
-        await self.ctx.write(StepNotApplied(run_id=self.ctx.run_id, step=self.step.name, why=str(refused)))
+        entry = StepNotApplied(run_id=self.ctx.run_id, step=self.step.name, why=str(refused))
+        need = None
         if refused.kind is not Refusal.NOT_YET:
-            raise NeedsOperator(Need.REFUSED, f"{self.step.name} was refused: {refused}")
-        self._wait_for(refused)
+            need = NeedsOperator(Need.REFUSED, f"{self.step.name} was refused: {refused}")
+        self.owed = Owed(entry=entry, need=need)
+        await self._write_owed()
+        if need is None:
+            self._wait_for(refused)
 
-    def _wait_for(self, refused: Refused) -> None:
-        # An earlier send of unknown outcome stays unknown; this one certainly did not happen.
-        if not self.ctx.record(self.step.name).is_unsure:
-            self.unsure_since_s = None
-        self.poll_s = min(self.step.poll_s_max, max(self.step.poll_s, self.poll_s * 2))
-        self._tell(StepOutcome.NOT_YET, str(refused))
+    async def _write_owed(self) -> None:
+        owed = self.owed
+        if owed is None:
+            return
+        await self.ctx.write(owed.entry)
+        self.owed = None
+        if owed.need is not None:
+            await self._stop_for(owed.need)
 
-    async def _park_or_raise(self, need: NeedsOperator) -> None:
-        if need.need is not Need.FOREIGN:
+    # -- parking and ending --------------------------------------------------------------------------------------------
+
+    async def _stop_for(self, need: NeedsOperator) -> None:
+        """Park where this step waits for a human; else raise `need`, and the run gives up."""
+        step, is_unsure = self.step, self.ctx.record(self.step.name).is_unsure
+        if need.need in step.parks_on:
+            await self._park(need)
+        elif step.parks_while_unsure and is_unsure and need.need not in (Need.JOURNAL, Need.STOPPED):
+            await self._park(NeedsOperator(Need.OUTCOME_UNKNOWN, f"{need.detail}: {step.parks_as}"))
+        else:
             raise need
-        await self._park(need)
 
     async def _park(self, need: NeedsOperator) -> None:
         if self.is_parked:
@@ -208,7 +283,7 @@ class Performance:
     async def _finish(self, seen: str) -> None:
         ctx, step = self.ctx, self.step
         end = (StepDone(run_id=ctx.run_id, step=step.name, seen=seen), *step.with_done(ctx))
-        if self.is_parked and ctx.run.state is RunState.PARKED:
+        if self._is_parked_here():
             await ctx.write(RunUnparked(run_id=ctx.run_id, verb="seen"), *end)
         elif not ctx.record(step.name).done:
             await ctx.write(*end)

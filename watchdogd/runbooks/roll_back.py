@@ -6,7 +6,7 @@ active node, for the whole settle time and at the last look.
 
 from __future__ import annotations
 
-from watchdogd.core.entries import ElectionConfirmed, Entry, PromoteIntended, RunEnded, RunOutcome
+from watchdogd.core.entries import ElectionConfirmed, ElectionVoided, Entry, PromoteIntended, RunEnded, RunOutcome
 from watchdogd.core.model import ClusterId
 from watchdogd.errors import Need, NeedsOperator, Refusal, Refused
 from watchdogd.ports import Look, Severity
@@ -16,6 +16,7 @@ from watchdogd.runbooks.step import Done, Procedure, Safe, Step
 
 PROMOTE_BACK = "promote_back"
 SETTLE_S = 60.0
+PARKS_ON = frozenset({Need.FOREIGN, Need.REFUSED, Need.CREDENTIAL})
 
 
 def promote_back_step(back: ClusterId, away: ClusterId) -> Step:
@@ -39,14 +40,12 @@ def promote_back_step(back: ClusterId, away: ClusterId) -> Step:
         since_s = ctx.memo.secondary_since_s
         if since_s is None or look.ended_s - since_s < SETTLE_S:
             raise Refused(Refusal.NOT_YET, f"{away} was not seen as secondary for {SETTLE_S:.0f} s")
-        await credentials.ensure_credential(ctx)
+        await credentials.ensure_credential(ctx, back)
 
     async def act(ctx: RunContext) -> None:
-        look = ctx.memo.look
-        node = look.facts.view(back).active if look is not None else None
-        if look is None or node is None:
+        node = ctx.last_look().facts.view(back).active
+        if node is None:
             raise Refused(Refusal.NOT_YET, f"no active node of {back} was seen")
-        ctx.ensure_young(look)
         await credentials.promote_with_next(ctx, node)
 
     def intent(ctx: RunContext) -> tuple[Entry, ...]:
@@ -65,6 +64,8 @@ def promote_back_step(back: ClusterId, away: ClusterId) -> Step:
         poll_s_max=2.0,
         deadline_s=600.0,
         ignores_abort=True,
+        parks_on=PARKS_ON,
+        parks_while_unsure=True,
         parks_as=f"{back} could not be promoted back: both clusters are secondary",
     )
 
@@ -109,15 +110,20 @@ async def told(ctx: RunContext) -> Done:
 
 
 async def give_up(ctx: RunContext, why: str) -> None:
-    """End the run; what the world shows then is for the table, and for people."""
-    await ctx.write_surely(RunEnded(run_id=ctx.run_id, outcome=RunOutcome.SUPERSEDED, why=why))
+    """End the run; what the world shows then is for the table, and for people. What was never applied is void."""
+    epoch, record = ctx.run.epoch, ctx.record(PROMOTE_BACK)
+    if epoch is not None and record.was_never_applied:
+        await ctx.write_surely(ElectionVoided(epoch=epoch, why=why))
+    outcome = RunOutcome.ABORTED if ctx.run.abort_asked else RunOutcome.SUPERSEDED
+    await ctx.write_surely(RunEnded(run_id=ctx.run_id, outcome=outcome, why=why))
 
 
 ROLL_BACK = Procedure(
     steps=(
         Step(name=PROMOTE_BACK, done=_back_by_run, guard=_guard_by_run, act=_act_by_run, with_intent=_intent_by_run,
              with_done=_confirmed, settle_s=SETTLE_S, poll_s_max=2.0, deadline_s=600.0,
-             safe=Safe.BEFORE_ANY_EFFECT, parks_as="the previous primary could not be promoted back"),
+             safe=Safe.BEFORE_ANY_EFFECT, parks_on=PARKS_ON, parks_while_unsure=True,
+             parks_as="the previous primary could not be promoted back"),
         Step(name="tell", done=told, safe=Safe.ALWAYS),
     ),
     give_up=give_up,

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 from watchdogd.core.entries import DebtClosed, Entry, RunEnded, RunOutcome
 from watchdogd.core.facts import Side
+from watchdogd.core.ledger import Debt
 from watchdogd.errors import Need, NeedsOperator, Refusal, Refused
 from watchdogd.ports import Severity
 from watchdogd.runbooks import fencing
 from watchdogd.runbooks.context import RunContext
-from watchdogd.runbooks.step import Done, Procedure, Safe, Step
+from watchdogd.runbooks.step import Done, Procedure, Safe, Step, always
 
 DEMOTE = "demote"
 
 
+def _debt(ctx: RunContext) -> Debt | None:
+    """The open debt of the source; a debt of the other side orders nothing here."""
+    debt = ctx.ledger.open_debt
+    return debt if debt is not None and debt.debtor == ctx.run.source else None
+
+
 async def debtor_is_secondary(ctx: RunContext) -> Done:
     """What the debtor's own active node says of itself."""
-    if ctx.ledger.open_debt is None:
+    if _debt(ctx) is None:
         return Done.YES  # closed by observation, forgiven or void: only the fence is left
     look = await ctx.look()
     view = look.facts.view(ctx.run.source)
@@ -31,16 +38,16 @@ async def debtor_is_secondary(ctx: RunContext) -> Done:
 def premise_gone(ctx: RunContext) -> str:
     """The sentence that ends the run before its demote: what made it right is no longer seen."""
     look, run = ctx.memo.look, ctx.run
-    if look is None or ctx.record(DEMOTE).is_unsure or ctx.ledger.open_debt is None:
+    if look is None or not ctx.record(DEMOTE).was_never_applied or _debt(ctx) is None:
         return ""
     if ctx.ledger.foreign:
         return f"something foreign happened: {ctx.ledger.foreign}"
     for cluster in (run.source, run.target):
         if look.facts.side(cluster) is Side.WRONG:
             return f"{cluster} is not as pinned"
-    if not look.facts.view(run.source).is_active_primary and ctx.record(DEMOTE).intents == 0:
+    if not look.facts.view(run.source).is_active_primary:
         return f"{run.source} is not seen as an active primary"
-    if not look.facts.view(run.target).is_active_primary and ctx.record(DEMOTE).intents == 0:
+    if not look.facts.view(run.target).is_active_primary:
         return f"{run.target} is not seen as an active primary: the only living one is never demoted"
     return ""
 
@@ -48,9 +55,7 @@ def premise_gone(ctx: RunContext) -> str:
 async def demote_guard(ctx: RunContext) -> None:
     """Both are active primaries, by a look that is new; before it what a later rejoin needs is minted, where it can."""
     await _mint_once(ctx)
-    look = ctx.memo.look
-    if look is None or ctx.clock.now_s() - look.ended_s > ctx.policy.timing.last_look_max_age_s:
-        look = await ctx.look()
+    look = await ctx.young_look()
     if why := premise_gone(ctx):
         raise NeedsOperator(Need.VETO, why)
     both = (ctx.run.source, ctx.run.target)
@@ -69,17 +74,15 @@ async def _mint_once(ctx: RunContext) -> None:
 
 async def demote_debtor(ctx: RunContext) -> None:
     """Ask the debtor's own active node, over the connection that it was seen on."""
-    look = ctx.memo.look
-    node = look.facts.view(ctx.run.source).active if look is not None else None
-    if look is None or node is None:
+    node = ctx.last_look().facts.view(ctx.run.source).active
+    if node is None:
         raise Refused(Refusal.NOT_YET, "no active node of the debtor was seen")
-    ctx.ensure_young(look)
     await ctx.hands.demote(node)
 
 
 def _closed(ctx: RunContext) -> tuple[Entry, ...]:
-    debt = ctx.ledger.open_debt
-    if debt is None or debt.debtor != ctx.run.source:
+    debt = _debt(ctx)
+    if debt is None:
         return ()
     return (DebtClosed(epoch=debt.epoch, seen=f"{debt.debtor} says secondary"),)
 
@@ -89,8 +92,18 @@ async def fence_is_off(ctx: RunContext) -> Done:
     return Done.NO if ctx.run.source in ctx.ledger.fences else Done.YES
 
 
+async def fence_off_guard(ctx: RunContext) -> None:
+    """Raises Refused(NOT_YET) while clients could write to a cluster that owes a debt, or to a second primary (I15)."""
+    source = ctx.run.source
+    look = await ctx.young_look()
+    is_second = look.facts.view(source).is_active_primary and ctx.ledger.elected != source
+    if _debt(ctx) is not None or is_second:
+        raise Refused(Refusal.NOT_YET, f"{source} owes its demotion, or is a second active primary: its fence stays on")
+
+
 async def fence_off(ctx: RunContext) -> None:
     """Ask once. Raises Refused(NOT_YET) while it does not come off."""
+    ctx.last_look()
     if not await fencing.turn_off(ctx, ctx.run.source):
         raise Refused(Refusal.NOT_YET, "the fence is still on")
 
@@ -111,10 +124,11 @@ SETTLE_DEBT = Procedure(
     steps=(
         Step(name=DEMOTE, done=debtor_is_secondary, act=demote_debtor, guard=demote_guard, with_done=_closed,
              veto=premise_gone, settle_s=10.0, deadline_s=30.0, safe=Safe.BEFORE_ANY_EFFECT,
+             parks_on=frozenset({Need.FOREIGN, Need.REFUSED}),
              parks_as="the old primary does not say secondary"),
         # A fence that does not come off never delays the name: the table asks for it again.
-        Step(name="fence_off", done=fence_is_off, act=fence_off, deadline_s=30.0, poll_s_max=5.0, safe=Safe.ALWAYS,
-             is_optional=True),
+        Step(name="fence_off", done=fence_is_off, act=fence_off, guard=fence_off_guard, deadline_s=30.0, poll_s_max=5.0,
+             safe=Safe.ALWAYS, is_optional=always, parks_as="the fence of the previous primary did not come off"),
         Step(name="tell", done=told, safe=Safe.ALWAYS),
     ),
     give_up=give_up,

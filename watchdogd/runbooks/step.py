@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from watchdogd.core.entries import Entry
+from watchdogd.errors import Need
 from watchdogd.runbooks.context import RunContext
 
 
@@ -34,6 +35,16 @@ def _no_veto(ctx: RunContext) -> str:
     return ""
 
 
+def never(ctx: RunContext) -> bool:
+    """Past its deadline the step parks."""
+    return False
+
+
+def always(ctx: RunContext) -> bool:
+    """Past its deadline the run goes on."""
+    return True
+
+
 def _no_entries(ctx: RunContext) -> tuple[Entry, ...]:
     return ()
 
@@ -46,8 +57,9 @@ class Step:
     Refused(NOT_YET) when it must wait, NeedsOperator when it must not happen. `act` sends; it is bounded by its own
     request time-outs and never cancelled by a deadline. `veto` is asked at every turn, parked or not: a sentence
     makes the run give up. An intent without a known outcome may be repeated only after a *seen* NO that has held for
-    `settle_s`. Past `deadline_s` the run parks; None never parks. `with_intent` and `with_done` are written in the
-    transaction of the intent and of the end.
+    `settle_s`. Past `deadline_s` the run parks, or goes on where `is_optional` says so; None never parks. `with_intent`
+    and `with_done` are written in the transaction of the intent and of the end. What needs a human parks the step
+    where `parks_on` names it, or where `parks_while_unsure` and a send has no known outcome; else the run gives up.
     """
 
     name: str
@@ -58,16 +70,18 @@ class Step:
     with_intent: Callable[[RunContext], tuple[Entry, ...]] = _no_entries
     with_done: Callable[[RunContext], tuple[Entry, ...]] = _no_entries
     poll_s: float = 1.0
-    poll_s_max: float = 1.0  # the back-off after "not yet" ends here
+    poll_s_max: float = 1.0  # the back-off of sending, after "not yet", ends here; looking goes on every `poll_s`
     settle_s: float = 0.0
     deadline_s: float | None = 60.0
     safe: Safe = Safe.NEVER
     is_convergent: bool = False  # it and what follows only converge: the slot goes to settle-debt at once
     is_looked_at_again: bool = False  # its end is never taken from the journal
-    is_optional: bool = False  # past its deadline the run goes on
+    is_optional: Callable[[RunContext], bool] = never  # past its deadline the run goes on
     waits_for_window: bool = False  # a resumed run gets one window more: its windows are empty
     ignores_abort: bool = False  # it is part of giving up itself
-    parks_as: str = ""  # the sentence for people, when it parks
+    parks_on: frozenset[Need] = frozenset({Need.FOREIGN})
+    parks_while_unsure: bool = False  # a send of unknown outcome cannot be given up, only looked at
+    parks_as: str = ""  # the sentence for people, when it parks or is passed over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
