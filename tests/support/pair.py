@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from watchdogd.core.decision import Decision, decide
 from watchdogd.core.entries import FirstElected, Stamp
@@ -151,7 +152,7 @@ def silent(cluster: ClusterId, n: int, at_s: float, *, took_s: float = 0.1) -> N
     return seen(cluster, n, at_s, Reading.SILENT, took_s=took_s)
 
 
-def seen(cluster: ClusterId, n: int, at_s: float, reading: Reading, *, took_s: float = 0.1, **more: object) -> NodeSeen:
+def seen(cluster: ClusterId, n: int, at_s: float, reading: Reading, *, took_s: float = 0.1, **more: Any) -> NodeSeen:
     """A round of node `n` that ended at `at_s`."""
     node = NodeSeen(
         cluster=cluster,
@@ -161,11 +162,14 @@ def seen(cluster: ClusterId, n: int, at_s: float, reading: Reading, *, took_s: f
         reading=reading,
         why=reading.value,
     )
-    return replace(node, **more)  # type: ignore[arg-type]
+    return replace(node, **more)
 
 
-def active(cluster: ClusterId, n: int, at_s: float, status: ReplicationStatus | None, **more: object) -> NodeSeen:
-    shown = {"health": health_of(cluster, at_s=at_s), "names": names_of(cluster, is_self=True, active=n)}
+def active(cluster: ClusterId, n: int, at_s: float, status: ReplicationStatus | None, **more: Any) -> NodeSeen:
+    shown: dict[str, Any] = {
+        "health": health_of(cluster, at_s=at_s),
+        "names": names_of(cluster, is_self=True, active=n),
+    }
     return seen(cluster, n, at_s, Reading.ACTIVE, status=status, **{**shown, **more})
 
 
@@ -178,7 +182,7 @@ def follows(cluster: ClusterId, n: int, at_s: float) -> NodeSeen:
 
 @dataclass(slots=True, kw_only=True)
 class Rounds:
-    """East is primary and dies at `dies_s`; west follows it. Every node is probed once per interval at its own phase."""
+    """East is primary and dies at `dies_s`; west follows it. Every node is probed at its own phase."""
 
     policy: PairPolicy = field(default_factory=policy_of)
     dies_s: float = float("inf")

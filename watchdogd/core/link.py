@@ -198,8 +198,8 @@ def _later(one_s: float | None, two_s: float) -> float:
 
 
 def _age_s(before: Signals, now: Signals, server_utc_s: int) -> float:
-    # Both are of the secondary's own clock, which is cut to whole seconds. What moved without a heartbeat is as young as
-    # the look.
+    # Both are of the secondary's own clock, which is cut to whole seconds. What moved without a heartbeat is as young
+    # as the look.
     newest = now.newest_heartbeat_utc_s
     if newest is None or not now.has_later_heartbeat(before):
         return 0.0

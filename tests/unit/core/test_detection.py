@@ -24,7 +24,7 @@ DEMO = Timing(
 DEMO_WORST_S = 1.0 + 0.8 + 15.0 + 1.0  # heartbeat_stale_after is the longest there
 NODES = (*nodes_of(EAST), *nodes_of(WEST))
 
-# A run of the small world takes milliseconds: what fails is printed as it is, instead of being made smaller for minutes.
+# A run of the small world takes milliseconds: what fails is printed as it is, not made smaller for minutes.
 UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 
 phases = st.fixed_dictionaries({node: st.floats(0.0, 2.99) for node in NODES})

@@ -131,7 +131,7 @@ def test_every_act_is_asked_for_by_a_row() -> None:
     assert asked == set(Act)
 
 
-# -- the name -----------------------------------------------------------------------------------------------------------
+# -- the name ----------------------------------------------------------------------------------------------------------
 
 NAME_PRODUCT = tuple(
     itertools.product(NameSeen, (None, *Side), dict.fromkeys(row.id for row in SITUATIONS if row.id != "S-01"))
