@@ -213,7 +213,7 @@ def _proof(question: Question) -> str:
     usable = _usable(question)
     if not usable or any(credential.is_proven for credential in usable):
         return ""
-    return "; ".join(f"{credential.name}: {credential.why}" for credential in usable)
+    return "; ".join(f"{credential.name}: {credential.why or 'never proven'}" for credential in usable)
 
 
 def _fence_of(question: Question) -> FenceSeen | None:
