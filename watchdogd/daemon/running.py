@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -19,7 +20,7 @@ from watchdogd.daemon.gear import PairGear
 from watchdogd.daemon.stamps import Stamper
 from watchdogd.daemon.watching import PairDesk
 from watchdogd.errors import Need, NeedsOperator
-from watchdogd.ports import Eyes, Hands, Journal, Notifier
+from watchdogd.ports import Eyes, Hands, Journal, Notice, Notifier, Severity
 from watchdogd.runbooks.context import RunContext, StepEvent
 from watchdogd.runbooks.engine import execute
 from watchdogd.runbooks.opening import open_run
@@ -77,6 +78,7 @@ class Running:
         self._wanted: Wanted | None = None
         self._settle_first = False
         self._ran_here: set[RunId] = set()
+        self._broken: RunId | None = None
         self._fence_asked_s = 0.0
         self._opening = asyncio.Lock()
         self.is_idle = True
@@ -158,13 +160,17 @@ class Running:
             except NeedsOperator as need:
                 log.warning("run_not_opened", pair=self._pair, runbook=wanted.runbook.value, error=need.detail)
         run = self._journal.ledger(self._pair).run
-        if run is not None and not self._why_stop():
+        is_broken = run is not None and run.run_id == self._broken and run.state is RunState.PARKED
+        if run is not None and not is_broken and not self._why_stop():
             await self._execute(run)
 
     async def _execute(self, run: Run) -> None:
         self.is_idle = False
         try:
             await execute(self._context(run))
+        except Exception as bug:  # loop edge: one run that we cannot carry out must not stop the watching
+            log.critical("run_broke", pair=self._pair, run_id=run.run_id, exc_info=bug)
+            await self._park_broken(run, bug)
         finally:
             self.is_idle = True
         self._ran_here.add(run.run_id)
@@ -180,6 +186,25 @@ class Running:
                 why=ended.why,
             )
             self._on_end(ended)
+
+    async def _park_broken(self, run: Run, bug: Exception) -> None:
+        """A bug of ours: the run waits for a human, and is not tried again before one says so."""
+        self._broken = run.run_id
+        why = f"a bug of the daemon: {type(bug).__name__}; look at both clusters, then `run retry` or `run abort`"
+        step = next((name for name, record in run.steps.items() if not record.done), "")
+        with suppress(NeedsOperator):
+            await self._journal.append(
+                self._pair, RunParked(run_id=run.run_id, step=step or "recheck", need=Need.BUG, why=why)
+            )
+        self._notifier.tell(
+            Notice(
+                pair=self._pair,
+                key=f"{run.run_id}:bug",
+                severity=Severity.PAGE,
+                summary=f"{run.runbook} {run.run_id} broke: {why}",
+                command=f"watchdogctl run retry {run.run_id} --reason '...'",
+            )
+        )
 
     def _context(self, run: Run) -> RunContext:
         gear = self._gear

@@ -1,0 +1,312 @@
+"""`watchdogctl`: ask the daemon, and act through it. Standard library only: it works when the rest is broken."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import socket
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from urllib.parse import quote, urlencode
+
+from watchdogd.cli import ctl_text as text
+from watchdogd.core.explain import Shape
+from watchdogd.daemon.protocol import API, DEFAULT_SOCKET, MALFORMED
+
+TIMEOUT_S = 15.0  # the daemon answers within 10
+
+
+class Exit(IntEnum):
+    """Exit codes (INTERFACES section 7)."""
+
+    DONE = 0
+    BUG = 1
+    USAGE = 2
+    REFUSED = 3
+    NO_DAEMON = 4
+    NOT_ALLOWED = 5
+    CONFLICT = 6
+    NEEDS_HUMAN = 7
+    GAVE_UP = 8
+    DEGRADED = 10
+    NOT_READY = 11
+    ACTING = 12
+    FROZEN = 13
+
+
+EXIT_OF_STATUS = {
+    400: Exit.USAGE,
+    403: Exit.NOT_ALLOWED,
+    404: Exit.USAGE,
+    409: Exit.CONFLICT,
+    413: Exit.USAGE,
+    422: Exit.REFUSED,
+    429: Exit.REFUSED,
+    503: Exit.REFUSED,
+}
+CHECK = {"steady": Exit.DONE, "suspect": Exit.DEGRADED, "acting": Exit.ACTING, "frozen": Exit.FROZEN}
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over the control socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket file."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the daemon answered."""
+
+    status: int
+    body: Shape
+
+
+class Unsure(Exception):
+    """The daemon did not answer in time: whether it was done is unknown."""
+
+
+def ask(path: str, method: str, url: str, body: Shape | None = None) -> Reply:
+    """One request. Raises: OSError (no daemon), Unsure."""
+    connection = UnixConnection(path)
+    try:
+        connection.connect()
+        payload = None if body is None else json.dumps(body)
+        try:
+            connection.request(method, API + url, body=payload, headers={"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return Reply(answer.status, json.loads(answer.read()))
+        except (TimeoutError, ConnectionError, http.client.HTTPException, ValueError) as exc:
+            raise Unsure(type(exc).__name__) from exc
+    finally:
+        connection.close()
+
+
+# ------------------------------------------------------------------------------------------------------------- verbs
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One command line: how it is asked for, and how its answer reads."""
+
+    request: Callable[[argparse.Namespace], tuple[str, str, Shape | None]]
+    show: Callable[[Shape], Sequence[str]]
+    check: Callable[[argparse.Namespace, Shape], Exit] = lambda asked, body: Exit.DONE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code."""
+    asked = parser().parse_args(argv)
+    try:
+        _find_pair(asked)
+        return run(asked)
+    except Unsure as exc:
+        print(
+            f"no answer in time ({exc}): whether it was done is unknown; look with `watchdogctl history`",
+            file=sys.stderr,
+        )
+        return Exit.GAVE_UP
+    except PermissionError:
+        print(f"{asked.socket}: not allowed: you must be in the group that owns it", file=sys.stderr)
+        return Exit.NOT_ALLOWED
+    except OSError as exc:
+        print(
+            f"{asked.socket}: no daemon answers ({exc.strerror or exc}); `systemctl status watchdogd`", file=sys.stderr
+        )
+        return Exit.NO_DAEMON
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Ask, show, and say how it went."""
+    verb: Verb = asked.verb
+    method, url, body = verb.request(asked)
+    if body is not None:
+        body.setdefault("request_id", str(uuid.uuid4()))
+    reply = ask(asked.socket, method, url, body)
+    if asked.json:
+        print(json.dumps(reply.body, indent=2))
+    elif reply.status >= MALFORMED:
+        print("\n".join(text.error_lines(reply.body)), file=sys.stderr)
+    else:
+        print("\n".join(verb.show(reply.body)))
+    if reply.status >= MALFORMED:
+        return EXIT_OF_STATUS.get(reply.status, Exit.BUG)
+    return verb.check(asked, reply.body)
+
+
+def _find_pair(asked: argparse.Namespace) -> None:
+    """The one pair of the daemon, where none was named and there is only one."""
+    if getattr(asked, "pair", "") is not None:
+        return
+    pairs = ask(asked.socket, "GET", "/status").body.get("pairs")
+    names = [str(one["pair"]) for one in pairs if isinstance(one, dict)] if isinstance(pairs, list) else []
+    if len(names) != 1:
+        parser().error(f"name the pair with --pair: one of {', '.join(names)}")
+    asked.pair = names[0]
+
+
+def _status_check(asked: argparse.Namespace, body: Shape) -> Exit:
+    if not asked.check:
+        return Exit.DONE
+    pairs = body["pairs"]
+    found = [one for one in pairs if isinstance(one, dict)] if isinstance(pairs, list) else []
+    worst = max((CHECK.get(str(one.get("phase")), Exit.NOT_READY) for one in found), default=Exit.NOT_READY)
+    if worst is Exit.DONE and not all(one.get("failover_ready") for one in found):
+        return Exit.NOT_READY
+    return worst
+
+
+def _run_check(asked: argparse.Namespace, body: Shape) -> Exit:
+    return Exit.NEEDS_HUMAN if body.get("state") == "parked" else Exit.DONE
+
+
+def _history(asked: argparse.Namespace) -> tuple[str, str, None]:
+    given = {"limit": asked.limit, "before": asked.before, "pair": asked.of_pair}
+    return "GET", "/history?" + urlencode({k: v for k, v in given.items() if v is not None}), None
+
+
+def _of_pair(method: str, what: str, *keys: str) -> Callable[[argparse.Namespace], tuple[str, str, Shape | None]]:
+    """A request about one pair whose body holds the named arguments."""
+
+    def request(asked: argparse.Namespace) -> tuple[str, str, Shape | None]:
+        url = f"/pairs/{quote(asked.pair, safe='*')}/{what}"
+        return method, url, _body(asked, *keys) if method == "POST" else None
+
+    return request
+
+
+def _of_run(what: str, *keys: str) -> Callable[[argparse.Namespace], tuple[str, str, Shape | None]]:
+    def request(asked: argparse.Namespace) -> tuple[str, str, Shape | None]:
+        return "POST", f"/runs/{quote(asked.run_id, safe='')}/{what}", _body(asked, *keys)
+
+    return request
+
+
+def _body(asked: argparse.Namespace, *keys: str) -> Shape:
+    given = {key: getattr(asked, key) for key in keys}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+# ------------------------------------------------------------------------------------------------------------ parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    whole = argparse.ArgumentParser(prog="watchdogctl", description=__doc__)
+    whole.add_argument("--socket", default=DEFAULT_SOCKET, help=f"default {DEFAULT_SOCKET}")
+    whole.add_argument("--json", action="store_true", help="the daemon's own answer")
+    verbs = whole.add_subparsers(required=True, metavar="VERB")
+    _reading(verbs)
+    _acting(verbs)
+    _runs(verbs)
+    return whole
+
+
+Verbs = argparse._SubParsersAction  # argparse has no public name for what add_subparsers returns
+
+
+def _add(verbs: Verbs[argparse.ArgumentParser], name: str, verb: Verb, *, says: str) -> argparse.ArgumentParser:
+    made = verbs.add_parser(name, help=says, description=says)
+    made.set_defaults(verb=verb, pair="")
+    # Also after the verb, where people type them; SUPPRESS keeps what stood before it.
+    made.add_argument("--socket", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    made.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    return made
+
+
+def _with_pair(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    made.add_argument("--pair", default=None, help="may be left out where the daemon watches only one")
+    return made
+
+
+def _with_reason(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    made.add_argument("--reason", required=True, help="journalled with your uid")
+    return made
+
+
+def _reading(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    status = Verb(lambda asked: ("GET", "/status", None), text.status_lines, _status_check)
+    made = _add(verbs, "status", status, says="every pair in a few lines")
+    codes = "exit 0 healthy, 10 degraded, 11 not ready, 12 acting, 13 frozen"
+    made.add_argument("--check", action="store_true", help=codes)
+    _with_pair(_add(verbs, "explain", Verb(_of_pair("GET", "explain"), text.explain_lines), says="why, or why not"))
+    made = _add(verbs, "history", Verb(_history, text.history_lines), says="what the journal holds, newest last")
+    made.add_argument("--pair", dest="of_pair", help="of this pair only")
+    made.add_argument("--limit", type=int, default=30)
+    made.add_argument("--before", type=int, help="entries with a smaller number than this")
+    timing = Verb(lambda asked: ("GET", "/timing", None), text.timing_lines)
+    _add(verbs, "timing", timing, says="the worst case of the running config, by name and number")
+    version = Verb(lambda asked: ("GET", "/version", None), lambda body: [f"watchdogd {body['version']}"])
+    _add(verbs, "version", version, says="the daemon's version")
+
+
+def _acting(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    made = _add(verbs, "pause", Verb(_of_pair("POST", "pause", "reason", "for_s"), text.done), says="nothing starts")
+    _with_reason(_with_pair(made)).add_argument("--for", dest="for_s", type=_seconds, help="like 30m; for ever else")
+    made = _add(verbs, "resume", Verb(_of_pair("POST", "resume", "reason"), text.done), says="the pause is over")
+    _with_reason(_with_pair(made))
+    failover = Verb(_of_pair("POST", "failover", "target", "reason", "waive"), text.started)
+    made = _add(verbs, "failover", failover, says="promote the named cluster")
+    made.add_argument("target", metavar="CLUSTER")
+    made.add_argument("--waive", help="gates to pass over, by name, with commas")
+    _with_reason(_with_pair(made))
+    start = Verb(_of_pair("POST", "start", "runbook", "target", "reason"), text.started)
+    made = _add(verbs, "approve", start, says="start what a row asks for and waits with")
+    made.add_argument("runbook", metavar="ACTION", choices=("failover", "settle-debt", "cutover-dns", "roll-back"))
+    made.add_argument("target", metavar="CLUSTER")
+    _with_reason(_with_pair(made))
+    made = _add(verbs, "ack", Verb(_of_pair("POST", "ack", "reason"), text.done), says="a human has looked")
+    _with_reason(_with_pair(made))
+    adopt = Verb(_of_pair("POST", "adopt", "cluster", "reason"), text.done)
+    made = _add(verbs, "adopt", adopt, says="record that the named cluster is the elected one")
+    made.add_argument("cluster", metavar="CLUSTER")
+    _with_reason(_with_pair(made))
+    debt = verbs.add_parser("debt", help="what a demoted or dead primary owes").add_subparsers(required=True)
+    _with_pair(_add(debt, "list", Verb(_of_pair("GET", "explain"), text.debt_lines), says="open debts"))
+    forgive = Verb(_of_pair("POST", "debt/forgive", "cluster", "reason"), text.done)
+    made = _add(debt, "forgive", forgive, says="the named cluster never comes back")
+    made.add_argument("cluster", metavar="CLUSTER")
+    _with_reason(_with_pair(made))
+
+
+def _runs(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    run_verbs = verbs.add_parser("run", help="look at a run, or help a parked one on").add_subparsers(required=True)
+    show = Verb(lambda asked: ("GET", f"/runs/{quote(asked.run_id, safe='')}", None), text.run_lines, _run_check)
+    _add(run_verbs, "show", show, says="its steps, and what was written down").add_argument("run_id", metavar="RUN")
+    for name, keys, says in (
+        ("retry", ("reason",), "try the parked step again"),
+        ("skip", ("reason",), "pass over the parked step"),
+        ("proceed", ("reason", "waive"), "go on with gates waived, for this run only"),
+        ("abort", ("reason",), "give up, and undo what can be undone"),
+        ("adopt", ("reason", "cluster"), "take the world as it is, and elect the named cluster"),
+    ):
+        made = _add(run_verbs, name, Verb(_of_run(name, *keys), text.started), says=says)
+        made.add_argument("run_id", metavar="RUN")
+        if name == "adopt":
+            made.add_argument("cluster", metavar="CLUSTER")
+        if name == "proceed":
+            made.add_argument("--waive", required=True)
+        _with_reason(made)
+
+
+def _seconds(given: str) -> float:
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    number, unit = given[:-1], given[-1:]
+    if unit not in units or not number.isdigit() or not int(number):
+        raise argparse.ArgumentTypeError(f"{given!r} is no duration: like 90s, 30m, 2h")
+    return int(number) * units[unit]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""The daemon's answers, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from watchdogd.core.explain import Json, Shape
+
+WIDE = 22
+
+
+def error_lines(body: Shape) -> list[str]:
+    """Why it was not done, with every gate."""
+    error = _table(body.get("error"))
+    lines = [str(error.get("message", "refused"))]
+    for gate in _tables(error.get("gates")):
+        until = f", expected to open in {_number(gate.get('until_s')):.0f} s" if gate.get("until_s") is not None else ""
+        how = "can be waived" if gate.get("waivable") else "cannot be waived"
+        lines.append(f"  {gate['gate']!s:<{WIDE}}{gate['why']} ({how}{until})")
+    return lines
+
+
+def done(body: Shape) -> list[str]:
+    """A verb that is over when it answers."""
+    return ["; ".join(f"{key}: {'none' if value is None else value}" for key, value in body.items())]
+
+
+def started(body: Shape) -> list[str]:
+    """A verb that a run follows."""
+    if "run_id" not in body:
+        return done(body)
+    return [f"{body['run_id']}", f"follow it with: watchdogctl run show {body['run_id']}"]
+
+
+def status_lines(body: Shape) -> list[str]:
+    """Every pair in a few lines."""
+    return [line for pair in _tables(body.get("pairs")) for line in (*_pair_lines(pair), "")][:-1]
+
+
+def _pair_lines(pair: Shape) -> Iterator[str]:
+    yield f"{pair['pair']}: {str(pair['phase']).upper()}  {pair['situation']} {pair['why']}"
+    if "elected" not in pair:
+        return
+    clusters = ", ".join(f"{c['cluster']} {c['side']}" for c in _tables(pair.get("clusters")))
+    yield f"  elected    {pair['elected'] or 'nobody'}, epoch {pair['epoch']}   ({clusters})"
+    name = _table(pair.get("name"))
+    yield f"  name       {name.get('situation')}, published: {name.get('serving') or 'unknown'}"
+    ready = "ready" if pair["failover_ready"] else "NOT ready, see `watchdogctl explain`"
+    yield f"  failover   {pair['level']}, {ready}"
+    yield f"  action     {pair['action']}"
+    run = _table(pair.get("run"))
+    if run:
+        yield f"  run        {run['runbook']} {run['run_id']} is {run['state']}"
+    for key, label in (("paused", "PAUSED"), ("hold", "HELD"), ("foreign", "FOREIGN"), ("debtor", "debt of")):
+        if pair.get(key):
+            yield f"  {label:<11}{pair[key]}"
+    fences = pair.get("fences")
+    if isinstance(fences, list) and fences:
+        yield f"  fence on   {', '.join(map(str, fences))}"
+    for notice in _tables(pair.get("notices")):
+        yield f"  ! {notice['severity']}: {notice['summary']}"
+        if notice.get("command"):
+            yield f"      {notice['command']}"
+
+
+def explain_lines(body: Shape) -> list[str]:
+    """Why it acts, or why not."""
+    facts = _table(body["facts"])
+    lines = [
+        f"{body['pair']}: {str(body['phase']).upper()}  {body['situation']} {body['why']}"
+        f"  (for {_age(body['since_s'])})",
+        f"  {_table(body['decision'])['sentence']}",
+        "",
+    ]
+    for cluster in _tables(facts["clusters"]):
+        version = f", Vault {cluster['version']}" if cluster.get("version") else ""
+        lines.append(f"{cluster['cluster']} ({cluster['part']}): {cluster['side']}, mode {cluster['mode']}{version}")
+        for node in _tables(cluster["nodes"]):
+            lines.append(f"  {node['node']!s:<34}{node['reading']!s:<12}{_age(node['age_s']):>6}  {node['why']}")
+    lines += ["", "evidence"]
+    said = [one for one in _tables(body["evidence"]) if not str(one["source"]).startswith("our probe")]
+    lines += [f"  {_of_evidence(one)}" for one in said]
+    lines += [f"  {window['why']}" for window in _tables(facts["windows"])]
+    closed = [gate for gate in _tables(body["gates"]) if not gate["open"]]
+    lines += ["", "gates that are closed" if closed else "every gate is open"]
+    lines += [f"  {gate['gate']!s:<{WIDE}}{gate['why']}" for gate in closed]
+    would = body["would_act_when"]
+    if isinstance(would, list) and would:
+        lines += ["", "would act when", *(f"  {line}" for line in would)]
+    if body["command"]:
+        lines += ["", f"the command that would act: {body['command']}"]
+    return lines
+
+
+def _of_evidence(one: Shape) -> str:
+    age = f" ({_age(one['age_s'])} ago)" if one.get("age_s") is not None else ""
+    return f"{one['source']}: {one['seen']}{age}"
+
+
+def debt_lines(body: Shape) -> list[str]:
+    """Open debts."""
+    debts = _tables(_table(body["facts"])["debts"])
+    if not debts:
+        return ["no debt is open"]
+    return [
+        f"{d['debtor']} owes its demotion to {d['creditor']} since epoch {d['epoch']} ({d['state']})" for d in debts
+    ]
+
+
+def history_lines(body: Shape) -> list[str]:
+    """Entries of the journal, oldest first."""
+    return [_entry_line(one) for one in reversed(_tables(body["entries"]))]
+
+
+def run_lines(body: Shape) -> list[str]:
+    """One run: what it is, its steps, and what was written down."""
+    end = body["outcome"] or body["state"]
+    lines = [f"{body['run_id']}: {body['runbook']} {body['source']} -> {body['target']}, {end}", f"  {body['why']}"]
+    for step in _tables(body["steps"]):
+        state = (
+            "done"
+            if step["done"]
+            else "outcome unknown"
+            if step["unsure"]
+            else "skipped"
+            if step["skipped"]
+            else "open"
+        )
+        lines.append(f"  {step['step']!s:<18}{state}, sent {step['intents']} times")
+    parked = _table(body.get("parked"))
+    if parked:
+        lines.append(f"  PARKED at {parked['step']}: {parked['why']}")
+        lines.append(f"  possible: watchdogctl run retry|skip|proceed|abort|adopt {body['run_id']}")
+    return [*lines, "", *(_entry_line(one) for one in _tables(body["entries"]))]
+
+
+def timing_lines(body: Shape) -> list[str]:
+    """The worst case, by name and number."""
+    lines = []
+    for pair in _tables(body["pairs"]):
+        for cluster in _tables(pair["clusters"]):
+            lines.append(f"{pair['pair']}, {cluster['lost']} lost")
+            lines += [f"  {part['part']!s:<70}{_number(part['seconds']):>7.1f} s" for part in _tables(cluster["parts"])]
+            lines.append(f"  {'worst case':<70}{_number(cluster['worst_case_s']):>7.1f} s")
+    return lines
+
+
+def _entry_line(one: Shape) -> str:
+    at = datetime.fromtimestamp(_number(one["at_utc_s"]), UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    said = " ".join(f"{k}={v}" for k, v in _table(one["entry"]).items() if v not in (None, "", [], False))
+    return f"{one['seq']!s:>6} {at}Z {one['pair']} {one['kind']} {said}"
+
+
+def _age(value: Json) -> str:
+    seconds = _number(value)
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.0f} h"
+    )
+
+
+def _number(value: Json) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _table(value: Json) -> Shape:
+    return value if isinstance(value, dict) else {}
+
+
+def _tables(value: Json) -> list[Shape]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
