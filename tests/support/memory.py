@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from watchdogd.adapters.store.codec import decode, encode
 from watchdogd.core.entries import Entry, Recorded, Stamp
@@ -140,13 +141,14 @@ class MemoryJournal:
 
 @dataclass(slots=True, kw_only=True)
 class DictMemory:
-    """The `Memory` port. With `is_full` nothing more is stored."""
+    """The `Memory` port. With `is_full` nothing more is stored. What it gives is a view, as the one on disk gives."""
 
     values: dict[tuple[PairId, str], Mapping[str, object]] = field(default_factory=dict)
     is_full: bool = False
 
     def get(self, pair: PairId, key: str) -> Mapping[str, object] | None:
-        return self.values.get((pair, key))
+        kept = self.values.get((pair, key))
+        return None if kept is None else MappingProxyType(dict(kept))
 
     async def put(self, pair: PairId, values: Mapping[str, Mapping[str, object]]) -> bool:
         if self.is_full:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -171,7 +171,7 @@ def _place(node: NodeAddress) -> _Place:
 
 def _recall(place: _Place, kept: object) -> None:
     """Take over what was kept, if it is an address."""
-    address = kept.get("address") if isinstance(kept, dict) else None
+    address = kept.get("address") if isinstance(kept, Mapping) else None
     if isinstance(address, str) and _is_literal(address):
         place.worked = place.stored = address
 
