@@ -148,8 +148,12 @@ def timing_lines(body: Shape) -> list[str]:
 
 def _entry_line(one: Shape) -> str:
     at = datetime.fromtimestamp(_number(one["at_utc_s"]), UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    said = " ".join(f"{k}={v}" for k, v in _table(one["entry"]).items() if v not in (None, "", [], False))
+    said = " ".join(f"{k}={_flat(v)}" for k, v in _table(one["entry"]).items() if v not in (None, "", [], False))
     return f"{one['seq']!s:>6} {at}Z {one['pair']} {one['kind']} {said}"
+
+
+def _flat(value: Json) -> str:
+    return " | ".join(line for line in str(value).splitlines() if line.strip())
 
 
 def _age(value: Json) -> str:

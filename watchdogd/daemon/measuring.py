@@ -31,6 +31,7 @@ class Measuring:
     def __init__(self, metrics: Metrics, policy: Policy) -> None:
         self._metrics = metrics
         self._flaps: dict[PairId, int] = {}
+        self._reset_s: dict[PairId, float] = {}
         for pair in policy.pairs.values():
             for runbook in Runbook:
                 for outcome in RunOutcome:
@@ -64,8 +65,7 @@ class Measuring:
             if standing is None:
                 continue
             self._readiness(standing)
-            for cluster, streak in unit.desk.watch.streaks.items():
-                self._metrics.one_of("belief", streak.belief, Reach, unit.policy.pair, cluster)
+            self._evidence(unit, standing)
             for (name, cluster), proof_s in unit.sightings.seen.proven_s.items():
                 if cluster == standing.facts.partner.cluster:
                     at_s = at_utc_s - (standing.facts.now.at_s - proof_s)
@@ -73,6 +73,21 @@ class Measuring:
             if is_fed:
                 for loop in ("probe", "decide"):
                     self._metrics.set("last_tick_timestamp_seconds", at_utc_s, loop)
+
+    def _evidence(self, unit: PairUnit, standing: Standing) -> None:
+        pair, watch, facts = unit.policy.pair, unit.desk.watch, standing.facts
+        for cluster, streak in watch.streaks.items():
+            self._metrics.one_of("belief", streak.belief, Reach, pair, cluster)
+        link = watch.links.get(facts.partner.cluster)
+        if link is not None and link.last_advance_s is not None:
+            self._metrics.set("heartbeat_age_seconds", facts.now.at_s - link.last_advance_s, pair)
+        if facts.known.loss.wal is not None:
+            self._metrics.set("replication_lag_wal", facts.known.loss.wal, pair)
+        newest_s = self._reset_s.get(pair, 0.0)
+        for reset in watch.resets:
+            if reset.at_s > newest_s:
+                self._metrics.count("evidence_resets_total", pair, reset.cause)
+                self._reset_s[pair] = reset.at_s
 
     # -- one pair ----------------------------------------------------------------------------------------------------
 

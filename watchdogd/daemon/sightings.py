@@ -29,7 +29,7 @@ FENCE_EVERY_S, FENCE_EVERY_S_TENSE = 60.0, 10.0
 FENCE_TOO_OLD_S = 180.0
 NAME_EVERY_S, NAME_EVERY_S_TENSE = 10.0, 2.0
 NAME_TOO_OLD_S = 60.0
-PROVE_EVERY_S, PROVE_AGAIN_S = 180.0, 15.0
+PROVE_EVERY_S, PROVE_AGAIN_S, PROVE_FIRST_S = 180.0, 15.0, 1.0
 TURN_S = 0.5  # how soon a change of phase is noticed
 
 log = structlog.get_logger()
@@ -64,6 +64,8 @@ class Sightings:
         self._ledger = Ledger()
         self.seen = Seen()
         self.is_tense = False
+        self._is_name_stale = False
+        self._asked: set[tuple[str, ClusterId | None]] = set()
         for anchor in gear.anchors:
             self.seen.anchors[anchor.address] = AnchorSeen(
                 address=anchor.address, place=anchor.place, is_reachable=None
@@ -176,9 +178,17 @@ class Sightings:
     async def watch_name(self) -> None:
         """Ask the authoritative servers, for ever."""
         while self._policy.record:
-            self.seen.answers = await self._gear.dns_watch.authoritative()
-            self.seen.answers_at_s = self._clock.now_s()
+            self._is_name_stale = False
+            answers = await self._gear.dns_watch.authoritative()
+            if self._is_name_stale:
+                continue  # a run ended meanwhile: it may have been asked before the name was moved
+            self.seen.answers, self.seen.answers_at_s = answers, self._clock.now_s()
             await self._wait(NAME_EVERY_S, NAME_EVERY_S_TENSE)
+
+    def forget_name(self) -> None:
+        """What was seen of the name is from before a run of ours ended: ask again before anything is made of it."""
+        self.seen.answers = None
+        self._is_name_stale = True
 
     async def watch_credentials(self) -> None:
         """Read which credentials are there, and prove each on the secondary, for ever."""
@@ -187,7 +197,13 @@ class Sightings:
             for name in self.seen.present:
                 await self._learn_expiry(name)
                 await self._prove_if_due(name)
-            await self._wait(PROVE_AGAIN_S, PROVE_AGAIN_S)
+            is_open = any((name, self._partner_id) not in self._asked for name in self.seen.present)
+            soon_s = PROVE_FIRST_S if is_open else PROVE_AGAIN_S
+            await self._wait(soon_s, soon_s)
+
+    @property
+    def _partner_id(self) -> ClusterId | None:
+        return self._facts.partner.cluster if self._facts is not None else None
 
     def _readable(self) -> dict[str, str]:
         found = {}
@@ -218,6 +234,7 @@ class Sightings:
         is_young = newest_s is not None and self._clock.now_s() - newest_s < PROVE_EVERY_S
         if seen.is_proven and is_young and not self._became_tense_since(newest_s):
             return
+        self._asked.add(place)
         try:
             await self._hands.prove(partner.active, name)
         except CANNOT_SAY as no:
@@ -234,11 +251,11 @@ class Sightings:
 
     async def _wait(self, calm_s: float, tense_s: float) -> None:
         """Sleep for `calm_s`, or until the pair has become tense; for `tense_s` while it is."""
-        waited_s, began_tense = 0.0, self.is_tense
+        waited_s, began_tense, forgotten = 0.0, self.is_tense, self._is_name_stale
         while waited_s < (tense_s if self.is_tense else calm_s):
             await asyncio.sleep(TURN_S)
             waited_s += TURN_S
-            if self.is_tense and not began_tense:
+            if (self.is_tense and not began_tense) or (self._is_name_stale and not forgotten):
                 return
 
 

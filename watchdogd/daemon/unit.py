@@ -135,4 +135,5 @@ class PairUnit:
         self._ground.observers.stepped(self.policy.pair, event)
 
     def _ended(self, run: Run) -> None:
+        self.sightings.forget_name()
         self._ground.observers.ended(self.policy.pair, run)
