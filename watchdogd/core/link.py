@@ -111,10 +111,14 @@ class LinkWatch:
         is_same = node.node == self.node and (node.names.active_time if node.names else None) == self.active_time
         if self.signals is None or not is_same:
             return self._begin(node, node.status, "new active node")
+        now, server_utc_s = signals_of(node.status), node.health.server_time_utc_s
+        moved = now.moved_since(self.signals)
+        if not moved and server_utc_s == self.server_utc_s:
+            return self  # its clock stands still: a frozen answer is no answer, and ends in a gap
         round_s = node.ended_s - node.started_s
         if node.ended_s - self.seen_s > gap_max_s + round_s:
             return self._begin(node, node.status, "gap")
-        return self._compare(node, node.status, self.signals, node.health.server_time_utc_s)
+        return self._compare(node, node.status, self.signals, now, moved=moved, server_utc_s=server_utc_s)
 
     def _begin(self, node: NodeSeen, status: ReplicationStatus, why: str) -> LinkWatch:
         return LinkWatch(
@@ -131,11 +135,16 @@ class LinkWatch:
             begun_by=why if self.node is not None else "",
         )
 
-    def _compare(self, node: NodeSeen, status: ReplicationStatus, before: Signals, server_utc_s: int) -> LinkWatch:
-        now = signals_of(status)
-        moved = now.moved_since(before)
-        if not moved and server_utc_s == self.server_utc_s:
-            return self  # its clock stands still: a frozen answer is no answer
+    def _compare(
+        self,
+        node: NodeSeen,
+        status: ReplicationStatus,
+        before: Signals,
+        now: Signals,
+        *,
+        moved: bool,
+        server_utc_s: int,
+    ) -> LinkWatch:
         # What moved did so after the look before this one.
         moved_s = max(self.seen_s, node.ended_s - _age_s(before, now, server_utc_s))
         return replace(

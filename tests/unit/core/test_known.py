@@ -1,0 +1,154 @@
+"""Last known: what was seen while the primary lived, and the loss that a promotion now would cost."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.pair import EAST, WEST, active, peer_of, silent, stamp, status_of
+from watchdogd.core.entries import Stamp
+from watchdogd.core.known import Known, Loss, Sighting, estimate, is_within_age, learn
+from watchdogd.core.model import ClusterView, ConnectionState, Mode, NodeSeen, Reach, Replication, StreamState
+from watchdogd.core.views import view_of
+
+STREAMS, SYNCS, IDLE = StreamState.STREAM_WALS, StreamState.MERKLE_SYNC, StreamState.IDLE
+
+
+def view(node: NodeSeen) -> ClusterView:
+    return view_of(node.cluster, [node], kind=Replication.DR, expected_nodes=1, sealed_is_down=False, at_s=node.ended_s)
+
+
+def alive(at_s: float) -> ClusterView:
+    return view(active(EAST, 1, at_s, status_of(Mode.PRIMARY, last_kind_wal=100)))
+
+
+def dead(at_s: float) -> ClusterView:
+    return view(silent(EAST, 1, at_s))
+
+
+def west(at_s: float, state: StreamState) -> ClusterView:
+    return view(active(WEST, 1, at_s, status_of(Mode.SECONDARY, state=state, last_remote_wal=100)))
+
+
+def learnt(*looks: tuple[ClusterView, ClusterView], heard_s: float | None = None, known: Known | None = None) -> Known:
+    known = known or Known()
+    for elected, partner in looks:
+        now = stamp(max(elected.nodes[0].ended_s, partner.nodes[0].ended_s))
+        known = learn(known, elected=elected, partner=partner, heard_s=heard_s, witnessed=None, skew_s=120.0, now=now)
+    return known
+
+
+@pytest.mark.parametrize(
+    ("looks", "state"),
+    [
+        ([(alive(10), west(11, STREAMS)), (alive(13), west(14, STREAMS))], STREAMS),
+        ([(alive(10), west(11, STREAMS)), (alive(13), west(14, STREAMS)), (dead(16), west(17, IDLE))], STREAMS),
+        ([(alive(10), west(11, STREAMS)), (alive(13), west(14, IDLE)), (alive(16), west(17, IDLE))], IDLE),
+        ([(alive(10), west(9, SYNCS)), (dead(13), west(14, STREAMS))], SYNCS),
+        ([(alive(10), west(9, STREAMS)), (dead(13), west(11, SYNCS))], SYNCS),
+        ([(alive(10), west(9, STREAMS)), (dead(200), west(200, SYNCS))], STREAMS),
+        ([(alive(10), west(11, STREAMS)), (dead(13), west(14, STREAMS))], STREAMS),
+        ([(alive(10), silent_west) for silent_west in [view(silent(WEST, 1, 9))]], StreamState.ABSENT),
+    ],
+)
+def test_the_last_known_state_is_the_one_of_the_life_before(
+    looks: list[tuple[ClusterView, ClusterView]], state: StreamState
+) -> None:
+    assert learnt(*looks).state is state
+
+
+def test_a_sign_of_life_never_goes_back() -> None:
+    known = learnt((alive(20), west(20, STREAMS)), (alive(10), west(21, STREAMS)), heard_s=15.0)
+    assert known.life is not None
+    assert known.life.at_s == 20.0
+
+
+def test_what_the_secondary_heard_is_life_and_shows_that_it_follows() -> None:
+    known = learnt((dead(20), west(20, STREAMS)), heard_s=18.5)
+    assert known.life == stamp(18.5)
+    assert known.follows_at == stamp(18.5)
+
+
+def test_a_witness_that_sees_is_life_and_shows_nothing_of_the_secondary() -> None:
+    known = learn(
+        Known(), elected=dead(20), partner=west(20, STREAMS), heard_s=None,
+        witnessed=Sighting(at_s=19.0, seen_by="witness third"), skew_s=120.0, now=stamp(20.0),
+    )  # fmt: skip
+    assert (known.life, known.life_seen_by, known.follows_at) == (stamp(19.0), "witness third", None)
+
+
+def test_an_election_that_was_not_seen_to_take_effect_forgets_nothing() -> None:
+    # A promote that is certainly refused makes the epoch void, and the cluster before it counts again.
+    before = learnt((alive(10), west(9, STREAMS)))
+    during = learn(
+        before, elected=west(12, STREAMS), partner=dead(12), heard_s=None, witnessed=None, skew_s=120.0, now=stamp(12.0)
+    )
+    assert (during.about, during.life, during.state) == (EAST, before.life, STREAMS)
+    promoted = view(active(WEST, 1, 15.0, status_of(Mode.PRIMARY)))
+    after = learn(
+        during, elected=promoted, partner=dead(15), heard_s=None, witnessed=None, skew_s=120.0, now=stamp(15.0)
+    )
+    assert (after.about, after.state_at) == (WEST, None)
+    assert after.seen_primary == {EAST, WEST}
+
+
+def test_a_primary_that_shows_no_ids_was_not_seen_with_its_pins() -> None:
+    node = active(EAST, 1, 10.0, status_of(Mode.PRIMARY, cluster_id=None))
+    known = learnt((view(node), west(10, STREAMS)))
+    assert known.seen_primary == frozenset()
+    assert known.confirmed == {WEST}
+
+
+SOURCE = status_of(Mode.PRIMARY, last_kind_wal=1000, merkle_root="r1")
+
+
+@pytest.mark.parametrize(
+    ("samples", "secondary", "loss"),
+    [
+        ((), status_of(Mode.SECONDARY, merkle_root="r1"), Loss(seconds=0.0, wal=0, told_by="equal merkle roots")),
+        ((), status_of(Mode.SECONDARY, last_remote_wal=1000), Loss(seconds=0.0, wal=0, told_by="WAL positions")),
+        (
+            ((70.0, 800), (80.0, 900), (90.0, 1000)), status_of(Mode.SECONDARY, last_remote_wal=850),
+            Loss(seconds=20.0, wal=150, told_by="WAL positions"),
+        ),
+        # The samples begin later than what the secondary has: how long it lags is not known (a restart).
+        (((99.0, 1000),), status_of(Mode.SECONDARY, last_remote_wal=10), Loss(wal=990, told_by="WAL positions")),
+        (
+            ((99.0, 1000),),
+            status_of(Mode.SECONDARY, last_remote_wal=10, peers=(peer_of(EAST, 90.0, canary_age_ms=7000),)),
+            Loss(seconds=7.0, wal=990, told_by="WAL positions"),
+        ),
+        # 0 is unknown, not everything.
+        ((), status_of(Mode.SECONDARY, last_remote_wal=0), Loss()),
+        (
+            (), status_of(Mode.SECONDARY, peers=(peer_of(EAST, 90.0, canary_age_ms=696),)),
+            Loss(seconds=0.696, told_by="canary age"),
+        ),
+        ((), status_of(Mode.SECONDARY, peers=(peer_of(EAST, 90.0, canary_age_ms=-1),)), Loss()),
+        ((), status_of(Mode.SECONDARY), Loss()),
+    ],
+)  # fmt: skip
+def test_the_loss_is_told_by_positions_then_by_the_canary_else_unknown(
+    samples: tuple[tuple[float, int], ...], secondary: object, loss: Loss
+) -> None:
+    assert estimate(samples, SOURCE, secondary, now_s=100.0) == loss  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("at", "is_within"),
+    [(stamp(100.0), True), (stamp(-800.0), True), (stamp(-800.1), False), (stamp(220.0), True), (stamp(220.1), False)],
+)
+def test_known_is_15_minutes_before_and_2_after_the_last_sign_of_life(at: Stamp, is_within: bool) -> None:
+    assert is_within_age(at, stamp(100.0), max_age_s=900.0, skew_s=120.0) is is_within
+    in_another_boot = Stamp(at_s=5.0, at_utc_s=at.at_utc_s, boot_id="boot-2")
+    assert is_within_age(in_another_boot, stamp(100.0), max_age_s=900.0, skew_s=120.0) is is_within
+    assert not is_within_age(None, stamp(1.0), max_age_s=900.0, skew_s=120.0)
+
+
+def test_a_ready_listed_streaming_secondary_follows_without_any_heartbeat() -> None:
+    source = view(active(EAST, 1, 10.0, status_of(Mode.PRIMARY, known_secondaries=("w",))))
+    partner = view(
+        active(WEST, 1, 10.0, status_of(Mode.SECONDARY, secondary_id="w", connection_state=ConnectionState.READY))
+    )
+    assert source.reach is Reach.UP
+    assert learnt((source, partner)).follows_at == stamp(10.0)
+    assert learnt((alive(10), partner)).follows_at is None
