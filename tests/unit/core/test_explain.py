@@ -1,0 +1,87 @@
+"""`explain` says everything, in JSON, at every moment of an outage."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.support.pair import Rounds, around, policy_of
+from watchdogd.core.entries import Runbook, RunOpened
+from watchdogd.core.explain import explain, ledger_shape, run_shape
+from watchdogd.core.fold import apply
+from watchdogd.core.ledger import Ledger
+from watchdogd.core.model import ClusterId, RunId
+from watchdogd.core.policy import Level
+
+KEYS = {
+    "pair", "phase", "situation", "why", "decision", "since_s", "facts", "evidence", "gates", "would_act_when",
+    "command",
+}  # fmt: skip
+DIES_S = 100.0
+
+
+def explained(at_s: float, failover: Level = Level.AUTO) -> dict[str, object]:
+    rounds = Rounds(policy=policy_of(failover=failover), dies_s=DIES_S)
+    *_, (now_s, facts, decision) = rounds.run(at_s)
+    shape = explain(facts, decision, around(now_s), since_s=1.0)
+    return dict(json.loads(json.dumps(shape, allow_nan=False)))
+
+
+@pytest.mark.parametrize("at_s", [0.0, 3.0, 90.0, 110.0, 130.0, 160.0])
+def test_at_every_moment_it_has_every_part_and_is_plain_json(at_s: float) -> None:
+    shape = explained(at_s)
+    assert set(shape) == KEYS
+
+
+def test_every_gate_answers_open_or_closed() -> None:
+    gates = explained(90.0)["gates"]
+    assert isinstance(gates, list)
+    assert {"window", "proof", "fence", "ack", "slot", "ids", "level"} <= {gate["gate"] for gate in gates}
+    assert {gate["gate"] for gate in gates if not gate["open"]} == {"window", "secondary-sees"}
+
+
+def test_both_clusters_are_shown_node_by_node() -> None:
+    facts = explained(90.0)["facts"]
+    assert isinstance(facts, dict)
+    assert [(c["cluster"], c["part"], c["side"]) for c in facts["clusters"]] == [
+        ("east", "elected", "primary"),
+        ("west", "partner", "secondary"),
+    ]
+    assert [node["reading"] for node in facts["clusters"][0]["nodes"]] == ["active", "follows", "follows"]
+
+
+def test_in_the_middle_of_a_suspicion_it_says_what_is_missing_and_for_how_long() -> None:
+    shape = explained(130.0)
+    facts = shape["facts"]
+    assert isinstance(facts, dict)
+    assert shape["situation"] == "S-26"
+    assert all(0 < window["full_in_s"] < 50 for window in facts["windows"])
+    assert any("whole window" in line for line in shape["would_act_when"])  # type: ignore[union-attr,attr-defined]
+
+
+def test_a_decision_that_only_says_names_what_it_would_do() -> None:
+    decision = explained(160.0, Level.OBSERVE)["decision"]
+    assert isinstance(decision, dict)
+    assert decision["sentence"] == "would failover to west (level observe)"
+
+
+def test_a_decision_that_goes_names_its_command_too() -> None:
+    shape = explained(160.0)
+    assert shape["command"] == "watchdogctl failover west --pair prod --reason '...'"
+
+
+def test_a_run_is_shown_with_its_steps_in_order() -> None:
+    now = around(10.0).now
+    opened = RunOpened(
+        run_id=RunId("run-1"), incident_id="i", runbook=Runbook.FAILOVER, source=ClusterId("east"),
+        target=ClusterId("west"), situation="S-30", why="down",
+    )  # fmt: skip
+    ledger = apply(Ledger(), opened, now)
+    assert ledger.run is not None
+    shape = run_shape(replace(ledger.run, steps={}), now)
+    assert (shape["state"], shape["outcome"], shape["steps"], shape["parked"]) == ("open", None, [], None)
+    run = ledger_shape(ledger, now)["run"]
+    assert isinstance(run, dict)
+    assert run["run_id"] == "run-1"
