@@ -53,6 +53,8 @@ class VaultHands:
         self._own_nonces = own_nonces
         self._generated: dict[str, Secret] = {}
         self._expiry_utc_s: dict[str, float] = {}  # by fingerprint
+        # A fingerprint costs some ms on purpose: one for each token that was read, not one for each read of it.
+        self._fingerprints: dict[str, tuple[Secret, str]] = {}
 
     # -- role changes ------------------------------------------------------------------------------------------------
 
@@ -87,7 +89,11 @@ class VaultHands:
 
     def fingerprint(self, credential: str) -> str:
         """As `Hands.fingerprint`. Raises: Refused(DENIED) when it cannot be read."""
-        return fingerprint_of(self._token(credential))
+        token = self._token(credential)
+        known = self._fingerprints.get(credential)
+        if known is None or known[0] != token:
+            known = self._fingerprints[credential] = (token, fingerprint_of(token))
+        return known[1]
 
     async def prove(self, at: NodeSeen, credential: str) -> None:
         """As `Hands.prove`: autopilot state, which a DR secondary gives to a DR operation token (DRTOKGUIDE)."""
@@ -102,7 +108,7 @@ class VaultHands:
         token = self._token(credential)
         info = await self._clients[at_primary.node].lookup_self(token=token)
         if info.expires_utc_s is not None:
-            self._expiry_utc_s[fingerprint_of(token)] = info.expires_utc_s
+            self._expiry_utc_s[self.fingerprint(credential)] = info.expires_utc_s
         return info.expires_utc_s
 
     def expiry_utc_s(self, credential: str) -> float | None:
