@@ -1,0 +1,162 @@
+"""What a scenario's file lets happen: faults of the world, orders of operators, what becomes of daemon and machine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from tests.support.memory import Revoked
+from tests.support.play_ports import SlowWrite
+from tests.support.play_site import secrets_of
+from tests.support.stage import OPERATOR, PAIR
+from watchdogd.daemon.protocol import Asked
+from watchdogd.lab.faults import FaultKind
+from watchdogd.lab.scenario import ORDERS, ActLine, Do, FaultLine
+from watchdogd.lab.zone import RecordType
+
+if TYPE_CHECKING:
+    from tests.support.play import Play
+
+RESTART_S = 1.0
+FOREVER_S = 1e9
+
+
+@dataclass(slots=True)
+class Acts:
+    """Everything but orders takes effect before `happen` returns; an order is asked at the loop's next turn."""
+
+    stage: Play
+    tasks: asyncio.TaskGroup
+    _running: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def happen(self, line: FaultLine | ActLine) -> None:
+        """Let one line of the file happen now."""
+        world, now_s = self.stage.world, self.stage.clock.now_s()
+        world.tick(max(now_s, world.now_s))
+        match line:
+            case FaultLine():
+                until_s = None if line.for_s is None else world.now_s + line.for_s
+                world.faults.add(replace(line.fault, until_s=until_s))
+                world.tick(world.now_s)
+            case ActLine():
+                self.stage.tell(f"act {line.do}", " ".join(f"{k}={v}" for k, v in line.given.items()))
+                if line.do in ORDERS:
+                    self._spawn(self._ask(line))
+                else:
+                    self._do(line)
+
+    def stop(self) -> None:
+        """Whatever has not happened yet does not happen any more."""
+        for task in self._running:
+            task.cancel()
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self.tasks.create_task(coroutine)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    # -- orders ------------------------------------------------------------------------------------------------------
+
+    async def _ask(self, line: ActLine) -> None:
+        stage, body = self.stage, self._body(line)
+        daemon = stage.daemon
+        if daemon is None or daemon.orders is None:
+            stage.wrong.append(f"act {line.do}: no daemon to ask")
+            return
+        run_id = str(body.pop("run_id", ""))
+        asked = Asked(verb=line.do.value, pair="" if run_id else PAIR, run_id=run_id, body=body)
+        try:
+            answer = await daemon.orders.ask(asked, OPERATOR)
+        except Revoked:
+            return
+        error = answer.body.get("error") if answer.is_error else None
+        code = str(error.get("code")) if isinstance(error, dict) else ""
+        stage.tell(f"order {line.do} {f'refused {code}' if answer.is_error else 'taken'}", str(answer.body))
+        if code != line.refused:
+            stage.wrong.append(f"order {line.do} at {stage.clock.now_s():.1f} s: {answer.body}, not {line.refused!r}")
+
+    def _body(self, line: ActLine) -> dict[str, Any]:
+        body: dict[str, Any] = {"reason": f"scenario {self.stage.scenario.title}"}
+        if cluster := line.text("cluster"):
+            body |= {"target": cluster, "cluster": cluster}
+        if "for" in line.given:
+            body["for_s"] = line.number("for")
+        if runbook := line.text("runbook"):
+            body["runbook"] = runbook
+        if waive := line.words("waive"):
+            body["waive"] = list(waive)
+        if line.do.value.startswith("run-"):
+            run = self.stage.ledger.run
+            body["run_id"] = run.run_id if run is not None else "none"
+        return body
+
+    # -- daemon and machine ------------------------------------------------------------------------------------------
+
+    def _do(self, line: ActLine) -> None:
+        stage, for_s = self.stage, line.number("for")
+        now_s = stage.clock.now_s()
+        match line.do:
+            case Do.KILL if stage.daemon is not None:
+                stage.kill()
+                self._spawn(self._start_again(for_s or RESTART_S))
+            case Do.TERM if stage.daemon is not None:
+                self._spawn(self._term(for_s or RESTART_S))
+            case Do.SUSPEND | Do.STALL:
+                stage.sleep_through(for_s, is_suspended=line.do is Do.SUSPEND)
+            case Do.STEP_CLOCK:
+                stage.clock.stepped_s += line.number("seconds")
+            case Do.SLOW_JOURNAL:
+                times = int(line.number("times", 1))
+                stage.disk.slow.append(SlowWrite(entry=line.text("entry"), takes_s=for_s, times=times))
+            case Do.FAIL_JOURNAL:
+                stage.disk.fails_until_s = now_s + for_s
+            case Do.CUT_ANCHORS:
+                stage.anchors_cut_until_s = now_s + (for_s or FOREVER_S)
+            case Do.WITNESS_SEES:
+                stage.witness_until_s = now_s + (for_s or FOREVER_S)
+            case _:
+                self._do_to_the_world(line)
+
+    async def _start_again(self, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        self.stage.start()
+
+    async def _term(self, gone_s: float) -> None:
+        daemon = self.stage.daemon
+        if daemon is None or daemon.app is None:
+            return
+        await daemon.app.stop("the daemon was told to stop")
+        self.stage.tell("daemon stopped")
+        self.stage.kill()
+        await self._start_again(gone_s)
+
+    # -- people and the world ----------------------------------------------------------------------------------------
+
+    def _do_to_the_world(self, line: ActLine) -> None:
+        stage, world, cluster = self.stage, self.stage.world, line.text("cluster")
+        match line.do:
+            case Do.CLEAR:
+                kind = line.text("kind")
+                world.faults.clear(kind=FaultKind(kind) if kind else None, target=line.text("target") or None)
+                world.tick(world.now_s)
+            case Do.PROMOTE:
+                world.promote(world.clusters[cluster], world.kind)
+            case Do.DEMOTE:
+                world.demote(world.clusters[cluster], world.kind)
+            case Do.POINT_NAME:
+                self._point_name_at(line.text("target"))
+            case Do.SPOIL_TOKEN:
+                stage.secrets[line.text("token")] = stage.secrets["wrong"]
+            case Do.MEND_TOKEN:
+                stage.secrets[line.text("token")] = secrets_of(world)[line.text("token")]
+            case _:
+                stage.wrong.append(f"act {line.do}: there is no daemon now")
+
+    def _point_name_at(self, target: str) -> None:
+        names, now_s = self.stage.names, self.stage.clock.now_s()
+        key = (names.service_name, RecordType.CNAME)
+        name = names.cluster_name(target) if target in self.stage.world.clusters else f"{target.rstrip('.')}."
+        changed = replace(names.zone.records[key], values=(name,))
+        names.zone.publish({**names.zone.records, key: changed}, at_s=now_s, now_s=now_s)

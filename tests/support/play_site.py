@@ -1,0 +1,184 @@
+"""What a scenario begins with: the world, the name and the settings that its file asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from tests.support.play_ports import ACTED, ENDS, FencePlan
+from tests.support.stage import DEMO, EAST, PAIR, WEST
+from watchdogd.adapters.settings import Credentials, FileRef, NameSettings, PairSettings
+from watchdogd.adapters.vault.transport import TlsOptions
+from watchdogd.core.model import ClusterId, NodeAddress, Replication
+from watchdogd.core.policy import (
+    ClusterPolicy,
+    CredentialPolicy,
+    FencePolicy,
+    Level,
+    Levels,
+    OnFenceFailure,
+    PairPolicy,
+    Timing,
+)
+from watchdogd.lab.clients import SimClient
+from watchdogd.lab.knobs import Knobs
+from watchdogd.lab.names import Names
+from watchdogd.lab.route53 import Route53Knobs
+from watchdogd.lab.scenario import Scalars, Scenario
+from watchdogd.lab.spec import ClusterSpec, WorldSpec
+from watchdogd.lab.wire import Place
+from watchdogd.lab.world import World
+from watchdogd.lab.zone import RecordType
+from watchdogd.secret import Secret
+
+TIMINGS: Mapping[str, Timing] = {"demo": DEMO, "default": Timing()}
+WORLD_KEYS = frozenset({"vault_version", "propagation_s", "writers"})
+PAIR_KEYS = frozenset(
+    {
+        "timing", "failover", "on_failure", "fence", "sealed_is_down", "tokens", "shares", "vault_token", "names",
+        "accept_partition", "two_secondaries", "witness", "cutover_dns", "settle_debt", "max_loss_s",
+    }
+)  # fmt: skip
+SHARES = ("share_1", "share_2", "share_3")
+
+
+def knobs_of(given: Scalars) -> Knobs:
+    """The installation that `[world]` describes. Raises: TypeError for what is no knob."""
+    return Knobs(**{key: value for key, value in given.items() if key not in WORLD_KEYS})  # type: ignore[arg-type]
+
+
+def found(scenario: Scenario) -> tuple[World, Names]:
+    """A healthy world of two clusters and three nodes each, its name at the first, and programs that write."""
+    version = str(scenario.world.get("vault_version", "1.19.0"))
+    clusters = tuple(ClusterSpec(name=name, vault_version=version) for name in (EAST, WEST))
+    world = World(WorldSpec(clusters=clusters, knobs=knobs_of(scenario.world)), seed=scenario.seed)
+    propagation_s = scenario.world.get("propagation_s", 5.0)
+    knobs = Route53Knobs(propagation_s=float(str(propagation_s)), requests_per_s_max=None)
+    names = Names(world.spec, world.faults, epoch_utc_s=world.epoch_utc_s, knobs=knobs)
+    world.published_cluster = names.published_cluster
+    for number in range(int(str(scenario.world.get("writers", 1)))):
+        world.clients.append(_writer(world, names, number))
+    return world, names
+
+
+def _writer(world: World, names: Names, number: int) -> SimClient:
+    def resolve(name: str, now_s: float) -> str | None:
+        reply = names.resolve(name, RecordType.A, place=Place.CLIENTS, now_s=now_s)
+        found = [r.values[0] for r in reply.answer.records if r.rtype is RecordType.A] if reply.answer else []
+        return found[0] if found else None
+
+    return SimClient(
+        name=f"writer-{number}",
+        service_name=names.service_name,
+        token=world.credentials()["client_token"],
+        resolve=resolve,
+    )
+
+
+def secrets_of(world: World) -> dict[str, Secret]:
+    """The files of the daemon's credentials, by the names that a scenario uses."""
+    given = world.credentials()
+    kept = {"a": given["dr_token_a"], "b": given["dr_token_b"], "root": given["root_token"]}
+    kept |= {"wrong": "hvb.not-a-token-of-this-world", **{share: given[share] for share in SHARES}}
+    return {name: Secret(value) for name, value in kept.items()}
+
+
+def policy_of(scenario: Scenario, world: World, names: Names) -> PairPolicy:
+    """What the config says. Raises: ValueError for a key that no scenario knows."""
+    given = scenario.pair
+    if unknown := sorted(given.keys() - PAIR_KEYS - {field.name for field in fields(Timing)}):
+        raise ValueError(f"{scenario.name}: [pair] unknown {', '.join(unknown)}: known are {', '.join(PAIR_KEYS)}")
+    tokens = given.get("tokens", ("a", "b"))
+    return PairPolicy(
+        pair=PAIR,
+        replication=Replication(world.spec.kind),
+        home=EAST,
+        replication_id=world.clusters[EAST].roles[world.kind].set_id,
+        clusters={cluster: _cluster(scenario, world, cluster) for cluster in (EAST, WEST)},
+        levels=Levels(
+            failover=Level(str(given.get("failover", "auto"))),
+            cutover_dns=Level(str(given.get("cutover_dns", "auto"))),
+            settle_debt=Level(str(given.get("settle_debt", "auto"))),
+            accept_two_primaries_on_partition=given.get("accept_partition") is True,
+        ),
+        timing=_timing(given),
+        max_loss_s=float(str(given.get("max_loss_s", 60.0))),
+        sealed_is_down=given.get("sealed_is_down") is True,
+        two_secondaries="last-primary" if given.get("two_secondaries") == "last-primary" else "alert",
+        record=names.service_name.rstrip("."),
+        dns_targets={cluster: names.cluster_name(cluster).rstrip(".") for cluster in (EAST, WEST)},
+        credentials=CredentialPolicy(
+            dr_operation_tokens=len(tokens) if isinstance(tokens, tuple) else 0, key_shares=_shares(given)
+        ),
+    )
+
+
+def _timing(given: Scalars) -> Timing:
+    own: dict[str, Any] = {field.name: given[field.name] for field in fields(Timing) if field.name in given}
+    return replace(TIMINGS[str(given.get("timing", "demo"))], **own)
+
+
+def _cluster(scenario: Scenario, world: World, cluster: ClusterId) -> ClusterPolicy:
+    given = scenario.pair
+    spec, has_names = world.spec, given.get("names") is True
+    fence = FencePolicy(
+        command=("fence",), timeout_s=10.0, on_failure=OnFenceFailure(str(given.get("on_failure", "block")))
+    )
+    if waived := given.get("fence"):
+        fence = FencePolicy(waived=str(waived))
+    return ClusterPolicy(
+        cluster=cluster,
+        address=spec.api_addr(f"{cluster}/lb", Place.CLIENTS),
+        nodes=tuple(
+            NodeAddress(
+                f"https://vault-{cluster}-{n}.example.test:8200"
+                if has_names
+                else spec.api_addr(f"{cluster}/{n}", Place.BASTION)
+            )
+            for n in (1, 2, 3)
+        ),
+        vault_id=world.clusters[cluster].vault_id,
+        fence=fence,
+    )
+
+
+def _shares(given: Scalars) -> int:
+    return int(str(given.get("shares", 0)))
+
+
+def settings_of(policy: PairPolicy, given: Scalars) -> PairSettings:
+    """The policy, and where the daemon finds what it takes to act on it."""
+    tokens = given.get("tokens", ("a", "b"))
+    has_root = given.get("vault_token", True) is True
+    return PairSettings(
+        policy=policy,
+        tls={cluster: TlsOptions() for cluster in policy.cluster_ids},
+        fences={},
+        credentials=Credentials(
+            dr_operation_tokens=tuple(FileRef(path=name) for name in tokens) if isinstance(tokens, tuple) else (),
+            key_shares=tuple(FileRef(path=share) for share in SHARES[: _shares(given)]),
+            vault_token=FileRef(path="root") if has_root else None,
+        ),
+        witnesses=(),
+        name=NameSettings(provider="manual", route53=None, authoritative=(), resolvers=()),
+    )
+
+
+def address_of(world: World, host: str) -> str | None:
+    """What the bastion's resolver says of a node's name."""
+    parts = host.removesuffix(".example.test").split("-")
+    is_node = len(parts) == 3 and parts[0] == "vault" and parts[1] in world.clusters
+    return world.spec.ip(Place.BASTION, f"{parts[1]}/{parts[2]}") if is_node else None
+
+
+def fence_plan_of(given: Scalars) -> FencePlan:
+    """How the fence command ends, verb by verb. Raises: ValueError for an end that there is not."""
+    plan = FencePlan()
+    for verb in ("on", "off", "check"):
+        ends = given.get(verb, ("exit 0",))
+        if not isinstance(ends, tuple) or not ends or any(end.removesuffix(ACTED) not in ENDS for end in ends):
+            raise ValueError(f"[fence] {verb}: a list of {', '.join(ENDS)}, each with {ACTED!r} where it acted")
+        setattr(plan, verb, list(ends))
+    plan.takes_s = float(str(given.get("takes_s", plan.takes_s)))
+    return plan
