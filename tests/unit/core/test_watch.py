@@ -38,7 +38,7 @@ from watchdogd.core.entries import (
     RunOutcome,
     StepIntended,
 )  # fmt: skip
-from watchdogd.core.facts import Facts, Side, Sight, Third
+from watchdogd.core.facts import Debt, Facts, Side, Sight, Third
 from watchdogd.core.fold import apply
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import ClusterId, Mode, NodeSeen, Reading, RunId
@@ -211,6 +211,19 @@ def test_rounds_are_complete_rounds_of_all_nodes_also_when_a_slow_node_is_waived
     assert watch.streaks[EAST].rounds == 1
 
 
+def test_a_slow_node_that_leaves_hands_nobody_the_rounds_they_were_ahead() -> None:
+    watch = PairWatch(policy=policy_of())
+    for at_s in range(55):
+        probed = (1, 2) if at_s % 9 else (1, 2, 3)
+        watch = watch.observe_all(silent(EAST, n, float(at_s)) for n in probed)
+        watch, _ = watch.assess(elected(), around(float(at_s)))
+    rounds = watch.streaks[EAST].rounds
+    assert rounds == 7
+    for tenth in range(1, 9):  # no further round of anybody
+        watch, _ = watch.assess(run_waiving(f"node:{nodes_of(EAST)[2]}"), around(54.0 + tenth / 10))
+    assert watch.streaks[EAST].rounds <= rounds + 1
+
+
 def test_a_waived_node_is_neither_missing_nor_stale() -> None:
     watch = PairWatch(policy=policy_of()).observe_all(silent(EAST, n, 1.0) for n in (1, 2))
     watch = watch.observe_all(follows(WEST, n, 1.0) for n in (1, 2, 3))
@@ -263,6 +276,21 @@ def test_of_two_secondaries_nobody_hears_a_primary_only_after_three_beats_of_sil
     assert both_secondary(21, beats=True).signature.third is Third.HEARD
 
 
+def test_what_was_heard_before_both_were_secondary_is_no_third_cluster() -> None:
+    watch = PairWatch(policy=policy_of())
+    thirds = {}
+    for at_s in range(40):
+        mode = Mode.PRIMARY if at_s <= 10 else Mode.SECONDARY
+        watch = watch.observe_all([
+            active(EAST, 1, float(at_s), status_of(mode)),
+            active(WEST, 1, float(at_s), status_of(Mode.SECONDARY, peers=(peer_of(EAST, min(at_s, 12.0)),))),
+        ])  # fmt: skip
+        watch, facts = watch.assess(elected(), around(float(at_s)))
+        thirds[at_s] = facts.signature.third
+    assert Third.HEARD not in thirds.values()
+    assert (thirds[31], thirds[32]) == (Third.UNSURE, Third.NOBODY)
+
+
 def promoting() -> Ledger:
     ledger = run_waiving()
     run_id = RunId("r")
@@ -285,6 +313,7 @@ def test_the_evidence_speaks_of_the_source_until_the_promote_was_seen_to_take_ef
     assert facts.elected is not None
     assert facts.elected.cluster == EAST
     assert {gate.gate for gate in facts.closed_gates()} == {"slot"}
+    assert facts.signature.debt is Debt.NONE  # the source owes, and it is not the partner
 
 
 def test_a_debtor_is_not_able_and_neither_is_a_cluster_that_a_fence_of_ours_may_hold() -> None:
