@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from tests.support.drill_dns import DrillDns
+from tests.support.drill_rules import ensure_foreseen
 from tests.support.drill_site import (
     EAST,
     FENCE_AGAIN_S,
@@ -138,30 +139,20 @@ class Watch:
         self.site = site
         self.policy = policy_of(site)
         self.notifier = notifier
-        self.journal = DrillJournal(clock=site, fuse=fuse, boot_id=boot_id, durable=site.durable)
+        self._fuse = fuse
+        self.journal = DrillJournal(clock=site, fuse=self._burn, boot_id=boot_id, durable=site.durable)
         self.journal.site = site
-        self.transport = DrillTransport(site, fuse)
-        self.dns = DrillDns(model=site.names, now_s=site.now_s, fuse=fuse, is_manual=site.setting.is_dns_manual)
-        self.fence = DrillFence(site=site, fuse=fuse, held=site.held)
-        addresses = Worked(site.answered)
-        self.clients = {
-            node: NodeClient(
-                cluster=cluster,
-                node=node,
-                kind=Replication.DR,
-                transport=self.transport,
-                addresses=addresses,
-                clock=site,
-            )
-            for cluster in self.policy.cluster_ids
-            for node in self.policy.cluster(cluster).nodes
-        }
+        self.transport = DrillTransport(site, self._burn)
+        self.dns = DrillDns(model=site.names, now_s=site.now_s, fuse=self._burn, is_manual=site.setting.is_dns_manual)
+        self.fence = DrillFence(site=site, fuse=self._burn, held=site.held)
+        self.clients = self._clients()
         self.hands = DrillHands(self.clients, _ways(site), lambda cluster: self._nonces(cluster))
         self.hands.denied = site.denied
         self.watch = PairWatch(policy=self.policy, known=site.known)
         self.started_s = site.now_s()
         self.boot_id = boot_id
         self.looked_s = -1000.0
+        self.seen_s: dict[ClusterId, float] = {}  # when the newest look at each cluster ended
         self.looks = 0
         self.stopping = ""
         self.tilt = ""
@@ -176,10 +167,36 @@ class Watch:
         self._is_settling_first = False
         self._fence_asked_s = -1000.0
 
+    def _clients(self) -> dict[NodeAddress, NodeClient]:
+        addresses = Worked(self.site.answered)
+        return {
+            node: NodeClient(
+                cluster=cluster,
+                node=node,
+                kind=Replication.DR,
+                transport=self.transport,
+                addresses=addresses,
+                clock=self.site,
+            )
+            for cluster in self.policy.cluster_ids
+            for node in self.policy.cluster(cluster).nodes
+        }
+
     @property
     def ledger(self) -> Ledger:
         """The durable state of the pair."""
         return self.journal.ledger(PAIR)
+
+    def _burn(self, point: str) -> None:
+        if not self.transport.revoked:
+            self._ensure_foreseen(point)
+        self._fuse(point)
+
+    def _ensure_foreseen(self, point: str) -> None:
+        by, when, *what = point.split()
+        if when == "before" and by != "journal":
+            ages_s = {cluster: self.site.now_s() - seen_s for cluster, seen_s in self.seen_s.items()}
+            ensure_foreseen(by, what, self.ledger, ages_s, max_age_s=self.policy.timing.last_look_max_age_s)
 
     def revoke(self) -> None:
         """From now on nothing of this incarnation touches the world."""
@@ -207,6 +224,7 @@ class Watch:
         ended_s = max(node.ended_s for node in seen)
         if only is None:
             self.looked_s = ended_s
+        self.seen_s |= {cluster: ended_s for cluster in self.policy.cluster_ids if only in (None, cluster)}
         return Look(started_s=started_s, ended_s=ended_s, facts=self.assess())
 
     async def through_published_address(self, cluster: ClusterId) -> bool:

@@ -65,6 +65,8 @@ async def publish_guard(ctx: RunContext) -> None:
     ctx.memo.record = held
     look = await ctx.eyes.look(only=ctx.run.target)
     ctx.memo.look = look
+    if look.facts.view(ctx.run.target).is_active_secondary:
+        raise NeedsOperator(Need.VETO, f"{ctx.run.target} was made secondary, and not by us: the name stays")
     if not look.facts.view(ctx.run.target).is_active_primary:
         raise Refused(Refusal.NOT_YET, f"{ctx.run.target} is not seen as an active primary: the name stays")
 

@@ -21,7 +21,7 @@ from watchdogd.core.model import Mode, NodeSeen, StreamState
 from watchdogd.errors import Need, NeedsOperator, OutcomeUnknown, Refusal, Refused
 from watchdogd.ports import Severity
 from watchdogd.runbooks import credentials, fencing
-from watchdogd.runbooks.context import RunContext
+from watchdogd.runbooks.context import RunContext, RunStopped
 from watchdogd.runbooks.evidence import (
     DEMOTE_SOURCE,
     FENCE,
@@ -39,7 +39,7 @@ from watchdogd.runbooks.performing import perform
 from watchdogd.runbooks.roll_back import PROMOTE_BACK, promote_back_step
 from watchdogd.runbooks.step import Done, Procedure, Safe, Step, always
 
-FENCE_OFF_DEADLINE_S = 300.0
+FENCE_OFF_DEADLINE_S, FENCE_OFF_POLL_S = 300.0, 5.0
 DEMOTE_SHOWS_S = 30.0
 SETTLE_S = 60.0  # covers the slowest promote seen
 
@@ -264,18 +264,23 @@ async def _facts_once_the_demote_shows(ctx: RunContext) -> Facts:
 
 
 async def _unfence(ctx: RunContext) -> str:
-    """Turn the fence off; what stands in the way is returned as the end of a sentence. The run ends in either case."""
+    """Turn the fence off; what stands in the way is returned as the end of a sentence. The run ends in either case.
+
+    Raises: RunStopped when told to stop meanwhile: the resumed run asks again.
+    """
     source, target = ctx.run.source, ctx.run.target
-    if source not in ctx.ledger.fences:
-        return ""
-    if (await ctx.young_look()).facts.view(target).is_active_primary:
-        why = f"; the fence of {source} stays on while {target} is an active primary"
-        ctx.tell(f"fence-stays:{source}", Severity.PAGE, why.removeprefix("; "))
-        return why
-    try:
-        await fencing.turn_off_surely(ctx, source, deadline_s=FENCE_OFF_DEADLINE_S)
-    except NeedsOperator as need:
-        return f"; {need.detail}"
+    end_s = ctx.clock.now_s() + FENCE_OFF_DEADLINE_S
+    while source in ctx.ledger.fences:
+        if (await ctx.young_look()).facts.view(target).is_active_primary:
+            ctx.tell(f"fence-stays:{source}", Severity.PAGE, f"the fence of {source} stays: {target} is primary")
+            return f"; the fence of {source} stays on while {target} is an active primary"
+        if await fencing.turn_off(ctx, source):
+            break
+        if why := ctx.stop():
+            raise RunStopped(why)
+        if ctx.clock.now_s() >= end_s:
+            return f"; the fence of {source} is still on"
+        await asyncio.sleep(FENCE_OFF_POLL_S)
     return ""
 
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from watchdogd.core.entries import FenceHeld, FenceReleased, FenceUnsure, Noted
 from watchdogd.core.ledger import FenceState
 from watchdogd.core.model import ClusterId
 from watchdogd.core.policy import OnFenceFailure
-from watchdogd.errors import Need, NeedsOperator, OutcomeUnknown, Refusal, Refused
+from watchdogd.errors import OutcomeUnknown, Refusal, Refused
 from watchdogd.ports import FenceOutcome, FenceVerb, Severity
-from watchdogd.runbooks.context import RunContext, RunStopped
-
-OFF_POLL_S = 5.0
-
+from watchdogd.runbooks.context import RunContext
 
 async def turn_on(ctx: RunContext) -> None:
     """Run `fence on` for the source; held and verified when this returns.
@@ -61,17 +56,6 @@ async def turn_off(ctx: RunContext, cluster: ClusterId) -> bool:
         f"the fence of {cluster} cannot be turned off: {result.outcome} {result.output[:200]}",
     )
     return False
-
-
-async def turn_off_surely(ctx: RunContext, cluster: ClusterId, *, deadline_s: float) -> None:
-    """Ask again until the fence is off; raises RunStopped when told to stop, NeedsOperator(FENCE) at the deadline."""
-    end_s = ctx.clock.now_s() + deadline_s
-    while not await turn_off(ctx, cluster):
-        if why := ctx.stop():
-            raise RunStopped(why)
-        if ctx.clock.now_s() >= end_s:
-            raise NeedsOperator(Need.FENCE, f"the fence of {cluster} is still on")
-        await asyncio.sleep(OFF_POLL_S)
 
 
 def _note(ctx: RunContext, verb: str, output: str) -> Noted:

@@ -96,9 +96,9 @@ async def fence_off_guard(ctx: RunContext) -> None:
     """Raises Refused(NOT_YET) while clients could write to a cluster that owes a debt, or to a second primary (I15)."""
     source = ctx.run.source
     look = await ctx.young_look()
-    is_second = look.facts.view(source).is_active_primary and ctx.ledger.elected != source
+    is_second = look.facts.view(source).is_active_primary and not look.facts.view(ctx.run.target).is_active_secondary
     if _debt(ctx) is not None or is_second:
-        raise Refused(Refusal.NOT_YET, f"{source} owes its demotion, or is a second active primary: its fence stays on")
+        raise Refused(Refusal.NOT_YET, f"{source} owes its demotion, or may be a second primary: its fence stays on")
 
 
 async def fence_off(ctx: RunContext) -> None:
