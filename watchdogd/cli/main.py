@@ -104,9 +104,9 @@ def _timing(asked: argparse.Namespace) -> Exit:
 
 
 def _diagram(asked: argparse.Namespace) -> Exit:
-    from watchdogd.core.diagram import diagram
+    from watchdogd.core.diagram import mermaid
 
-    print(diagram(), end="")
+    print(mermaid(), end="")
     return Exit.CLEAN
 
 
