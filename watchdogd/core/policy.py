@@ -185,6 +185,10 @@ class PairPolicy:
             return len(self.clusters[cluster].probed_nodes) // 2 + 1
         return self.min_unsealed
 
+    def verifies_a_fence(self, source: ClusterId | None, waivers: frozenset[str]) -> bool:
+        """True when a run with `waivers` that leaves `source` has a fence to verify before it promotes."""
+        return source in self.clusters and bool(self.clusters[source].fence.command) and "fence" not in waivers
+
     def tells_a_partition(self, elected: ClusterId) -> bool:
         """True when something besides our own evidence tells a dead `elected` from a partitioned one (DESIGN 4)."""
         fence = self.clusters[elected].fence

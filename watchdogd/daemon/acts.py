@@ -109,10 +109,12 @@ async def failover(desk: Desk, asked: Asked, caller: Caller) -> Answer:
         return refuse(MALFORMED, "malformed", f"{', '.join(sorted(unknown))} cannot be waived; {way_out}")
     if (refusal := _never(desk, standing, target)) is not None:
         return refusal
-    closed = without(standing.facts.closed_gates(), waivers)
+    elected = standing.facts.ledger.elected
+    # The run itself asks again: a sighting is passed over only once its fence was verified.
+    is_fenced = desk.unit.policy.verifies_a_fence(elected, waivers)
+    closed = without(standing.facts.closed_gates(), waivers, is_fenced=is_fenced)
     if closed:
         return _blocked(f"a failover to {target} is blocked", closed, standing)
-    elected = standing.facts.ledger.elected
     return await _open(
         desk,
         Wanted(

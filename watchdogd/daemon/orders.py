@@ -139,7 +139,9 @@ class Orders:
             return refuse(MALFORMED, "malformed", "a plan is there for action=failover only, so far")
         target = target or standing.facts.partner.cluster
         waivers = frozenset(word for word in asked.query.get("waive", "").split(",") if word)
-        closed = without(standing.facts.closed_gates(), waivers)
+        source = standing.facts.ledger.elected
+        is_fenced = source is not None and unit.policy.verifies_a_fence(source, waivers)
+        closed = without(standing.facts.closed_gates(), waivers, is_fenced=is_fenced)
         now = standing.facts.now
         return Answer(
             body={

@@ -49,7 +49,11 @@ def veto_against(ctx: RunContext, facts: Facts) -> str:
 
 def _may_pass_a_sighting(ctx: RunContext) -> bool:
     # The waiver holds only under a fence verified in this run; until the fence's turn has come it may be waited for.
-    return ctx.waives("secondary-sees") and (is_fenced_by_us(ctx) or not ctx.record(FENCE).done)
+    return ctx.waives("secondary-sees") and _is_fence_held_or_still_to_come(ctx)
+
+
+def _is_fence_held_or_still_to_come(ctx: RunContext) -> bool:
+    return is_fenced_by_us(ctx) or not ctx.record(FENCE).done
 
 
 def veto_before_promote(ctx: RunContext) -> str:
@@ -63,7 +67,7 @@ def veto_before_promote(ctx: RunContext) -> str:
 def still_missing(ctx: RunContext, facts: Facts) -> tuple[GateAnswer, ...]:
     """The gates of section 4 that are closed now and that this run does not waive."""
     asked = tuple(gate for gate in facts.closed_gates() if gate.gate not in NOT_ASKED_AGAIN)
-    return without(asked, ctx.run.waivers, is_fenced=is_fenced_by_us(ctx))
+    return without(asked, ctx.run.waivers, is_fenced=_is_fence_held_or_still_to_come(ctx))
 
 
 def ensure_nothing_foreign(ctx: RunContext, facts: Facts) -> None:
