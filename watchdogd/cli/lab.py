@@ -237,6 +237,16 @@ async def _connect(url: str) -> str:
     return "connected"
 
 
+# ---------------------------------------------------------------------------------------------------------- telling
+
+
+def demo(given: argparse.Namespace) -> int:
+    """Everything at once, checked. It costs an import of the client libraries that the other verbs do without."""
+    from watchdogd.cli.demo import demo as perform
+
+    return perform(is_kept=given.keep, broken=given.broken)
+
+
 # ---------------------------------------------------------------------------------------------------------- asking
 
 
@@ -284,11 +294,19 @@ def _parser() -> argparse.ArgumentParser:
     fenced.add_argument("cluster")
     fenced.add_argument("verb", choices=["check", "on", "off"])
     fenced.set_defaults(run=fence)
+    _add_demo(verbs.add_parser("demo", help="the main job: a region is lost, and the daemon fails over"))
     for each in (shown, told, listed, cleared, fenced, *broken):
         each.add_argument(
             "--dir", type=Path, default=DIRECTORY, help="where `up` keeps lab.json (default: %(default)s)"
         )
     return parser
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    """`demo`: watchdogd.cli.demo, which knows the lab by its command line and its lab.json, as an operator does."""
+    parser.add_argument("--keep", action="store_true", help="keep the directory with the config and every log")
+    parser.add_argument("--break", dest="broken", choices=["fence"], help="spoil it, and see how the demo says so")
+    parser.set_defaults(run=demo)
 
 
 def _add_up(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,335 @@
+"""`watchdogd-lab demo`: a region is lost, and the real daemon fails over; told as it happens, checked, and cleaned up.
+
+Everything is a process of its own in one temporary directory. The daemon is started from a config file that looks like
+a user's; it knows the world by the wire and by the fence command of its config, and nothing else.
+
+Exit status: 0 every expectation held; 1 one did not, and the directory is kept; 128 + signal when interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from enum import StrEnum
+from pathlib import Path
+
+import aiohttp
+
+from watchdogd.cli import demo_story as story
+from watchdogd.cli.demo_config import (
+    PROMOTE_S,
+    PROPAGATION_S,
+    SOCKET_PATH_MAX,
+    TTL_S,
+    LabFacts,
+    Site,
+    write_config,
+)
+from watchdogd.cli.demo_narrator import Narrative
+from watchdogd.cli.demo_stage import Child, Stage, Unmet, command, free_port, is_free, left_running, spent_by
+from watchdogd.cli.demo_story import Props
+from watchdogd.cli.demo_summary import Bounds, Expectation, Moments, expectations, read_back, show_counts, show_numbers
+from watchdogd.cli.demo_voice import Tone, Voice
+from watchdogd.cli.demo_watch import Watch, Writer
+
+DEADLINE_S = 180.0
+LAB_UP_WITHIN_S = 20.0
+LAB_PORT, PORTS_TRIED = 8200, 4
+WRITERS, WRITE_EVERY_S, WRITE_TIMEOUT_S = 3, 0.2, 1.0
+POLL_S = 0.05
+OK, BROKEN = 0, 1
+
+
+class Break(StrEnum):
+    """What `--break` spoils, so that an expectation fails."""
+
+    FENCE = "fence"  # the command exits 1 when it is told to close
+
+
+def demo(*, is_kept: bool, broken: str | None) -> int:
+    """Perform, and clean up; the exit status."""
+    directory = Path(tempfile.mkdtemp(prefix="watchdogd-demo-"))
+    interrupted: list[signal.Signals] = []
+    status = BROKEN
+    try:
+        status = asyncio.run(_perform(directory, broken, interrupted))
+    except Unmet as unmet:
+        _say_what_failed(unmet, directory)
+    except asyncio.CancelledError:
+        if not interrupted:
+            raise
+        status = 128 + interrupted[0]
+        print(f"\ninterrupted by {interrupted[0].name}: everything was stopped", file=sys.stderr)
+    finally:
+        if is_kept or status == BROKEN:
+            print(f"\nkept: {directory} (it holds made-up tokens only)")
+        else:
+            shutil.rmtree(directory, ignore_errors=True)
+    return status
+
+
+def _say_what_failed(unmet: Unmet, directory: Path) -> None:
+    print(f"\nFAILED: {unmet.sentence}")
+    for path in unmet.look_at:
+        print(f"  look at {path}")
+    print(f"  and at  {directory}/log, {directory}/watchdogd.toml")
+
+
+async def _perform(directory: Path, broken: str | None, interrupted: list[signal.Signals]) -> int:
+    """Raises Unmet; asyncio.CancelledError when interrupted."""
+    start_s = asyncio.get_running_loop().time()
+
+    def now_s() -> float:
+        return asyncio.get_running_loop().time() - start_s
+
+    voice = Voice(sys.stdout, now_s)
+    try:
+        with _obeying_signals(interrupted):
+            async with asyncio.timeout(DEADLINE_S), Stage() as stage:
+                await _play(directory, broken, voice, stage)
+    except TimeoutError as exc:
+        raise Unmet(f"the whole of it took longer than {DEADLINE_S:.0f} s", directory / "log") from exc
+    except BaseExceptionGroup as group:
+        raise _cause(group, directory) from group
+    finally:
+        voice.flush()
+    if left := left_running(directory):
+        raise Unmet(f"still running: {'; '.join(left)}")
+    voice.line(f"every expectation held; nothing is left running; {now_s():.0f} s", Tone.GOOD)
+    return OK
+
+
+def _cause(group: BaseExceptionGroup[BaseException], directory: Path) -> BaseException:
+    """The one thing that made everything else stop."""
+    match group.exceptions[0]:
+        case BaseExceptionGroup() as inner:
+            return _cause(inner, directory)
+        case aiohttp.ClientError() | TimeoutError() as exc:
+            return Unmet(f"the lab does not answer: {exc or type(exc).__name__}", directory / "log" / "lab.log")
+        case exc:
+            return exc
+
+
+@contextmanager
+def _obeying_signals(interrupted: list[signal.Signals]) -> Iterator[None]:
+    """The first one cancels; the others are ignored, because what was started is then being stopped."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def cancel(signum: signal.Signals) -> None:
+        if not interrupted and task is not None:
+            task.cancel()
+        interrupted.append(signum)
+
+    obeyed = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for signum in obeyed:
+        loop.add_signal_handler(signum, cancel, signum)
+    try:
+        yield
+    finally:
+        for signum in obeyed:
+            loop.remove_signal_handler(signum)
+
+
+# ----------------------------------------------------------------------------------------------------------- the stage
+
+
+async def _play(directory: Path, broken: str | None, voice: Voice, stage: Stage) -> None:
+    voice.line("watchdogd demo: a primary's region is lost, and the pair fails over unattended", Tone.TITLE)
+    voice.line("SIMULATOR: no Vault, no AWS and no DNS of anybody is touched; everything is on 127.0.0.0/8", Tone.MUTED)
+    async with AsyncExitStack() as stack:
+        site = await _site(directory, broken, stack)
+        lab = await _lab_up(site, stage, voice)
+        write_config(site, lab)
+        bounds = Bounds.of(site)
+        watch = Watch(site, lab, voice.now_s)
+        props = Props(
+            site=site, stage=stage, watch=await stack.enter_async_context(watch), voice=voice, worst=bounds.here,
+            now_s=watch.now_s,
+        )  # fmt: skip
+        await _tell(props, bounds)
+
+
+async def _site(directory: Path, broken: str | None, stack: AsyncExitStack) -> Site:
+    """Listeners that stand for anchors, and the fence command. Raises Unmet for a directory that is too deep."""
+    (directory / "log").mkdir()
+    fence = command("watchdogd-lab", "watchdogd.cli.lab", directory / "bin")
+    anchors = [await _anchor(stack) for _ in range(3)]
+    site = Site(
+        directory=directory,
+        fence=[_spoilt(fence, directory) if broken == Break.FENCE else fence, "fence"],
+        anchors=anchors,
+        status_page=f"127.0.0.1:{free_port()}",
+    )
+    if len(str(site.socket)) > SOCKET_PATH_MAX:
+        raise Unmet(f"{site.socket} is too long for a socket: set TMPDIR to a shorter directory")
+    return site
+
+
+async def _anchor(stack: AsyncExitStack) -> str:
+    """Something outside every cluster that takes connections: HOST:PORT."""
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    stack.callback(server.close)
+    host, port = server.sockets[0].getsockname()
+    return f"{host}:{port}"
+
+
+def _spoilt(fence: str, directory: Path) -> str:
+    """A fence command that answers, and that cannot close anything."""
+    script = directory / "spoilt-fence"
+    script.write_text(f'#!/bin/sh\nfor verb; do :; done\n[ "$verb" = on ] && exit 1\nexec {fence} "$@"\n')
+    script.chmod(0o700)
+    return str(script)
+
+
+async def _lab_up(site: Site, stage: Stage, voice: Voice) -> LabFacts:
+    """Raises Unmet when no port works."""
+    for attempt in range(PORTS_TRIED):
+        port = LAB_PORT if attempt == 0 and is_free(LAB_PORT) else free_port()
+        child = await _start_lab(site, stage, port)
+        if (lab := await _described(site, child)) is not None:
+            nodes = sum(len(cluster.nodes) for cluster in lab.clusters.values())
+            voice.say(
+                "lab",
+                f"process {child.pid}: {' and '.join(lab.clusters)}, {nodes} nodes over TLS with a CA of their own, "
+                f"a load balancer each, Route 53, {len(lab.authoritative)} name servers, resolvers; port {port}",
+            )
+            return lab
+        stage.children.remove(child)
+    raise Unmet(f"the lab could not be started: {_last_line(site.log('lab.log'))}", site.log("lab.log"))
+
+
+async def _start_lab(site: Site, stage: Stage, port: int) -> Child:
+    program = command("watchdogd-lab", "watchdogd.cli.lab", site.directory / "bin")
+    knobs = ["--ttl", f"{TTL_S}s", "--promote", f"{PROMOTE_S:g}s", "--propagation", f"{PROPAGATION_S:g}s"]
+    argv = [program, "up", "--dir", str(site.lab_directory), "--port", str(port), *knobs]
+    return await stage.start("the lab", argv, log=site.log("lab.log"))
+
+
+async def _described(site: Site, child: Child) -> LabFacts | None:
+    """What `lab.json` says once it is there; None when the lab ended without one."""
+    async with asyncio.timeout(LAB_UP_WITHIN_S):
+        while child.process.returncode is None:
+            try:
+                return LabFacts.read(site.lab_directory / "lab.json")
+            except FileNotFoundError:
+                await asyncio.sleep(POLL_S)
+    return None
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+async def _start_writers(props: Props) -> Sequence[Child]:
+    site, stage, watch = props.site, props.stage, props.watch
+    children = []
+    for number in range(1, WRITERS + 1):
+        name, log = f"writer-{number}", site.log(f"writer-{number}.jsonl")
+        log.touch()
+        words = ["--dir", str(site.lab_directory), "--log", str(log), "--name", name]
+        words += ["--every", str(WRITE_EVERY_S), "--timeout", str(WRITE_TIMEOUT_S)]
+        argv = [sys.executable, "-m", "watchdogd.lab.client_program", *words]
+        children.append(await stage.start(name, argv, log=site.log(f"{name}.log")))
+        watch.writers[name] = Writer(name=name, log=log)
+    pids = ", ".join(str(child.pid) for child in children)
+    props.voice.say("clients", f"processes {pids}: each writes numbered secrets to {watch.lab.service_url}")
+    return children
+
+
+async def _start_daemon(props: Props) -> Child:
+    site, lab = props.site, props.watch.lab
+    program = command("watchdogd", "watchdogd.cli.main", site.directory / "bin")
+    # Nobody's own AWS profile has a say; the credentials are made up, as everything of the lab.
+    aws = {**lab.aws, "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+    child = await props.stage.start(
+        "watchdogd", [program, "run", str(site.config)], log=site.log("daemon.jsonl"), environment=aws
+    )
+    worst = props.worst
+    props.voice.say(
+        "daemon",
+        f"process {child.pid}: watchdogd run watchdogd.toml",
+        "it knows the world by the wire and by the fence command of its config, and by nothing else",
+        f"a region loss costs at most {worst.detection_s:.1f} s of detection with the timing of the demo",
+        f"while this runs, its page is http://{site.status_page}/",
+    )
+    return child
+
+
+# ------------------------------------------------------------------------------------------------------------ the acts
+
+
+async def _tell(props: Props, bounds: Bounds) -> None:
+    watch, voice, site = props.watch, props.voice, props.site
+    writers = await _start_writers(props)
+    daemon = await _start_daemon(props)
+    async with _watching(props):
+        await story.healthy_pair(props)
+        await story.region_dies(props)
+        await story.failed_over(props)
+        await story.previous_primary_returns(props)
+        await asyncio.sleep(story.PAUSE_S)
+    voice.title("5. What it cost")
+    stopped = {child.name: await props.stage.stop(child) for child in writers}
+    for writer in watch.writers.values():
+        watch.read_writer(writer, Narrative(voice, (watch.lab.home, watch.lab.partner)))
+    moments = Moments.of(watch, site)
+    counted = await read_back(watch, moments)
+    watch.status = await watch.ask_lab("GET", "/status")
+    cost = spent_by(daemon)
+    stopped[daemon.name] = await props.stage.stop(daemon)
+    show_numbers(voice, moments, bounds)
+    voice.line()
+    show_counts(voice, watch, counted)
+    if cost is not None:
+        voice.line(
+            f"  {'the daemon took':<24}{cost[0]:.1f} s of a processor in {watch.now_s():.0f} s, {cost[1]:.0f} MiB"
+        )
+    for lab in [child for child in props.stage.children if child.name == "the lab"]:
+        stopped[lab.name] = await props.stage.stop(lab)
+    await _check([*expectations(watch, moments, counted, bounds, site), *_ends(stopped, site)], voice)
+
+
+def _ends(stopped: dict[str, int], site: Site) -> Iterator[Expectation]:
+    wrong = ", ".join(f"{name} with {status}" for name, status in stopped.items() if status != 0)
+    found = wrong or "status 0, each of them"
+    yield Expectation(what="every process ended when told to", is_met=not wrong, found=found, look_at=site.log(""))
+
+
+async def _check(checks: Sequence[Expectation], voice: Voice) -> None:
+    """Raises Unmet with every expectation that does not hold."""
+    voice.title("6. What was expected")
+    for check in checks:
+        mark, tone = ("ok    ", Tone.GOOD) if check.is_met else ("FAILED", Tone.BAD)
+        voice.line(f"  {mark}  {check.what}: {check.found}", tone)
+    voice.line()
+    unmet = [check for check in checks if not check.is_met]
+    if unmet:
+        raise Unmet("; ".join(f"{check.what}: {check.found}" for check in unmet), *{check.look_at for check in unmet})
+
+
+@asynccontextmanager
+async def _watching(props: Props) -> AsyncIterator[None]:
+    """Every loop of the watch, and the voice, while the block runs."""
+    watch, voice = props.watch, props.voice
+    narrator = Narrative(voice, (watch.lab.home, watch.lab.partner))
+    loops = (
+        watch.follow_lab(narrator),
+        watch.follow_truth(),
+        watch.follow_explanations(narrator),
+        watch.follow_name(narrator),
+        watch.follow_balancer(),
+        watch.follow_daemon(props.site.log("daemon.jsonl"), narrator),
+        watch.follow_writers(narrator),
+        voice.flow(),
+    )
+    async with asyncio.TaskGroup() as tasks:
+        started = [tasks.create_task(loop) for loop in loops]
+        yield
+        for task in started:
+            task.cancel()
