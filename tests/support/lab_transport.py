@@ -15,6 +15,7 @@ from watchdogd.lab.world import World
 from watchdogd.ports import HttpReply, HttpRequest
 
 KEEPALIVE_S = 60.0
+BUSY_WAIT_S, BUSY_POLL_S = 0.2, 0.01  # how long a request waits for its connection while another one uses it
 
 
 class WorldTransport:
@@ -37,6 +38,7 @@ class WorldTransport:
         self.sent: list[HttpRequest] = []
         self._targets = dict(address_map or {})
         self._idle: defaultdict[str, dict[int, float]] = defaultdict(dict)  # target -> connection -> idle since
+        self._in_use: set[int] = set()
         self._connections = 0
 
     def now_s(self) -> float:
@@ -50,9 +52,21 @@ class WorldTransport:
         if self.revoked:
             raise Revoked(f"{request.method} {request.url}")
         target, path = self._target_of(request.url)
+        await self._until_free(only_on_connection)
         kept = self._take(target, only_on_connection)
         if only_on_connection is not None and kept is None:
             raise Unreachable(Cause.RESET, f"connection {only_on_connection} is gone")
+        if kept is None:
+            return await self._send(request, target, path, timeout_s, None, only_on_connection)
+        self._in_use.add(kept)
+        try:
+            return await self._send(request, target, path, timeout_s, kept, only_on_connection)
+        finally:
+            self._in_use.discard(kept)
+
+    async def _send(
+        self, request: HttpRequest, target: str, path: str, timeout_s: float, kept: int | None, only_on: int | None
+    ) -> HttpReply:
         self.sent.append(request)
         wire = Wire(
             place=self.place,
@@ -63,7 +77,7 @@ class WorldTransport:
             body=request.body,
         )
         exchange = self.world.exchange(wire, now_s=self.now_s())
-        return await self._show(exchange, target, timeout_s, kept, only_on_connection is not None)
+        return await self._show(exchange, target, timeout_s, kept, only_on is not None)
 
     async def _show(
         self, exchange: Exchange, target: str, timeout_s: float, kept: int | None, bound: bool
@@ -101,6 +115,13 @@ class WorldTransport:
         await asyncio.sleep(min(delay_s, timeout_s))
         if delay_s > timeout_s:
             raise Unreachable(Cause.TIMEOUT, "no connection in time") if connecting else OutcomeUnknown("late")
+
+    async def _until_free(self, connection: int | None) -> None:
+        """As the real transport: a connection that carries a request now is waited for, for a while."""
+        waited_s = 0.0
+        while connection in self._in_use and waited_s < BUSY_WAIT_S:
+            await asyncio.sleep(BUSY_POLL_S)
+            waited_s += BUSY_POLL_S
 
     def _take(self, target: str, only_on: int | None) -> int | None:
         """A kept connection that is not in use: the one asked for, else the oldest."""

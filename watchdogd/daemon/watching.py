@@ -94,8 +94,9 @@ class PairDesk:
 
     def _surroundings(self, ledger: Ledger) -> Surroundings:
         now = self._stamper.now()
-        elected = ledger.elected
-        partner = self.policy.partner_of(elected if elected is not None else self.policy.home)
+        # While a promote of ours is under way it is still the guarded cluster's partner that a credential is for.
+        guarded = ledger.guarded if ledger.guarded is not None else self.policy.home
+        partner = self.policy.partner_of(guarded)
         health = self._journal.health
         return Surroundings(
             now=now,
@@ -104,7 +105,7 @@ class PairDesk:
             witnesses=self._sightings.witnesses(now.at_s),
             credentials=self._sightings.credentials(partner, server_utc_s(self._facts)),
             fences=self._sightings.fences(now.at_s),
-            name=self._sightings.name(now.at_s, elected),
+            name=self._sightings.name(now.at_s, ledger.elected),
             tilt=self._tilt.why,
             tilt_until_s=self._tilt.until_s,
             state_unwritable="" if health.is_writable else health.trouble or "the journal cannot be written",
