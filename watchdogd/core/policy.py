@@ -187,7 +187,7 @@ class PairPolicy:
 
     def verifies_a_fence(self, source: ClusterId | None, waivers: frozenset[str]) -> bool:
         """True when a run with `waivers` that leaves `source` has a fence to verify before it promotes."""
-        return source in self.clusters and bool(self.clusters[source].fence.command) and "fence" not in waivers
+        return source is not None and bool(self.clusters[source].fence.command) and "fence" not in waivers
 
     def tells_a_partition(self, elected: ClusterId) -> bool:
         """True when something besides our own evidence tells a dead `elected` from a partitioned one (DESIGN 4)."""
