@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.support.lab_transport import WorldTransport
-from tests.support.memory import DictMemory, ListNotifier, LoopClock, MemoryJournal
+from tests.support.memory import DictMemory, ListNotifier, LoopClock, MemoryJournal, Revoked
 from watchdogd.adapters.settings import Credentials, FileRef, NameSettings, PairSettings, SecretRef
 from watchdogd.adapters.vault.names import NameTable
 from watchdogd.adapters.vault.transport import TlsOptions
@@ -53,6 +54,7 @@ from watchdogd.ports import (
     FenceOutcome,
     FenceResult,
     FenceVerb,
+    HttpRequest,
     HttpTransport,
     Memory,
     Record,
@@ -75,6 +77,7 @@ DEMO = Timing(
 OPERATOR = Caller(uid=1000, may_act=True)
 READER = Caller(uid=1001, may_act=False)
 PROPAGATION_S = 5.0
+A_MOMENT_S = 1e-6  # less than the loop's clock can be trusted to tell apart
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,7 +93,7 @@ class WorldDns:
 
     def _check(self) -> None:
         if self.revoked:
-            raise RuntimeError("a daemon that was killed touched the name")
+            raise Revoked("the name")
         if self.names.aws_door() is not Outcome.ANSWER:
             raise Unreachable(Cause.TIMEOUT, "aws")
 
@@ -137,7 +140,7 @@ class WorldFence:
 
     async def __call__(self, verb: FenceVerb, cluster: ClusterId, *, epoch: int, run_id: str) -> FenceResult:
         if self.revoked:
-            raise RuntimeError("a daemon that was killed touched the fence")
+            raise Revoked("the fence")
         self.calls.append((verb, cluster))
         if verb is FenceVerb.CHECK:
             return FenceResult(outcome=FenceOutcome.DONE)
@@ -247,12 +250,15 @@ class Stage:
         """As SIGKILL: whatever the dead incarnation still tries touches nothing."""
         self.transport.revoked = self.fence.revoked = self.dns.revoked = True
         self.journal = self.journal.reopened()
-        await self.leave()
+        try:
+            await self.leave()
+        except* Revoked:
+            pass  # it was about to look when it was killed
 
     async def run_until(self, at_s: float) -> None:
         """Let virtual time pass up to `at_s`; the world is ticked and checked once a second."""
         loop = asyncio.get_running_loop()
-        while loop.time() < at_s:
+        while at_s - loop.time() > A_MOMENT_S:
             await asyncio.sleep(min(1.0, at_s - loop.time()))
             self.world.tick(loop.time())
             self.check(self.world)
@@ -281,6 +287,23 @@ class Stage:
     def lose(self, region: str) -> int:
         """A region is gone: nothing gets in or out, and every process in it has ended."""
         return self.fault(FaultKind.CRASH, f"region:{region}")
+
+    async def by_hand(self, verb: str, cluster: ClusterId) -> None:
+        """Somebody else promotes or demotes a cluster, not through us: with a token and `curl`."""
+        serving = self.world.clusters[cluster].serving()
+        assert serving is not None
+        wire = WorldTransport(self.world, Place.INTERIOR)
+        node = NodeAddress(self.world.spec.api_addr(serving.target))
+        token = self.secrets["root" if verb == "demote" else "a"].reveal()
+        part = "primary" if verb == "demote" else "secondary"
+        request = HttpRequest(
+            method="POST",
+            url=f"{node}/v1/sys/replication/dr/{part}/{verb}",
+            headers={"X-Vault-Token": token},
+            body=json.dumps({"dr_operation_token": token} if verb == "promote" else {}).encode(),
+        )
+        reply = await wire(request, timeout_s=30.0)
+        assert reply.status < 300, reply
 
     # -- the daemon --------------------------------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ from watchdogd.daemon.stamps import Stamper
 from watchdogd.daemon.status import StatusServer
 from watchdogd.daemon.unit import Ground, PairUnit
 from watchdogd.daemon.unreadable import UnreadableJournal
-from watchdogd.daemon.wiring import Anchors, open_gear, production
+from watchdogd.daemon.wiring import Anchors, keep_names, open_gear, production
 from watchdogd.errors import ConfigError, NeedsOperator
 from watchdogd.ports import Chronicle
 
@@ -158,7 +158,7 @@ async def _start(settings: Settings, manager: ServiceManager, stack: AsyncExitSt
     app = await stack.enter_async_context(App(ground, gears))
     _say_what_is_given_up(settings.policy)
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
-    stack.callback(tasks.create_task(anchors.names.run(), name="anchor-names").cancel)
+    stack.callback(tasks.create_task(keep_names(anchors.names), name="anchor-names").cancel)
     feeding = feed_forever(app.units.values(), journal, manager, measuring, clock)
     stack.callback(tasks.create_task(feeding, name="feed").cancel)
     orders = Orders(app.units, ground, settings.policy)

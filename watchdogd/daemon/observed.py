@@ -49,8 +49,8 @@ class Suspected:
 def foreign(facts: Facts) -> str:
     """A role that changed by nobody's entry in our journal, in one sentence; empty when there is none."""
     ledger = facts.ledger
-    if facts.elected is None or ledger.run is not None or ledger.foreign:
-        return ""
+    if facts.elected is None or ledger.run is not None or ledger.foreign or ledger.guarded != ledger.elected:
+        return ""  # a promote of ours that may still land explains whatever is seen
     if facts.elected.is_active_secondary and facts.signature.aborted is not AbortedRun.RECENT:
         return f"{facts.elected.cluster} was made secondary, and not by us"
     if facts.partner.is_active_primary and ledger.open_debt is None:
@@ -88,10 +88,11 @@ def _first_elected(facts: Facts) -> Iterator[Entry]:
 
 
 def _elections(facts: Facts) -> Iterator[Entry]:
-    election, elected = facts.ledger.election, facts.elected
-    if election is None or elected is None or facts.ledger.run is not None:
+    election = facts.ledger.election
+    if election is None or election.state is not ElectionState.INTENDED or facts.ledger.run is not None:
         return
-    if election.state is ElectionState.INTENDED and elected.is_active_primary and not elected.wrong:
+    intended = facts.views.get(election.cluster)
+    if intended is not None and intended.is_active_primary and not intended.wrong:
         yield ElectionConfirmed(epoch=election.epoch)
 
 

@@ -144,7 +144,7 @@ class Sightings:
     async def watch_witnesses(self) -> None:
         """Ask every witness about the elected cluster, for ever."""
         while True:
-            elected = self._ledger.elected
+            elected = self._ledger.guarded
             if elected is not None:
                 async with asyncio.TaskGroup() as tasks:
                     for name in self._gear.witnesses:

@@ -31,8 +31,8 @@ from watchdogd.ports import Chronicle, Clock, DnsProvider, DnsWatch, Fence, Http
 from watchdogd.secret import Secret
 
 ANCHOR_TIMEOUT_S = 3.0
+NAMES_AT_FIRST_S = (2.0, 4.0, 8.0)
 PUBLISH_CHECK_TIMEOUT_S = 2.0
-HTTP_OK = 200
 EVERY_PAIR = PairId("*")
 
 OpenTransport = Callable[[NodeAddress, TlsOptions, NameTable], AbstractAsyncContextManager[HttpTransport]]
@@ -99,7 +99,7 @@ async def open_gear(
         witnesses=await wires.witnesses(),
         expiry_utc_s=hands.expiry_utc_s,
         learn_expiry=hands.learn_expiry,
-        background=(names.run, *background),
+        background=(partial(keep_names, names), *background),
     )
 
 
@@ -202,16 +202,19 @@ class Wires:
 
 
 async def shows_primary(policy: PairPolicy, fronts: dict[ClusterId, HttpTransport], cluster: ClusterId) -> bool:
-    """Whether the address that clients would be sent to shows an active primary with the pinned id. Never raises."""
+    """Whether the address that clients would be sent to leads into a primary with the pinned id. Never raises.
+
+    A load balancer may hand the request to any unsealed node: a standby says 429 or 473 and forwards what is written,
+    so only the body counts. Source: developer.hashicorp.com/vault/docs/concepts/ha, request forwarding.
+    """
     address = policy.cluster(cluster).address
     request = HttpRequest(method="GET", url=f"{address}/v1/sys/health", headers={"X-Vault-Request": "true"})
     try:
-        reply = await fronts[cluster](request, timeout_s=PUBLISH_CHECK_TIMEOUT_S)
-        health = parse_health(reply.body)
+        health = parse_health((await fronts[cluster](request, timeout_s=PUBLISH_CHECK_TIMEOUT_S)).body)
     except (Unreachable, OutcomeUnknown, MalformedReply):
         return False
     mode = health.dr_mode if policy.replication is Replication.DR else health.performance_mode
-    is_serving = reply.status == HTTP_OK and not health.sealed and not health.standby
+    is_serving = health.initialized and not health.sealed
     return is_serving and mode is Mode.PRIMARY and health.cluster_id == policy.cluster(cluster).vault_id
 
 
@@ -238,6 +241,14 @@ async def open_dns(settings: PairSettings, memory: Memory, stack: AsyncExitStack
 def _spelled(server: Server) -> str:
     host = f"[{server.host}]" if ":" in server.host else server.host
     return f"{host}:{server.port}"
+
+
+async def keep_names(names: NameTable) -> None:
+    """Resolve for ever; soon after the start too, so that an address that has just answered is durable in seconds."""
+    for pause_s in NAMES_AT_FIRST_S:
+        await names.refresh()
+        await asyncio.sleep(pause_s)
+    await names.run()
 
 
 class Anchors:

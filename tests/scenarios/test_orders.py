@@ -1,0 +1,264 @@
+"""What an operator may ask, and what becomes of it: pause, hold, ack, commands, waivers, foreign and adopt."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.stage import DEMO, EAST, PAIR, READER, WEST, Stage
+from watchdogd.core.entries import ForeignSeen, HoldPlaced
+from watchdogd.core.ledger import DebtState
+from watchdogd.core.policy import Level
+from watchdogd.daemon.protocol import Answer
+from watchdogd.lab.faults import FaultKind
+
+
+def code_of(answer: Answer) -> object:
+    error = answer.body.get("error")
+    return error["code"] if isinstance(error, dict) else None
+
+
+def gates_of(answer: Answer) -> set[object]:
+    error = answer.body.get("error")
+    gates = error["gates"] if isinstance(error, dict) else None
+    return {gate["gate"] for gate in gates if isinstance(gate, dict)} if isinstance(gates, list) else set()
+
+
+async def test_nothing_starts_while_paused_and_an_outage_that_exists_is_held_after_it() -> None:
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        assert not (await stage.ask("pause")).is_error
+        stage.lose("east")
+        await stage.run_for(60)
+        assert stage.world.applied == []
+        assert stage.ledger.run is None
+        assert "S-32" in stage.notifier.pages
+        assert not (await stage.ask("resume")).is_error
+        await stage.run_for(30)
+        assert stage.world.applied == []
+        assert stage.ledger.hold
+        assert "hold" in stage.notifier.pages
+        assert not (await stage.ask("ack")).is_error
+        await stage.run_for(30)
+        assert stage.world.primary() == "west"
+
+
+async def test_a_pause_that_runs_out_holds_an_outage_too() -> None:
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        assert not (await stage.ask("pause", for_s=40)).is_error
+        stage.lose("east")
+        await stage.run_for(90)
+        assert stage.ledger.pause is None
+        assert stage.ledger.hold
+        assert stage.world.applied == []
+
+
+async def test_a_hold_ends_when_the_primary_was_up_once() -> None:
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        await stage.ask("pause")
+        lost = stage.lose("east")
+        await stage.run_for(30)
+        await stage.ask("resume")
+        stage.world.faults.clear(lost)
+        await stage.run_for(20)
+        assert stage.ledger.hold == ""
+        assert stage.timeline[-1].situation in ("S-10", "S-12")
+
+
+async def test_a_command_is_refused_while_the_primary_is_active_whatever_it_waives() -> None:
+    async with Stage() as stage:
+        await stage.run_until(25)
+        answer = await stage.ask("failover", target="west", waive="window,secondary-sees,fence,proof")
+        assert (answer.status, code_of(answer)) == (422, "blocked")
+        assert stage.ledger.run is None
+
+
+async def test_a_command_lists_every_closed_gate_and_a_waiver_passes_only_its_own() -> None:
+    async with Stage() as stage:
+        await stage.run_until(25)
+        stage.secrets.clear()
+        stage.lose("east")
+        await stage.run_for(5)
+        answer = await stage.ask("failover", target="west")
+        assert gates_of(answer) >= {"window", "secondary-sees", "no-credential"}
+        answer = await stage.ask("failover", target="west", waive=["window", "secondary-sees", "fence"])
+        # What the secondary hears may only be waived by a run that verifies a fence before it promotes.
+        assert gates_of(answer) == {"no-credential", "secondary-sees"}
+        answer = await stage.ask("failover", target="west", waive=["window", "secondary-sees"])
+        assert gates_of(answer) == {"no-credential"}
+        answer = await stage.ask("failover", target="west", waive=["no-credential"])
+        assert (answer.status, code_of(answer)) == (400, "malformed")
+
+
+async def test_a_command_acts_under_observe_and_is_journalled_with_its_uid() -> None:
+    async with Stage() as stage:
+        await stage.run_until(25)
+        stage.lose("east")
+        await stage.run_till("S-30", within_s=40)
+        answer = await stage.ask("failover", target="west", request_id="r1")
+        assert answer.status == 202
+        again = await stage.ask("failover", target="west", request_id="r1")
+        assert again.body == answer.body
+        await stage.run_for(60)
+        assert stage.world.primary() == "west"
+        assert [effect.verb for effect in stage.world.applied] == ["promote"]
+        assert stage.ledger.recent_runs[0].asked_by_uid == 1000
+        assert stage.ledger.ack_asked_by is None
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"target": "north"}, "not_found"),
+        ({"target": "east"}, "already_primary"),
+        ({"target": "west", "reason": ""}, "malformed"),
+    ],
+)
+async def test_a_command_that_makes_no_sense_says_why(body: dict[str, object], code: str) -> None:
+    async with Stage() as stage:
+        await stage.run_until(5)
+        assert code_of(await stage.ask("failover", **body)) == code
+
+
+async def test_who_may_only_read_reads_and_is_told_why_not_more() -> None:
+    async with Stage() as stage:
+        await stage.run_until(5)
+        assert not (await stage.ask("explain", caller=READER)).is_error
+        answer = await stage.ask("pause", caller=READER)
+        assert (answer.status, code_of(answer)) == (403, "not_allowed")
+        assert stage.ledger.pause is None
+
+
+async def test_two_primaries_made_by_hand_freeze_the_pair_until_one_is_adopted() -> None:
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        await stage.by_hand("promote", WEST)
+        await stage.run_till("S-48", within_s=30)
+        await stage.run_for(60)
+        assert any(isinstance(entry, ForeignSeen) for entry in stage.journal.entries(PAIR))
+        assert [effect.cluster for effect in stage.world.applied] == ["west"]
+        assert "foreign" in stage.notifier.pages
+        answer = await stage.ask("adopt", cluster="west")
+        assert not answer.is_error
+        assert (stage.ledger.elected, stage.ledger.epoch, stage.ledger.foreign) == ("west", 1, "")
+
+
+async def test_a_cluster_that_is_not_seen_as_primary_cannot_be_adopted() -> None:
+    async with Stage() as stage:
+        await stage.run_until(25)
+        assert code_of(await stage.ask("adopt", cluster="west")) == "blocked"
+        assert stage.ledger.epoch == 0
+
+
+async def test_a_debt_of_a_cluster_that_never_comes_back_is_forgiven_by_name() -> None:
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        stage.lose("east")
+        await stage.run_for(60)
+        assert code_of(await stage.ask("forgive", cluster="west")) == "stale"
+        assert not (await stage.ask("forgive", cluster="east")).is_error
+        assert [debt.state for debt in stage.ledger.debts] == [DebtState.FORGIVEN]
+
+
+async def test_a_daemon_that_starts_late_holds_what_it_finds() -> None:
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        await stage.leave()
+        stage.lose("east")
+        await stage.run_for(1000)
+        await stage.start()
+        await stage.run_for(60)
+        holds = [entry for entry in stage.journal.entries(PAIR) if isinstance(entry, HoldPlaced)]
+        assert len(holds) == 2  # at the first start, and at this one
+        assert "nobody looked for 17 minutes" in holds[-1].cause
+        assert stage.world.applied == []
+        await stage.ask("ack")
+        await stage.run_for(60)
+        assert stage.world.primary() == "west"
+
+
+@pytest.mark.parametrize("restart_after_s", [1, 4, 7, 10, 13, 16])
+async def test_a_restart_at_any_second_of_the_outage_costs_at_most_one_window(restart_after_s: int) -> None:
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        stage.lose("east")
+        await stage.run_for(restart_after_s)
+        await stage.kill()
+        await stage.start()
+        restarted_s = 25 + restart_after_s
+        window_s = max(DEMO.cold_start_s, DEMO.heartbeat_stale_after_s) + DEMO.interval_s + DEMO.probe_timeout_s + 2.0
+        at_s = await stage.run_till("S-30", within_s=60)
+        assert at_s - restarted_s <= window_s
+        await stage.run_for(30)
+        assert stage.world.primary() == "west"
+
+
+async def test_a_suspended_daemon_decides_nothing_for_one_window() -> None:
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        stage.lose("east")
+        await stage.run_for(13)
+        stage.clock.suspended_s += 30.0  # CLOCK_BOOTTIME went on, nobody looked
+        await stage.run_for(DEMO.down_after_s - 2)
+        assert stage.world.applied == []
+        assert stage.timeline[-1].situation == "S-08"
+        await stage.run_for(60)
+        assert stage.world.primary() == "west"
+
+
+async def test_a_journal_that_cannot_be_written_stops_everything_but_looking() -> None:
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        stage.journal.refusal = "the disk is full"
+        stage.lose("east")
+        await stage.run_for(60)
+        assert stage.world.applied == []
+        assert "state" in stage.notifier.pages
+        stage.journal.refusal = ""
+        await stage.run_for(40)
+        assert stage.world.primary() == "west"
+
+
+async def test_anchors_that_cannot_be_reached_close_their_gate_and_only_their_waiver_opens_it() -> None:
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        stage.reachable = False
+        stage.lose("east")
+        await stage.run_for(60)
+        assert stage.world.applied == []
+        assert stage.timeline[-1].situation == "S-32"
+        answer = await stage.ask("failover", target="west")
+        assert gates_of(answer) == {"anchors"}
+        answer = await stage.ask("failover", target="west", waive="anchors")
+        assert answer.status == 202
+        await stage.run_for(30)
+        assert stage.world.primary() == "west"
+
+
+async def test_flapping_is_paged() -> None:
+    async with Stage() as stage:
+        await stage.run_until(25)
+        for _ in range(5):
+            lost = stage.fault(FaultKind.DROP, "link:bastion>east")
+            await stage.run_for(5)
+            stage.world.faults.clear(lost)
+            await stage.run_for(10)
+        assert {"flapping", "evidence_unstable"} <= stage.notifier.keys()
+
+
+async def test_a_parked_run_takes_only_verbs_that_fit_it() -> None:
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        stage.fault(FaultKind.AWS_DEAD, "aws")
+        stage.lose("east")
+        await stage.run_for(60)
+        run = stage.ledger.run
+        assert run is not None
+        assert run.runbook == "cutover-dns"
+        assert code_of(await stage.ask("run-retry", run_id=run.run_id)) == "stale"
+        assert code_of(await stage.ask("run-skip", run_id="nobody")) == "not_found"
+        assert (await stage.ask("run-abort", run_id=run.run_id)).status == 202
+        await stage.run_for(5)
+        assert stage.ledger.recent_runs[-1].outcome == "aborted"
+        assert stage.names.published_cluster(0) == EAST
