@@ -13,7 +13,7 @@ from collections.abc import Callable
 from tests.support.drill_daemon import Watch
 from tests.support.drill_site import PAIR, Burn, Setting, Site, no_fuse
 from tests.support.memory import ListNotifier
-from watchdogd.core.entries import Entry, Runbook
+from watchdogd.core.entries import Adopted, Entry, Runbook, RunAbortAsked, RunEnded, RunOutcome, RunUnparked
 from watchdogd.core.ledger import Ledger, Run
 from watchdogd.core.model import ClusterId
 
@@ -75,6 +75,21 @@ class Drill:
     async def write(self, *entries: Entry) -> None:
         """What the control socket writes on somebody's behalf."""
         await self.daemon.journal.append(PAIR, *entries)
+
+    async def unpark(self, verb: str, *, waive: tuple[str, ...] = (), skip: str = "") -> None:
+        """`run retry`, `run proceed` or `run skip`, as the control socket writes them."""
+        await self.write(RunUnparked(run_id=self.run.run_id, by_uid=1000, verb=verb, waive=waive, skip_step=skip))
+
+    async def abort(self) -> None:
+        """`run abort`."""
+        await self.write(RunAbortAsked(run_id=self.run.run_id, by_uid=1000, reason="asked"))
+
+    async def adopt(self, cluster: ClusterId) -> None:
+        """`run adopt`: a person says which cluster counts, and the run is over."""
+        await self.write(
+            Adopted(epoch=self.ledger.next_epoch, cluster=cluster, by_uid=1000, reason="asked"),
+            RunEnded(run_id=self.run.run_id, outcome=RunOutcome.ADOPTED),
+        )
 
     async def until(self, holds: Callable[[], object], *, within_s: float, every_s: float = 0.25) -> float:
         """Wait until it holds; returns how long it took. Fails with what is known when it does not."""

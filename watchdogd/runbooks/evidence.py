@@ -13,6 +13,8 @@ DEMOTE_SOURCE, FENCE, PROMOTE = "demote_source", "fence", "promote"
 
 # A run that holds the slot is not stopped by what only forbids to *start* one; its fence is a step of its own.
 NOT_ASKED_AGAIN = frozenset({"slot", "level", "paused", "ack", "fence"})
+# At promote the credentials answer for themselves: each is tried once, and denied by all of them ends the run.
+TRIED_AT_PROMOTE = frozenset({"proof", "no-credential"})
 
 
 def is_promote_unsent(ctx: RunContext) -> bool:
@@ -20,9 +22,15 @@ def is_promote_unsent(ctx: RunContext) -> bool:
     return ctx.record(PROMOTE).was_never_applied
 
 
+def may_be_demoted_by_us(ctx: RunContext) -> bool:
+    """True when this run has sent a demote that was not certainly refused."""
+    record = ctx.record(DEMOTE_SOURCE)
+    return record.intents > record.not_applied
+
+
 def is_demoted_by_us(ctx: RunContext, facts: Facts) -> bool:
     """True when the source's own active node says secondary, and this run asked for it."""
-    return facts.view(ctx.run.source).is_active_secondary and not ctx.record(DEMOTE_SOURCE).was_never_applied
+    return facts.view(ctx.run.source).is_active_secondary and may_be_demoted_by_us(ctx)
 
 
 def is_fenced_by_us(ctx: RunContext) -> bool:
@@ -78,7 +86,7 @@ def ensure_nothing_foreign(ctx: RunContext, facts: Facts) -> None:
             raise NeedsOperator(Need.FOREIGN, f"{cluster} is not as pinned: {facts.view(cluster).wrong}")
     if facts.view(run.target).is_active_primary and is_promote_unsent(ctx):
         raise NeedsOperator(Need.FOREIGN, f"somebody else made {run.target} primary; `run adopt` records it")
-    if facts.view(run.source).is_active_secondary and ctx.record(DEMOTE_SOURCE).was_never_applied:
+    if facts.view(run.source).is_active_secondary and not may_be_demoted_by_us(ctx):
         raise NeedsOperator(Need.FOREIGN, f"somebody else demoted {run.source}")
 
 
@@ -96,5 +104,5 @@ def ensure_proof(ctx: RunContext, facts: Facts) -> None:
         return
     if facts.view(ctx.run.source).reach is not Reach.DOWN:
         raise Refused(Refusal.NOT_YET, f"{ctx.run.source} could not be looked at")
-    if missing := still_missing(ctx, facts):
+    if missing := [gate for gate in still_missing(ctx, facts) if gate.gate not in TRIED_AT_PROMOTE]:
         raise Refused(Refusal.NOT_YET, "; ".join(f"{gate.gate}: {gate.why}" for gate in missing))

@@ -31,6 +31,7 @@ from watchdogd.runbooks.evidence import (
     is_demoted_by_us,
     is_fenced_by_us,
     is_promote_unsent,
+    may_be_demoted_by_us,
     still_missing,
     veto_against,
     veto_before_promote,
@@ -76,7 +77,7 @@ async def source_is_demoted(ctx: RunContext) -> Done:
     """YES when there is nothing to demote, or it was seen to be done. One demote is tried, never a second."""
     if not is_promote_unsent(ctx):
         return Done.YES
-    if not ctx.record(DEMOTE_SOURCE).was_never_applied:
+    if may_be_demoted_by_us(ctx):
         look = await ctx.look()
         return Done.YES if is_demoted_by_us(ctx, look.facts) else Done.CANNOT_SEE
     await ctx.young_look()
@@ -258,7 +259,7 @@ async def _facts_once_the_demote_shows(ctx: RunContext) -> Facts:
         facts = (await ctx.look()).facts
         source = facts.view(ctx.run.source)
         is_known = source.is_active_primary or source.is_active_secondary
-        if ctx.record(DEMOTE_SOURCE).was_never_applied or is_known or ctx.clock.now_s() >= end_s:
+        if not may_be_demoted_by_us(ctx) or is_known or ctx.clock.now_s() >= end_s:
             return facts
         await asyncio.sleep(1.0)
 

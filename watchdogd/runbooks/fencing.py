@@ -10,6 +10,7 @@ from watchdogd.errors import OutcomeUnknown, Refusal, Refused
 from watchdogd.ports import FenceOutcome, FenceVerb, Severity
 from watchdogd.runbooks.context import RunContext
 
+
 async def turn_on(ctx: RunContext) -> None:
     """Run `fence on` for the source; held and verified when this returns.
 

@@ -55,6 +55,7 @@ class Performance:
     deadline_from_s: float = 0.0
     wait_s: float = 0.0
     not_before_s: float = 0.0
+    waits_since_s: float | None = None
     is_parked: bool = False
     is_just_sent: bool = False
     owed: Owed | None = None
@@ -182,6 +183,20 @@ class Performance:
         self.wait_s = min(self.step.poll_s_max, max(self.step.poll_s, self.wait_s * 2))
         self.not_before_s = self.ctx.clock.now_s() + self.wait_s
         self._tell(StepOutcome.NOT_YET, str(refused))
+        self._page_a_long_wait(refused)
+
+    def _page_a_long_wait(self, refused: Refused) -> None:
+        # A run that stands still for a window, with whatever it holds, is said once, long before it parks.
+        ctx, now_s = self.ctx, self.ctx.clock.now_s()
+        if self.waits_since_s is None:
+            self.waits_since_s = now_s
+        elif now_s - self.waits_since_s >= ctx.policy.timing.down_after_s:
+            ctx.tell(
+                f"waits:{self.step.name}",
+                Severity.PAGE,
+                f"{ctx.run.runbook} waits at {self.step.name}: {refused}",
+                command=f"watchdogctl run abort {ctx.run_id} --reason '...'",
+            )
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
@@ -216,6 +231,7 @@ class Performance:
         else:
             self.unsure_since_s = ctx.clock.now_s()
             self.is_just_sent = True
+            self.waits_since_s = None
             self._tell(StepOutcome.SENT)
 
     async def _act(self, entries: tuple[Entry, ...]) -> None:
