@@ -1,4 +1,4 @@
-"""Faults as people type them: `delay lb:east --from clients --for 30s seconds=0.5`. Pure; refuses what does nothing."""
+"""Faults as people type them: `delay lb:east seconds=0.5 --from clients --for 30s`. Pure; refuses what does nothing."""
 
 from __future__ import annotations
 
