@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.live
 SAMPLE = Path(__file__).parents[2] / "config" / "fence" / "fence"
 DONE, FAILED, USAGE, TRY_AGAIN = 0, 1, 2, 75
 
