@@ -8,6 +8,8 @@ from watchdogd.core.entries import (
     Acked,
     Adopted,
     DebtForgiven,
+    Entry,
+    HoldPlaced,
     Paused,
     Resumed,
     RunAbortAsked,
@@ -297,12 +299,14 @@ async def run_proceed(desk: Desk, asked: Asked, caller: Caller) -> Answer:
 
 
 async def run_abort(desk: Desk, asked: Asked, caller: Caller) -> Answer:
-    """Ask the run to give up and undo what it can."""
+    """Ask the run to give up and undo what it can. A failover that a human stopped does not begin anew by itself."""
     run = _open_run(desk, asked)
     if isinstance(run, Answer):
         return run
-    entry = RunAbortAsked(run_id=run.run_id, by_uid=caller.uid, reason=asked.text("reason"))
-    await desk.journal.append(desk.unit.policy.pair, entry)
+    entries: list[Entry] = [RunAbortAsked(run_id=run.run_id, by_uid=caller.uid, reason=asked.text("reason"))]
+    if run.runbook is Runbook.FAILOVER and not desk.ledger.hold:
+        entries.append(HoldPlaced(cause=f"an operator aborted {run.run_id}"))
+    await desk.journal.append(desk.unit.policy.pair, *entries)
     return Answer(status=ACCEPTED, body={"run_id": run.run_id, "pair": desk.unit.policy.pair})
 
 
