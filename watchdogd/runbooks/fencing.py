@@ -7,7 +7,7 @@ from watchdogd.core.ledger import FenceState
 from watchdogd.core.model import ClusterId
 from watchdogd.core.policy import OnFenceFailure
 from watchdogd.errors import OutcomeUnknown, Refusal, Refused
-from watchdogd.ports import FenceOutcome, FenceVerb, Severity
+from watchdogd.ports import FenceOutcome, FenceResult, FenceVerb, Severity
 from watchdogd.runbooks.context import RunContext
 
 
@@ -27,8 +27,14 @@ async def turn_on(ctx: RunContext) -> None:
             await ctx.write(_note(ctx, "on: try again", result.output))
             raise Refused(Refusal.NOT_YET, f"the fence asks to try again: {result.output[:200]}")
         case FenceOutcome.FAILED | FenceOutcome.TIMED_OUT:
-            await ctx.write(FenceUnsure(cluster=source, why=f"{result.outcome}: {result.output[:200]}"))
-            raise OutcomeUnknown(f"the fence of {source} {result.outcome}: {result.output[:200]}")
+            why = f"{result.outcome}: {_said(result)}"
+            await ctx.write(FenceUnsure(cluster=source, why=why))
+            raise OutcomeUnknown(f"the fence of {source} {why}")
+
+
+def _said(result: FenceResult) -> str:
+    """How the command ended, and the beginning of what it wrote: either may be empty."""
+    return "; ".join(part for part in (result.why, result.output[:200].strip()) if part)
 
 
 def has_failed(ctx: RunContext) -> bool:
