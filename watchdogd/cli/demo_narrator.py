@@ -43,6 +43,7 @@ class Narrative:
         self._sides = sides
         self._told_missing_s = 0.0
         self._told_of = ""
+        self._told_step: tuple[str, ...] = ()
 
     def lab_did(self, event: Event) -> None:
         detail = event.detail
@@ -90,15 +91,18 @@ class Narrative:
         if detail["action"] == "nothing to do":
             self._say(line, "daemon", text)
         else:
-            self._say(line, "decision", text, f"-> {detail['action']}", tone=Tone.TITLE)
+            of_name = f"{detail['name_situation']}: " if detail["action"].startswith("cutover-dns") else ""
+            self._say(line, "decision", text, f"-> {of_name}{detail['action']}", tone=Tone.TITLE)
 
     def _step(self, line: Event) -> None:
         detail = line.detail
         name, outcome = detail["step"], detail["outcome"]
-        if (name, outcome) in QUIET:
-            return
+        step = (detail["run_id"], name, outcome, detail["why"])
+        if (name, outcome) in QUIET or step == self._told_step:
+            return  # a step that is tried again and again is told once
+        self._told_step = step
         words = {"done": DONE, "sent": SENT}.get(outcome, {}).get(name)
-        text = words.format(*self._sides) if words else f"{outcome} {detail['why']}".strip()
+        text = words.format(*self._sides) if words else f"{outcome}: {detail['why']}".rstrip(": ")
         mark = "ok" if outcome == "done" else ".."
         took = f" ({detail['elapsed_s']:.1f} s)" if outcome == "done" and detail["elapsed_s"] >= 0.05 else ""
         tone = Tone.GOOD if outcome == "done" else Tone.PLAIN if words else Tone.WARN

@@ -17,6 +17,7 @@ from watchdogd.core.budget import WorstCase
 POLL_S = 0.05
 SLACK_S = 3.0  # of a busy machine, in waits; what is measured is compared without it
 HEALTHY_WITHIN_S = 45.0
+PROMOTE_SENT_WITHIN_S = 15.0
 REGAIN_WITHIN_S = 2 * TTL_S + 10.0  # the resolver's cache, the client's, and a connection that times out
 SETTLED_WITHIN_S = 30.0
 PAUSE_S = 1.0  # between two acts, for the eye
@@ -129,7 +130,7 @@ async def failed_over(props: Props) -> None:
     voice.title(f"3. {lab.partner} takes over (a promotion takes {PROMOTE_S:g} s here: a knob of the lab)")
     await props.until(
         lambda: watch.first("applied", verb="promote", cluster=lab.partner) is not None,
-        within_s=20.0,
+        within_s=PROMOTE_SENT_WITHIN_S,
         otherwise=lambda: f"no promote reached {lab.partner}; {_standing(watch)}",
     )
     await props.until(
@@ -199,5 +200,10 @@ def _standing(watch: Watch) -> str:
     if not explained:
         return "the daemon does not answer on its socket"
     closed = ", ".join(gate["gate"] for gate in explained["gates"] if not gate["open"])
-    said = f"the daemon says {explained['situation']} {explained['why']}: {explained['decision']['sentence']}"
-    return f"{said}; gates closed: {closed}" if closed else said
+    said = [f"the daemon says {explained['situation']} {explained['why']}: {explained['decision']['sentence']}"]
+    steps = [line.detail for line in watch.said if line.what == "step_finished"]
+    if explained["facts"]["run"] is not None and steps:
+        said.append(f"its step {steps[-1]['step']}: {steps[-1]['outcome']}, {steps[-1]['why']}")
+    if closed:
+        said.append(f"gates closed: {closed}")
+    return "; ".join(said)

@@ -22,7 +22,7 @@ from watchdogd.core.budget import BUDGET_S, Assumed, WorstCase, worst_case
 from watchdogd.core.model import PairId
 
 READERS = 8
-NAME_WIDTH, RULE = 70, 109
+NAME_WIDTH, RULE = 59, 98
 TOLERANCE_S = 1.0  # of a busy machine: our clock, a poll, and processes that wait for a processor
 RESOLUTION_S = 0.05  # of the lab's own counts: one step of its world
 LOSS_S_MAX = 2.0  # how far before the death a write may be that was acknowledged and not yet replicated
@@ -185,7 +185,7 @@ def show_numbers(voice: Voice, moments: Moments, bounds: Bounds) -> None:
         voice.line(_row(name, measured_s, [_bound(one, names) for one in worst]))
     voice.line("  " + "-" * RULE, Tone.MUTED)
     voice.line(_row("bounded by `watchdogd timing`", moments.bounded_s, [one.total_s for one in worst]))
-    voice.line(_row("the load balancer notices the new primary (knob: it looks every 2 s)", moments.balancer_s))
+    voice.line(_row("its load balancer notices that (knob: it looks every 2 s)", moments.balancer_s))
     voice.line("  " + "-" * RULE, Tone.MUTED)
     voice.line(_row("total, from the death to the published name", moments.total_s), Tone.TITLE)
     voice.line(_row("of what five nines leave in a quarter", BUDGET_S, digits=2))
@@ -223,9 +223,7 @@ def show_counts(voice: Voice, watch: Watch, counted: Counted) -> None:
     rows = (
         ("acknowledged writes", f"{counted.acknowledged}, every one looked for on {partner} by its client's own log"),
         ("of them lost", f"{counted.lost}{missing} (the lab counts {truth['acknowledged_writes_lost']})"),
-        ("", "replication is asynchronous: what was acknowledged in the last instant had not left the region")
-        if counted.lost
-        else ("", ""),
+        ("", "replication is asynchronous: the last instant had not left the region") if counted.lost else ("", ""),
         ("clients went without", f"{shortest:.1f} to {longest:.1f} s, two caches of the name (TTL {TTL_S} s) included"),
         ("two writable primaries", f"{truth['two_writable_primaries_s']:.1f} s, by the lab's count"),
         ("name at a non-primary", f"{truth['name_at_non_primary_s']:.1f} s, by the lab's count"),

@@ -11,7 +11,7 @@ from enum import StrEnum
 from itertools import count
 from typing import TextIO
 
-WIDTH = 108
+WIDTH = 100
 INDENT = 24  # where the text of a line begins: mark and time, then the source
 HOLD_S = 0.4  # lines wait so long for an earlier one of another source
 TURN_S = 0.1

@@ -129,21 +129,23 @@ class Watch:
             return None
 
     async def resolve(self, server: str) -> str:
-        """What the service name is a CNAME for, as `server` (HOST:PORT) answers; empty when it does not."""
+        """What the service name is a CNAME for, as `server` (HOST:PORT) answers who asks for an address; or empty."""
         host, _, port = server.partition(":")
-        query = dns.message.make_query(self.lab.service_name, dns.rdatatype.CNAME)
+        query = dns.message.make_query(self.lab.service_name, dns.rdatatype.A)
         try:
             reply = await dns.asyncquery.udp(query, host, port=int(port), timeout=ASK_TIMEOUT_S)
         except (dns.exception.DNSException, OSError):
             return ""
-        targets = [record.target.to_text().rstrip(".") for rrset in reply.answer for record in rrset]
+        aliases = [rrset for rrset in reply.answer if rrset.rdtype == dns.rdatatype.CNAME]
+        targets = [record.target.to_text().rstrip(".") for rrset in aliases for record in rrset]
         return targets[0] if targets else ""
 
     async def balancer_serves(self, session: aiohttp.ClientSession) -> bool:
-        """Whether clients reach an active primary at the partner's load balancer."""
+        """Whether clients reach a primary at the partner's load balancer: any node of it that forwards writes."""
         try:
             async with session.get("/v1/sys/health") as reply:
-                return reply.status == 200 and (await reply.json())["replication_dr_mode"] == "primary"
+                health = await reply.json()
+                return not health["sealed"] and health["replication_dr_mode"] == "primary"
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError):
             return False
 
