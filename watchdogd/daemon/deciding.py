@@ -67,6 +67,7 @@ class Deciding:
         self._stamper = stamper
         self._on_decided = on_decided
         self._timers = Timers()
+        self._ticking = asyncio.Lock()  # an order decides anew at once, beside the loop
         self._suspected = Suspected()
         self._kept_s: float | None = None
         self._kept_of: tuple[object, ...] = ()
@@ -102,6 +103,10 @@ class Deciding:
 
     async def tick(self) -> None:
         """Decide once. Only writing down what was observed is waited for."""
+        async with self._ticking:
+            await self._tick()
+
+    async def _tick(self) -> None:
         facts = self._desk.assess()
         self._suspected = self._suspected.observe(facts)
         # A tilted daemon decides nothing, and writes no observation down either.

@@ -86,12 +86,19 @@ class Orders:
         if asked.pair == "*":
             if asked.verb not in ("pause", "resume"):
                 return refuse(MALFORMED, "malformed", "only pause and resume take every pair at once")
-            answers = [await self._guarded(act(self._desk(unit), asked, caller)) for unit in self.units.values()]
+            answers = [await self._act(unit, asked, caller, act) for unit in self.units.values()]
             return next((answer for answer in answers if answer.is_error), Answer(body={"pairs": [*self.units]}))
         unit = self._unit_of(asked)
         if unit is None:
             return self._no_such(asked)
-        return await self._guarded(act(self._desk(unit), asked, caller))
+        return await self._act(unit, asked, caller, act)
+
+    async def _act(self, unit: PairUnit, asked: Asked, caller: Caller, act: ActVerb) -> Answer:
+        """Carry out, and decide anew at once: whoever asks next sees what was done."""
+        answer = await self._guarded(act(self._desk(unit), asked, caller))
+        if not answer.is_error:
+            await unit.deciding.tick()
+        return answer
 
     def _desk(self, unit: PairUnit) -> acts.Desk:
         return acts.Desk(unit=unit, journal=self._ground.journal, stamper=self._ground.stamper)

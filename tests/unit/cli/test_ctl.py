@@ -1,0 +1,64 @@
+"""`watchdogctl` without a daemon: what it imports, and how its answers read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.pair import Rounds, around
+from watchdogd.cli import ctl_text as text
+from watchdogd.cli.ctl import Exit, main, parser
+from watchdogd.core.explain import Shape, explain
+
+
+def test_it_needs_nothing_but_the_standard_library() -> None:
+    # ECOSYSTEM 7: "works when the venv is half broken"
+    loaded = "import watchdogd.cli.ctl, sys; print(sorted(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout
+    for heavy in ("aiohttp", "pydantic", "structlog", "boto3", "prometheus_client", "asyncio"):
+        assert f"'{heavy}'" not in said
+
+
+def test_a_dangerous_verb_wants_its_target_and_a_reason() -> None:
+    for words in (["failover", "--reason", "x"], ["failover", "west"], ["adopt", "--reason", "x"], ["debt", "forgive"]):
+        with pytest.raises(SystemExit) as usage:
+            main(words)
+        assert usage.value.code == Exit.USAGE
+
+
+@pytest.mark.parametrize("given", ["3", "0m", "soon", "-5s", "1.5h"])
+def test_a_pause_without_a_unit_or_without_length_is_refused(given: str) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["pause", "--reason", "x", "--for", given])
+
+
+def test_options_are_taken_before_and_after_the_verb() -> None:
+    assert parser().parse_args(["--json", "status"]).json
+    assert parser().parse_args(["status", "--json"]).json
+    assert not parser().parse_args(["status"]).json
+    assert parser().parse_args(["status", "--socket", "/x"]).socket == "/x"
+
+
+def test_the_explanation_of_a_suspicion_reads_from_situation_to_command() -> None:
+    *_, (at_s, facts, decision) = Rounds(dies_s=100.0).run(160.0)
+    lines = text.explain_lines(explain(facts, decision, around(at_s), since_s=3.0))
+    assert lines[0].startswith("prod: ACTING  S-30")
+    assert any(line.split()[1:2] == ["silent"] for line in lines)
+    assert lines[-1].startswith("the command that would act: watchdogctl failover west")
+
+
+def test_an_error_lists_every_gate_and_whether_it_can_be_waived() -> None:
+    gate: Shape = {"gate": "window", "waivable": True, "why": "23 s to go", "until_s": 23.0}
+    body: Shape = {"error": {"code": "blocked", "message": "no", "gates": [gate, {**gate, "waivable": False}]}}
+    lines = text.error_lines(body)
+    assert lines[0] == "no"
+    assert "can be waived, expected to open in 23 s" in lines[1]
+    assert "cannot be waived" in lines[2]
+
+
+def test_notes_of_several_lines_stay_on_one() -> None:
+    entry: Shape = {"seq": 1, "at_utc_s": 0.0, "pair": "prod", "kind": "noted", "entry": {"note": "one\n\ntwo\n"}}
+    (line,) = text.history_lines({"entries": [entry]})
+    assert line.endswith("note=one | two")
