@@ -1,4 +1,4 @@
-"""Failover, line by line (DESIGN section 6): its happy order, each refusal, and what every answer of the world leads to."""
+"""Failover, line by line (DESIGN section 6): the happy order, each refusal, and where every answer of the world leads."""
 
 from __future__ import annotations
 
@@ -490,24 +490,3 @@ async def test_an_unknown_promote_that_somebody_adopts_is_over() -> None:
         await drill.until(lambda: drill.is_settled(EAST) or drill.ledger.fences, within_s=30)
         assert drill.ledger.run is None
         assert drill.ledger.open_debt is None
-
-
-# -- the half-active primary -------------------------------------------------------------------------------------------
-
-
-async def half_active(drill: Drill) -> None:
-    """One node of east is left: its health says active while sys/leader errs."""
-    await drill.healthy()
-    for node in (2, 3):
-        drill.site.break_(FaultKind.REFUSE, f"node:east/{node}")
-    drill.site.break_(FaultKind.ACTIVE_ERRS, "node:east/1")
-    drill.site.break_(FaultKind.DROP, "repl:east>west")
-    await drill.until(lambda: drill.ledger.run is not None, within_s=60)
-
-
-async def test_a_half_active_primary_is_asked_to_demote_once_and_then_fenced() -> None:
-    async with Drill() as drill:
-        await half_active(drill)
-        await failed_over(drill, within_s=120)
-        assert effects(drill)[0] == "demote east"
-        assert drill.site.sent_to("demote") == 1

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from tests.support.drill_daemon import Watch
 from tests.support.drill_site import PAIR, Burn, Setting, Site, no_fuse
 from tests.support.memory import ListNotifier
-from watchdogd.core.entries import Adopted, Entry, Runbook, RunAbortAsked, RunEnded, RunOutcome, RunUnparked
+from watchdogd.core.entries import Adopted, Entry, RunAbortAsked, Runbook, RunEnded, RunOutcome, RunUnparked
 from watchdogd.core.ledger import Ledger, Run
 from watchdogd.core.model import ClusterId
 

@@ -12,9 +12,8 @@ from watchdogd.runbooks.context import RunContext
 DEMOTE_SOURCE, FENCE, PROMOTE = "demote_source", "fence", "promote"
 
 # A run that holds the slot is not stopped by what only forbids to *start* one; its fence is a step of its own.
-NOT_ASKED_AGAIN = frozenset({"slot", "level", "paused", "ack", "fence"})
-# At promote the credentials answer for themselves: each is tried once, and denied by all of them ends the run.
-TRIED_AT_PROMOTE = frozenset({"proof", "no-credential"})
+# So are its credentials: each is tried once, one may be generated, and denied by all of them ends the run.
+NOT_ASKED_AGAIN = frozenset({"slot", "level", "paused", "ack", "fence", "proof", "no-credential"})
 
 
 def is_promote_unsent(ctx: RunContext) -> bool:
@@ -104,5 +103,5 @@ def ensure_proof(ctx: RunContext, facts: Facts) -> None:
         return
     if facts.view(ctx.run.source).reach is not Reach.DOWN:
         raise Refused(Refusal.NOT_YET, f"{ctx.run.source} could not be looked at")
-    if missing := [gate for gate in still_missing(ctx, facts) if gate.gate not in TRIED_AT_PROMOTE]:
+    if missing := still_missing(ctx, facts):
         raise Refused(Refusal.NOT_YET, "; ".join(f"{gate.gate}: {gate.why}" for gate in missing))

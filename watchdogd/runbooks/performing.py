@@ -78,7 +78,8 @@ class Performance:
         return 0.0 if is_just_sent else self.step.poll_s
 
     async def _written_turn(self) -> bool:
-        # What cannot be written down is not done: the run stands still, looks and pages until it can be.
+        # What cannot be written down is not done: the run stands still, looks and pages until it can be. That is no
+        # lateness of the step.
         try:
             await self._write_owed()
             return await self._turn()
@@ -86,6 +87,7 @@ class Performance:
             if need.need is not Need.JOURNAL:
                 raise
             self.ctx.tell("journal", Severity.PAGE, need.detail)
+            self.deadline_from_s = self.ctx.clock.now_s()
             return False
 
     def _is_over(self) -> bool:

@@ -16,6 +16,7 @@ from watchdogd.secret import Secret
 SecretSource = Callable[[], Secret]  # read at every use; raises ConfigError when it cannot be read
 GENERATED = "generated"
 MINT_TIMEOUT_S = 3.0
+DEMOTE_TIMEOUT_S = 10.0  # with the settle time of 10 s, a second one fits into the step's 30 s (INTERFACES section 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,9 @@ class VaultHands:
         refused = Refused(Refusal.DENIED, "no credential for a demote can be read")
         for token in self._demoters():
             try:
-                await self._clients[at.node].demote(token=token, only_on_connection=at.connection)
+                await self._clients[at.node].demote(
+                    token=token, only_on_connection=at.connection, timeout_s=DEMOTE_TIMEOUT_S
+                )
             except Refused as no:
                 if no.kind is not Refusal.DENIED:
                     raise

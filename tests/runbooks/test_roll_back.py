@@ -1,0 +1,202 @@
+"""The one demote of a failover, and the way back: a source that we demoted is promoted back when the target is refused."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.support.drill import Drill
+from tests.support.drill_site import EAST, WEST, Setting
+from watchdogd.core.entries import Runbook, RunOutcome, RunUnparked
+from watchdogd.core.ledger import DebtState, ElectionState, RunState
+from watchdogd.lab.faults import FaultKind
+from watchdogd.ports import FenceOutcome, FenceResult, FenceVerb
+
+REFUSED = Setting(tokens=("client_token", "dr_token_a"))
+FAILED = FenceResult(outcome=FenceOutcome.FAILED, output="no such gateway")
+
+
+def half_active(drill: Drill) -> None:
+    """One node of east is left to see: its health says active while sys/leader errs."""
+    for node in (2, 3):
+        drill.site.break_(FaultKind.REFUSE, f"node:east/{node}")
+    drill.site.break_(FaultKind.ACTIVE_ERRS, "node:east/1")
+    drill.site.break_(FaultKind.DROP, "repl:east>west")
+
+
+async def run_begins(drill: Drill) -> None:
+    await drill.healthy()
+    half_active(drill)
+    await drill.until(lambda: drill.ledger.run is not None, within_s=60)
+
+
+def east_shows_itself(drill: Drill) -> None:
+    """The errors end: from now on its role can be read."""
+    drill.site.mend(kind=FaultKind.ACTIVE_ERRS)
+
+
+async def ended(drill: Drill, runbook: Runbook, outcome: RunOutcome, within_s: float = 120) -> None:
+    await drill.until(lambda: (runbook, outcome.value) in drill.ended, within_s=within_s)
+
+
+async def test_a_demote_that_is_not_confirmed_is_followed_by_the_fence() -> None:
+    async with Drill() as drill:
+        await run_begins(drill)
+        await ended(drill, Runbook.FAILOVER, RunOutcome.SUCCEEDED)
+        assert drill.site.sent_to("demote") == 1
+        assert drill.daemon.fence.verbs(EAST) == (FenceVerb.ON,)
+
+
+async def test_a_demote_that_is_confirmed_needs_no_fence() -> None:
+    async with Drill() as drill:
+        await run_begins(drill)
+        await drill.until(lambda: drill.site.sent_to("demote"), within_s=10)
+        await asyncio.sleep(2.0)
+        east_shows_itself(drill)
+        await ended(drill, Runbook.FAILOVER, RunOutcome.SUCCEEDED)
+        assert drill.daemon.fence.verbs(EAST) == ()
+        await drill.until(lambda: drill.is_settled(WEST), within_s=30)
+        assert drill.ledger.debts[-1].state is DebtState.CLOSED
+        assert drill.site.sent_to("demote") == 1
+
+
+async def test_a_demote_that_was_never_sent_may_still_be_sent() -> None:
+    slow = [10.0]
+
+    def slow_once(point: str) -> float:
+        return slow.pop() if point == "step_intended" and slow else 0.0
+
+    async with Drill() as drill:
+        drill.daemon.journal.slow_s = slow_once
+        await run_begins(drill)
+        await ended(drill, Runbook.FAILOVER, RunOutcome.SUCCEEDED)
+        assert drill.site.sent_to("demote") == 1
+
+
+async def test_a_refused_demote_is_not_asked_again_and_stops_nothing() -> None:
+    async with Drill(Setting(tokens=("client_token", "dr_token_a"))) as drill:
+        drill.daemon.hands._ways.tokens.pop("dr_token_a")  # type: ignore[attr-defined]
+        await run_begins(drill)
+        await drill.until(lambda: drill.site.held, within_s=60)
+        assert drill.site.sent_to("demote") == 1
+
+
+async def demoted_in_vain(drill: Drill) -> None:
+    """East was demoted by us and shows it; west denies every credential that there is."""
+    drill.daemon.hands._ways.tokens.pop("dr_token_a")  # type: ignore[attr-defined]
+    drill.daemon.hands._ways.tokens["root_token"] = lambda: drill.site.secret("root_token")  # type: ignore[index]
+    await run_begins(drill)
+    await drill.until(lambda: drill.site.sent_to("demote"), within_s=10)
+    await asyncio.sleep(2.0)
+    east_shows_itself(drill)
+
+
+def give_back_a_token(drill: Drill) -> None:
+    drill.daemon.hands._ways.tokens["dr_token_b"] = lambda: drill.site.secret("dr_token_b")  # type: ignore[index]
+
+
+async def test_a_promote_refused_after_a_confirmed_demote_promotes_the_source_back() -> None:
+    async with Drill(REFUSED) as drill:
+        await demoted_in_vain(drill)
+        await drill.until(lambda: drill.ledger.run is not None and drill.run.abort_asked, within_s=60)
+        give_back_a_token(drill)  # west has denied the others; this one east itself accepts
+        await ended(drill, Runbook.FAILOVER, RunOutcome.ROLLED_BACK, within_s=200)
+        assert drill.site.applied("promote") == drill.site.applied("promote", EAST) == 1
+        assert [(e.cluster, e.state) for e in drill.ledger.elections[1:]] == [
+            (WEST, ElectionState.VOID),
+            (EAST, ElectionState.CONFIRMED),
+        ]
+        await drill.until(lambda: drill.is_settled(EAST), within_s=30)
+        assert drill.ledger.open_debt is None
+
+
+async def test_the_source_is_promoted_back_only_after_the_target_was_secondary_for_the_settle_time() -> None:
+    async with Drill(REFUSED) as drill:
+        await demoted_in_vain(drill)
+        await drill.until(lambda: drill.ledger.run is not None and drill.run.abort_asked, within_s=60)
+        give_back_a_token(drill)
+        since_s = drill.site.now_s()
+        await ended(drill, Runbook.FAILOVER, RunOutcome.ROLLED_BACK, within_s=200)
+        assert next(at for at, verb, to in drill.site.sent if (verb, to) == ("promote", EAST)) - since_s >= 55.0
+
+
+async def test_a_source_that_denies_the_way_back_parks_and_names_the_acts() -> None:
+    async with Drill(REFUSED) as drill:
+        await demoted_in_vain(drill)
+        await drill.until(lambda: drill.ledger.run is not None and drill.run.state is RunState.PARKED, within_s=200)
+        assert (drill.run.parked_step, drill.run.parked_need) == ("promote_back", "credential")
+        give_back_a_token(drill)
+        await drill.unpark("retry")
+        await ended(drill, Runbook.FAILOVER, RunOutcome.ROLLED_BACK, within_s=200)
+
+
+async def test_a_target_that_becomes_primary_by_hand_forbids_the_way_back() -> None:
+    async with Drill(REFUSED) as drill:
+        await demoted_in_vain(drill)
+        await drill.until(lambda: drill.ledger.run is not None and drill.run.abort_asked, within_s=60)
+        give_back_a_token(drill)
+        drill.site.promote_by_hand(WEST)
+        await drill.until(lambda: drill.ledger.run is not None and drill.run.state is RunState.PARKED, within_s=200)
+        assert drill.run.parked_need == "foreign"
+        assert drill.site.applied("promote", EAST) == 0
+        await drill.adopt(WEST)
+        await drill.until(lambda: drill.ledger.run is None, within_s=10)
+
+
+async def test_killed_while_it_rolls_back_it_goes_on_rolling_back() -> None:
+    async with Drill(REFUSED) as drill:
+        await demoted_in_vain(drill)
+        await drill.until(lambda: drill.ledger.run is not None and drill.run.abort_asked, within_s=60)
+        drill.restart()
+        give_back_a_token(drill)
+        await ended(drill, Runbook.FAILOVER, RunOutcome.ROLLED_BACK, within_s=300)
+        assert drill.site.applied("promote") == 1
+
+
+# -- the run of its own ------------------------------------------------------------------------------------------------
+
+
+async def late_demote(drill: Drill) -> None:
+    """Our demote lands after the run was aborted: both are secondary (S-56), and a roll-back begins."""
+    await drill.healthy()
+    half_active(drill)
+    path = "primary/demote"
+    drill.site.break_(FaultKind.APPLIED_LATE, "node:east/1", method="POST", path=path, seconds=45.0, times=1)
+    drill.daemon.fence.answers[FenceVerb.ON] = [FAILED]
+    await drill.until(lambda: drill.site.sent_to("demote"), within_s=60)
+    await drill.abort()
+    east_shows_itself(drill)
+    await ended(drill, Runbook.FAILOVER, RunOutcome.ABORTED, within_s=60)
+    assert drill.site.applied("demote") == 0
+    await drill.until(lambda: drill.ledger.run is not None, within_s=120)
+
+
+async def test_a_demote_that_lands_after_the_abort_is_rolled_back() -> None:
+    async with Drill() as drill:
+        await late_demote(drill)
+        assert drill.run.runbook is Runbook.ROLL_BACK
+        await ended(drill, Runbook.ROLL_BACK, RunOutcome.SUCCEEDED, within_s=200)
+        await drill.until(lambda: drill.is_settled(EAST), within_s=30)
+        assert drill.site.applied("promote") == 1
+
+
+async def test_a_roll_back_that_is_aborted_before_its_promote_leaves_nothing() -> None:
+    async with Drill() as drill:
+        await late_demote(drill)
+        epoch = drill.ledger.epoch
+        await drill.abort()
+        await ended(drill, Runbook.ROLL_BACK, RunOutcome.ABORTED)
+        assert drill.ledger.epoch == epoch
+
+
+async def test_a_roll_back_refused_by_its_cluster_parks_and_voids_its_epoch_when_aborted() -> None:
+    async with Drill() as drill:
+        await late_demote(drill)
+        tokens = drill.daemon.hands._ways.tokens
+        tokens.clear()  # type: ignore[attr-defined]
+        tokens["client_token"] = lambda: drill.site.secret("client_token")  # type: ignore[index]
+        await drill.until(lambda: drill.run.state is RunState.PARKED, within_s=200)
+        assert drill.run.parked_need == "credential"
+        await drill.abort()
+        await ended(drill, Runbook.ROLL_BACK, RunOutcome.ABORTED)
+        assert drill.ledger.elections[-1].state is ElectionState.VOID
+        assert RunUnparked.kind not in drill.daemon.journal.kinds
