@@ -87,7 +87,7 @@ class Play:
         self.wrong: list[str] = []
         self.world, self.names = found(scenario)
         self.policy = policy_of(scenario, self.world, self.names)
-        self.clock = PlayClock(epoch_utc_s=self.world.epoch_utc_s)
+        self.clock = PlayClock(epoch_utc_s=self.world.epoch_utc_s, began_s=asyncio.get_running_loop().time())
         self.secrets = secrets_of(self.world)
         self.memory = DictMemory()
         self.disk = Disk()

@@ -39,12 +39,13 @@ class PlayClock:
     """CLOCK_BOOTTIME is the loop's time and every suspension; the wall clock is the world's, and every jump."""
 
     epoch_utc_s: float
+    began_s: float  # the loop's time at the scenario's second 0
     suspended_s: float = 0.0
     stepped_s: float = 0.0
 
     def now_s(self) -> float:
         """Seconds of the scenario."""
-        return asyncio.get_running_loop().time() + self.suspended_s
+        return asyncio.get_running_loop().time() - self.began_s + self.suspended_s
 
     def wall_utc(self) -> datetime:
         """What the machine of the daemon believes."""

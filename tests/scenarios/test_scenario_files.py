@@ -1,0 +1,162 @@
+"""Scenario files: what they may say, and that every mistake names its place and the way out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from watchdogd.lab.counts import TrueCounts
+from watchdogd.lab.faults import FaultKind
+from watchdogd.lab.scenario import Do, Scenario, Tag
+from watchdogd.lab.scenario_cases import BadScenario
+from watchdogd.lab.scenario_file import load_scenarios, parse_scenarios
+from watchdogd.lab.story import Story, judge
+
+GOOD = """
+title = "a-title"
+stands_for = "what it is about"
+until = "60s"
+[[fault]]
+at = "30s"
+kind = "crash"
+target = "region:east"
+[[expect]]
+situation = "S-30"
+between = ["40s", "50s"]
+"""
+SHIPPED = sorted((Path(__file__).parents[2] / "watchdogd" / "lab" / "scenarios").glob("*.toml"))
+
+
+def good(text: str = "") -> Scenario:
+    return parse_scenarios(GOOD + text)[0]
+
+
+def test_a_file_is_a_time_line_of_faults_acts_and_expectations() -> None:
+    scenario = good('[[act]]\nwhen = "step failover.fence done"\nplus = "2s"\ndo = "kill"\nfor = "5s"')
+    assert (scenario.name, scenario.until_s, scenario.seed) == ("a-title", 60.0, 1)
+    assert (scenario.faults[0].when.at_s, scenario.faults[0].fault.kind) == (30.0, FaultKind.CRASH)
+    act = scenario.acts[0]
+    assert (act.do, act.when.seen, act.when.plus_s, act.number("for")) == (
+        Do.KILL,
+        "step failover.fence done",
+        2.0,
+        5.0,
+    )
+    assert (scenario.expected[0].seen, scenario.expected[0].before_s) == ("situation S-30", 50.0)
+
+
+def test_cases_and_a_matrix_are_crossed_and_fill_their_names_in() -> None:
+    text = """
+[cases.early]
+at = "10s"
+[cases.late]
+at = "20s"
+[matrix]
+by = [0.1, 0.2]
+[[fault]]
+at = "{at}"
+kind = "loss"
+target = "link:bastion>east"
+probability = "{by}"
+[[act]]
+only = ["case=late", "by!=0.1"]
+at = "5s"
+do = "kill"
+"""
+    found = {one.case: one for one in parse_scenarios(GOOD + text)}
+    assert list(found) == ["early,0.1", "early,0.2", "late,0.1", "late,0.2"]
+    late = found["late,0.2"]
+    assert (late.faults[1].when.at_s, late.faults[1].fault.number("probability")) == (20.0, 0.2)
+    assert [len(one.acts) for one in found.values()] == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("colour = 1", "unknown colour"),
+        ("[[fault]]\nat = '3s'\nkind = 'krash'\ntarget = 'region:east'", "fault 2: no fault 'krash'"),
+        ("[[fault]]\nat = '3s'\nkind = 'crash'\ntarget = 'region:mars'", "fault 2: no target 'region:mars'"),
+        ("[[fault]]\nat = '3s'\nkind = 'loss'\ntarget = 'lb:east'", "loss needs probability"),
+        ("[[fault]]\nkind = 'crash'\ntarget = 'region:east'", 'give at = "60s", or when'),
+        ("[[fault]]\nat = '99s'\nkind = 'crash'\ntarget = 'region:east'", "it would never be"),
+        ("[[fault]]\nat = 'soon'\nkind = 'crash'\ntarget = 'region:east'", "'soon' is no duration"),
+        ("[[act]]\nat = '3s'\ndo = 'dance'", "act 1.do: no act 'dance'"),
+        ("[[act]]\nat = '3s'\ndo = 'adopt'", "act 1: adopt needs cluster"),
+        ("[[act]]\nat = '3s'\ndo = 'ack'\ncluster = 'east'", "act 1: unknown cluster"),
+        ("[[act]]\nat = '3s'\nnth = 2\ndo = 'ack'", "nth and plus belong to when"),
+        ("[[act]]\nat = '3s'\ndo = 'clear'\nkind = 'krash'", "no fault 'krash'"),
+        ("[[expect]]\nbefore = '3s'", "expect 2: one of situation"),
+        ("[[expect]]\nsituation = 'S-30'\nbetween = ['3s']", "two times"),
+        ("[[expect]]\nsituation = 'S-30'\nbetween = ['3s', '5s']\nbefore = '4s'", "between is after and before"),
+        ("[[expect]]\nsituation = 'S-30'\nbefore = '90s'", "the scenario ends earlier"),
+        ("[[expect]]\nat = 'end'", "say what must stand then"),
+        ("[[expect]]\nat = 'end'\nepoch = 'one'", "expect 2.epoch: int wanted"),
+        ("[[expect]]\nat = 'end'\nmood = 'fine'", "unknown mood"),
+        ("[budget]\ntwo_writable_primaries_s = 3", "only where tags names"),
+        ("[budget]\nmoney = 3", "unknown money"),
+        ("[budget]\nno_primary_s = -1", "a number from 0 up"),
+        ("[cases.a]\nx = 1\n[[fault]]\nat = '{y}'\nkind = 'crash'\ntarget = 'region:east'", "{y} is no value"),
+        ("[matrix]\nx = []", "each name a list"),
+        ("[[fault]", "not TOML"),
+    ],
+)  # fmt: skip
+def test_every_mistake_names_its_place_and_the_way_out(text: str, said: str) -> None:
+    with pytest.raises(BadScenario) as refused:
+        parse_scenarios(GOOD + text)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("missing", ["title", "stands_for", "until"])
+def test_a_file_without_what_every_scenario_has_is_refused(missing: str) -> None:
+    text = "\n".join(line for line in GOOD.splitlines() if not line.startswith(missing))
+    with pytest.raises(BadScenario, match=missing):
+        parse_scenarios(text)
+
+
+def test_a_scenario_that_expects_nothing_is_refused() -> None:
+    with pytest.raises(BadScenario, match="cannot fail"):
+        parse_scenarios(GOOD[: GOOD.index("[[expect]]")])
+
+
+def test_a_tag_is_one_of_two() -> None:
+    assert parse_scenarios('tags = ["unfenced-return"]\n' + GOOD)[0].tags == {Tag.UNFENCED_RETURN}
+    with pytest.raises(BadScenario, match="no tag 'whatever'"):
+        parse_scenarios('tags = ["whatever"]\n' + GOOD)
+
+
+def test_what_was_not_as_expected_is_said_in_sentences() -> None:
+    scenario = good(
+        "[[expect]]\nrun = 'failover'\nnever = true\n[[expect]]\nsent = 'promote'\ntimes = 2\n"
+        "[[expect]]\npage = 'S-32'\ngates = ['loss']\n[[expect]]\nat = 'end'\nelected = 'west'\n"
+        "[[expect]]\npublished = 'west'\nsince = 'applied promote west'\nbefore = '5s'\n"
+        "[[act]]\nwhen = 'never told'\ndo = 'kill'"
+    )
+    story = Story()
+    story.add(12.0, "situation S-30")
+    story.add(13.0, "run failover opened")
+    story.add(14.0, "page S-32", "gate ack closed : not yet")
+    story.add(15.0, "sent promote west")
+    story.states.append((60.0, {"elected": "east"}))
+    counts = TrueCounts(no_primary_s=3.0)
+    found = "\n".join(judge(scenario, story, counts))
+    assert "'situation S-30' wanted between" in found
+    assert "seen: 12.0" in found
+    assert "'run failover' must not be, but was at 13.0 s" in found
+    assert "'sent promote' wanted 2 times, seen 1 times" in found
+    assert "'page S-32' with gates loss wanted" in found
+    assert "at 60 s elected is 'east', wanted 'west'" in found
+    assert "'applied promote west' was never seen, so 'published west' cannot be counted from it" in found
+    assert "no_primary_s is 3, the budget is 0" in found
+    assert "something waited for 'never told' number 1, which never came" in found
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_a_shipped_file_is_named_like_its_title(file: Path) -> None:
+    assert {scenario.title for scenario in load_scenarios(file)} == {file.stem}
+
+
+def test_only_scenarios_of_the_two_tags_may_cost_two_writable_primaries() -> None:
+    costly = [s for file in SHIPPED for s in load_scenarios(file) if s.budget.two_writable_primaries_s]
+    assert costly
+    assert all(scenario.tags for scenario in costly)
