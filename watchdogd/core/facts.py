@@ -10,7 +10,7 @@ from watchdogd.core.entries import Stamp
 from watchdogd.core.known import Known
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.link import Hears
-from watchdogd.core.model import ClusterId, ClusterView, NodeAddress, PairId
+from watchdogd.core.model import ClusterId, ClusterView, NodeAddress, PairId, Reach
 from watchdogd.core.naming import NameFact
 
 
@@ -210,14 +210,25 @@ class Facts:
         """The view of one of the two clusters."""
         if self.elected is not None and self.elected.cluster == cluster:
             return self.elected
-        return self.partner
+        return self.partner if cluster == self.partner.cluster else self.views.get(cluster, self.partner)
 
     def side(self, cluster: ClusterId) -> Side:
         """The side of one of the two clusters."""
         if self.elected is not None and self.elected.cluster == cluster and self.elected_side is not None:
             return self.elected_side
-        return self.partner_side
+        return self.partner_side if cluster == self.partner.cluster else _side_alone(self.view(cluster))
 
     def closed_gates(self, waivers: frozenset[str] = frozenset()) -> tuple[GateAnswer, ...]:
         """Every gate that blocks, but those waived by name."""
         return tuple(g for g in self.gates if not g.is_open and not (g.waivable and g.gate in waivers))
+
+
+def _side_alone(view: ClusterView) -> Side:
+    # With nobody elected the table asks about the partner only; the one beside it is still shown to people.
+    if view.wrong:
+        return Side.WRONG
+    if view.is_active_primary:
+        return Side.PRIMARY
+    if view.is_active_secondary:
+        return Side.SECONDARY
+    return Side.UP if view.reach is Reach.UP else Side.UNKNOWN
