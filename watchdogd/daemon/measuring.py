@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from itertools import product
 
 from watchdogd.adapters.metrics import Metrics
 from watchdogd.core.decision import Decision
@@ -13,7 +14,7 @@ from watchdogd.core.ledger import Run, RunState
 from watchdogd.core.link import Hears
 from watchdogd.core.model import ClusterView, NodeSeen, PairId, Reach, Reading
 from watchdogd.core.naming import NameSeen
-from watchdogd.core.policy import Policy
+from watchdogd.core.policy import PairPolicy, Policy
 from watchdogd.core.situations import SITUATIONS, Phase
 from watchdogd.daemon.deciding import Standing
 from watchdogd.daemon.orders import is_ready
@@ -33,17 +34,20 @@ class Measuring:
         self._flaps: dict[PairId, int] = {}
         self._reset_s: dict[PairId, float] = {}
         for pair in policy.pairs.values():
-            for runbook in Runbook:
-                for outcome in RunOutcome:
-                    metrics.count("runs_total", pair.pair, runbook, outcome, by=0)
-            for cluster in pair.clusters.values():
-                is_unverified = float(not cluster.is_tls_verified)
-                metrics.set("tls_verification_disabled", is_unverified, pair.pair, cluster.cluster)
-                for node in cluster.probed_nodes:
-                    for reading in Reading:
-                        metrics.count("probes_total", pair.pair, cluster.cluster, node, reading, by=0)
-            ways = int(pair.credentials.dr_operation_tokens > 0) + int(pair.credentials.key_shares > 0)
-            metrics.set("independent_ways_in", ways, pair.pair)
+            self._begin(pair)
+
+    def _begin(self, pair: PairPolicy) -> None:
+        """Every label set that the config and the enums name is there from the start."""
+        metrics = self._metrics
+        for runbook, outcome in product(Runbook, RunOutcome):
+            metrics.count("runs_total", pair.pair, runbook, outcome, by=0)
+        for cluster in pair.clusters.values():
+            is_unverified = float(not cluster.is_tls_verified)
+            metrics.set("tls_verification_disabled", is_unverified, pair.pair, cluster.cluster)
+            for node, reading in product(cluster.probed_nodes, Reading):
+                metrics.count("probes_total", pair.pair, cluster.cluster, node, reading, by=0)
+        ways = int(pair.credentials.dr_operation_tokens > 0) + int(pair.credentials.key_shares > 0)
+        metrics.set("independent_ways_in", ways, pair.pair)
 
     @property
     def observers(self) -> Observers:

@@ -100,12 +100,17 @@ class Running:
             self._wanted = self._left_fence(facts)
 
     def _left_fence(self, facts: Facts) -> Wanted | None:
-        """A fence that outlived its debt: settle-debt finds the demote done and turns the fence off (I11)."""
+        """A fence that outlived its debt (I11): settle-debt finds the demote done and turns it off.
+
+        Only while its cluster itself says that it is secondary: whatever became of the debt, what nobody sees stays
+        fenced.
+        """
         ledger, now_s = facts.ledger, facts.now.at_s
         blocked = any(gate.gate in ("paused", "tilt", "state") for gate in facts.closed_gates())
         if ledger.open_debt is not None or ledger.elected is None or blocked:
             return None
-        left = next((cluster for cluster in ledger.fences if cluster != ledger.elected), None)
+        secondary = {cluster for cluster, view in facts.views.items() if view.is_active_secondary}
+        left = next((cluster for cluster in ledger.fences if cluster in secondary - {ledger.elected}), None)
         if left is None or self._gear.policy.levels.settle_debt is not Level.AUTO:
             return None
         if now_s - self._fence_asked_s < FENCE_AGAIN_S:

@@ -104,17 +104,17 @@ class Sightings:
         """Every fence; an answer that is too old is no answer."""
         found = {}
         for cluster, seen in self.seen.fences.items():
-            is_old = now_s - self.seen.fence_at_s.get(cluster, now_s) > FENCE_TOO_OLD_S
-            found[cluster] = fence_unasked(self._policy.cluster(cluster)) if is_old else seen
+            is_outdated = now_s - self.seen.fence_at_s.get(cluster, now_s) > FENCE_TOO_OLD_S
+            found[cluster] = fence_unasked(self._policy.cluster(cluster)) if is_outdated else seen
         return found
 
     def name(self, now_s: float, elected: ClusterId | None) -> NameFact | None:
         """The service name as the authoritative servers publish it; None where the config has no name."""
         if not self._policy.record:
             return None
-        is_old = now_s - self.seen.answers_at_s > NAME_TOO_OLD_S
+        is_outdated = now_s - self.seen.answers_at_s > NAME_TOO_OLD_S
         answers = self.seen.answers
-        by_server = answers.by_server if answers is not None and not is_old else {}
+        by_server = answers.by_server if answers is not None and not is_outdated else {}
         return name_fact(by_server, self._policy.dns_targets, elected)
 
     def credentials(self, partner: ClusterId, server_utc_s: float | None) -> tuple[CredentialSeen, ...]:
@@ -144,15 +144,16 @@ class Sightings:
     async def watch_witnesses(self) -> None:
         """Ask every witness about the elected cluster, for ever."""
         while True:
-            elected = self._ledger.guarded
-            if elected is not None:
-                async with asyncio.TaskGroup() as tasks:
-                    for name in self._gear.witnesses:
-                        tasks.create_task(self._ask_witness(name, elected))
+            async with asyncio.TaskGroup() as tasks:
+                for name in self._gear.witnesses:
+                    tasks.create_task(self._ask_witness(name))
             await asyncio.sleep(self._policy.timing.interval_s)
 
-    async def _ask_witness(self, name: str, elected: ClusterId) -> None:
-        said: Sighting = await self._gear.witnesses[name](elected)
+    async def _ask_witness(self, name: str) -> None:
+        guarded = self._ledger.guarded
+        if guarded is None:
+            return
+        said: Sighting = await self._gear.witnesses[name](guarded)
         self.seen.witnesses[name] = WitnessSeen(name=name, sees=said.sees, why=said.why, seen_s=self._clock.now_s())
 
     async def watch_fences(self) -> None:
