@@ -20,6 +20,7 @@ TOLD = {
     "region-lost": "region-lost",
     "veto-between-intent-and-first-byte": "veto-between-intent-and-first-byte",
     "old-primary-back-under-its-fence": "old-primary-back-under-its-fence[promoted]",
+    "probes-are-lost": "probes-are-lost[0.05]",  # full of seeded chance, and told alike by every process
 }
 
 
@@ -33,10 +34,3 @@ async def test_the_story_is_told_as_it_was(file: str) -> None:
     known = kept.read_text(encoding="utf-8")
     changed = "".join(difflib.unified_diff(known.splitlines(True), told.splitlines(True), "golden", "now", n=1))
     assert told == known, f"WATCHDOGD_WRITE_GOLDEN=1 if this is meant:\n{changed}"
-
-
-async def test_the_same_seed_tells_the_same_story() -> None:
-    scenario = load_scenarios(SHIPPED / "probes-are-lost.toml")[1]
-    once, again = await play(scenario), await play(scenario)
-    assert once.story.text() == again.story.text()
-    assert once.counts == again.counts
