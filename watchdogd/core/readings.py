@@ -131,7 +131,7 @@ def _names_unread(raw: RawRound) -> tuple[Reading, str]:
 
 def _names_refused(raw: RawRound) -> tuple[Reading, str]:
     status, detail = raw.names_raw.status, raw.names_raw.detail
-    is_server_error = status is not None and status >= SERVER_ERROR
-    if is_server_error and (_is_active_by_health(raw) or NO_ACTIVE_NODE in detail):
+    is_vaults_error = status is not None and status >= SERVER_ERROR and detail  # a proxy's own page has no such text
+    if is_vaults_error and (_is_active_by_health(raw) or NO_ACTIVE_NODE in detail):
         return Reading.LEADERLESS, f"sys/leader answered {status}: {detail}"
     return Reading.STRANGE, f"sys/leader answered {status}: {detail}"
