@@ -135,6 +135,7 @@ class WorldFence:
 
     world: World
     result: FenceResult | None = None
+    off_result: FenceResult | None = None  # what `off` comes to, while it is set
     calls: list[tuple[FenceVerb, ClusterId]] = field(default_factory=list)
     revoked: bool = False
 
@@ -146,6 +147,8 @@ class WorldFence:
             return FenceResult(outcome=FenceOutcome.DONE)
         if self.result is not None and verb is FenceVerb.ON:
             return self.result
+        if self.off_result is not None and verb is FenceVerb.OFF:
+            return self.off_result
         self.world.fence(cluster, verb is FenceVerb.ON)
         return FenceResult(outcome=FenceOutcome.DONE)
 
