@@ -18,7 +18,7 @@ hypothesis.settings.load_profile("watchdogd")
 
 TESTS = Path(__file__).parent
 # Everything here runs on virtual time; a loop that has nothing left to wait for is an error after 5 s of it.
-ON_VIRTUAL_TIME = (TESTS / "unit" / "core", TESTS / "runbooks", TESTS / "scenarios")
+ON_VIRTUAL_TIME = (TESTS / "unit" / "core", TESTS / "runbooks", TESTS / "scenarios", TESTS / "review")
 LOOPTIME_DEFAULTS = pytest.mark.looptime(noop_cycles=1, idle_timeout=5)
 REQUIRE_REAL = os.environ.get("WATCHDOGD_REQUIRE_REAL", "") not in ("", "0")
 

@@ -74,12 +74,16 @@ class PairWatch:
     resets: tuple[Reset, ...] = ()
 
     def observe(self, seen: NodeSeen) -> Self:
-        """The watch after one more probe round of one node; unchanged by one that is older than what is known."""
+        """The watch after one more probe round of one node; unchanged by one that is older than what is known.
+
+        Rounds of one node overlap: a look does not wait for the round that is under way. Of two that do, life counts:
+        what hung over a dead connection meanwhile says nothing against it.
+        """
         cluster = self.policy.clusters.get(seen.cluster)
         if cluster is None or seen.node not in cluster.nodes:
             return self
         before = self.newest.get(seen.node)
-        if before is not None and seen.ended_s < before.ended_s:
+        if before is not None and not _supersedes(seen, before):
             return self
         odd_since = {node: at_s for node, at_s in self.odd_since.items() if node != seen.node}
         if seen.reading in (Reading.OURS, Reading.STRANGE):
@@ -323,6 +327,13 @@ class PairWatch:
             for address in self.policy.cluster(elected.cluster).probed_nodes
             if now_s - self.odd_since.get(address, now_s) >= ODD_NODE_MATTERS_S
         )
+
+
+def _supersedes(seen: NodeSeen, before: NodeSeen) -> bool:
+    """True when `seen` speaks of a later moment than `before`, or is life seen while `before` was under way."""
+    if seen.is_life is before.is_life:
+        return seen.ended_s >= before.ended_s
+    return seen.ended_s >= before.started_s if seen.is_life else seen.started_s >= before.ended_s
 
 
 def _reset_cause(before: Streak, after: Streak) -> ResetCause | None:
