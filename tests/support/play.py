@@ -285,6 +285,7 @@ class Play:
             "parked": ledger.run.parked_step if ledger.run is not None else "",
             "paused": ledger.pause is not None,
             "foreign": bool(ledger.foreign),
+            "gates": tuple(gate.gate for gate in standing.facts.closed_gates()) if standing is not None else (),
         }
 
 

@@ -1,7 +1,7 @@
 """Scenarios: incidents as files. Faults, acts of people and expectations on a time line, and what it may cost. Pure.
 
-A file is one incident and may be a whole family of them: `[cases.NAME]` names variants, `[matrix]` crosses lists, and
-`{name}` in any text stands for the variant's value. How a file is read: `scenario_file.py`. What is judged: `story.py`.
+A file is one incident and may be a whole family of them: `[cases.NAME]` names variants, `[defaults]` holds what they do
+not set, `[matrix]` crosses lists, and `{name}` in any text stands for the variant's value. How a file is read: `scenario_file.py`. What is judged: `story.py`.
 """
 
 from __future__ import annotations

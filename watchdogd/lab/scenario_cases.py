@@ -1,4 +1,4 @@
-"""The variants of one scenario file: `[cases.NAME]`, `[matrix]`, `{name}` and `only`. Pure."""
+"""The variants of one scenario file: `[cases.NAME]`, `[defaults]` of their values, `[matrix]`, `{name}` and `only`. Pure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ class BadScenario(ValueError):
 
 def variants(table: Table) -> Iterator[tuple[str, Table]]:
     """Every variant with its name; one without a name where the file has neither cases nor a matrix."""
-    rows = [*_cases(table)]
-    for case, values in rows:
+    defaults = table.get("defaults", {})
+    if not isinstance(defaults, dict):
+        raise BadScenario("defaults: a table of values for {name} that a case may set otherwise")
+    for case, own in [*_cases(table)]:
+        values = {**defaults, **own}
         for crossed in _crossed(table):
             name = ",".join([*([case] if case else []), *(str(value) for value in crossed.values())])
             yield name, _settled(table, {**values, **crossed, **({"case": case} if case else {})})
@@ -46,7 +49,7 @@ def _crossed(table: Table) -> Iterator[Table]:
 
 
 def _settled(table: Table, values: Mapping[str, Toml]) -> Table:
-    kept = {key: value for key, value in table.items() if key not in ("cases", "matrix")}
+    kept = {key: value for key, value in table.items() if key not in ("cases", "matrix", "defaults")}
     settled = {key: _filled(value, values, key) for key, value in kept.items()}
     return {
         key: [line for line in value if _is_meant(line, values, key)] if isinstance(value, list) else value

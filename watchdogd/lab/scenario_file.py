@@ -13,13 +13,13 @@ from watchdogd.lab.scenario_cases import BadScenario, Table, Toml, variants
 from watchdogd.lab.spec import WorldSpec
 
 TABLES = frozenset({"title", "stands_for", "until", "seed", "tags", "world", "pair", "fence", "budget"})
-LINES = frozenset({"fault", "act", "expect", "cases", "matrix"})
+LINES = frozenset({"fault", "act", "expect", "cases", "defaults", "matrix"})
 WHEN = frozenset({"at", "when", "nth", "plus"})
 # What an expectation may ask for, and how the story begins its lines about it.
 SEEN = ("situation", "name_row", "decision", "run", "step", "applied", "sent", "published", "page", "journal", "act")
 STATE: Mapping[str, type] = {
     "elected": str, "epoch": int, "debt": str, "fences": list, "fenced": list, "published": str, "primaries": list,
-    "promotes": int, "demotes": int, "steady": bool, "parked": str, "paused": bool, "foreign": bool, "run": str,
+    "promotes": int, "demotes": int, "steady": bool, "parked": str, "paused": bool, "foreign": bool, "run": str, "gates": list,
 }  # fmt: skip
 TAKES: Mapping[Do, frozenset[str]] = {
     Do.PAUSE: frozenset({"for"}),
