@@ -10,7 +10,7 @@ from enum import StrEnum
 from watchdogd.core.entries import Entry
 from watchdogd.core.known import Loss
 from watchdogd.core.ledger import Ledger, Run, StepRecord
-from watchdogd.core.model import ClusterId, PairId, RunId
+from watchdogd.core.model import ClusterId, NodeSeen, PairId, RunId
 from watchdogd.core.policy import PairPolicy
 from watchdogd.errors import NeedsOperator, Refusal, Refused, WatchdogError
 from watchdogd.ports import (
@@ -163,6 +163,13 @@ class RunContext:
             age_s = self.clock.now_s() - look.ended_s
             raise Refused(Refusal.NOT_YET, f"the last look is {age_s:.1f} s old")
         return look
+
+    def active_node(self, cluster: ClusterId) -> NodeSeen:
+        """The node that a mutation of `cluster` goes to. Raises: as `last_look`, or when it showed none."""
+        node = self.last_look().facts.view(cluster).active
+        if node is None:
+            raise Refused(Refusal.NOT_YET, f"no active node of {cluster} was seen")
+        return node
 
     def _is_young(self, look: Look) -> bool:
         return self.clock.now_s() - look.ended_s <= self.policy.timing.last_look_max_age_s

@@ -47,7 +47,7 @@ async def generate(ctx: RunContext, target: ClusterId) -> None:
 
     Raises: Refused(NOT_YET) to be asked again, NeedsOperator(CREDENTIAL) when there is no way.
     """
-    node = _active_node(ctx, target)
+    node = ctx.active_node(target)
 
     async def started(nonce: str) -> None:
         await ctx.write(TokenAttemptStarted(cluster=target, nonce=nonce, run_id=ctx.run_id))
@@ -96,17 +96,10 @@ async def delete_left_token(ctx: RunContext) -> None:
     if target is None or target not in ctx.ledger.tokens_left:
         return
     try:
-        await ctx.hands.delete_token(_active_node(ctx, target), name)
+        await ctx.young_look()
+        await ctx.hands.delete_token(ctx.active_node(target), name)
     except (Refused, Unreachable, OutcomeUnknown) as error:
         note = f"the operation token of {target} stays until its next demotion: {error}"
         await ctx.write_surely(Noted(run_id=ctx.run_id, step="delete_token", note=note))
         return
     await ctx.write_surely(TokenDeleted(cluster=target, how="deleted"))
-
-
-def _active_node(ctx: RunContext, cluster: ClusterId) -> NodeSeen:
-    look = ctx.memo.look
-    node = look.facts.view(cluster).active if look is not None else None
-    if node is None:
-        raise Refused(Refusal.NOT_YET, f"no active node of {cluster} was seen")
-    return node

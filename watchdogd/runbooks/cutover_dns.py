@@ -6,6 +6,7 @@ The name only ever moves to an active primary. Retries for ever with back-off; h
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import assert_never
 
 from watchdogd.core.entries import Noted, RunEnded, RunOutcome
 from watchdogd.core.model import ClusterId
@@ -41,6 +42,8 @@ async def published(ctx: RunContext) -> Done:
             return Done.NO if ctx.record(PUBLISH).intents == 0 else Done.CANNOT_SEE
         case NameSeen.PUBLISHES_PARTNER | NameSeen.DISAGREE:
             return Done.NO
+        case _:
+            assert_never(fact.seen)
 
 
 def _targets(ctx: RunContext) -> Mapping[ClusterId, str]:
@@ -82,8 +85,8 @@ async def _held_record(ctx: RunContext) -> Record:
 
 async def publish(ctx: RunContext) -> None:
     """One compare-and-swap from what the provider was seen to hold to the target. Raises: as `DnsProvider.swap`."""
-    held = ctx.memo.record
     ctx.last_look()
+    held = ctx.memo.record
     if held is None:
         raise Refused(Refusal.NOT_YET, "the record was not looked at")
     wanted = Record(targets=(_targets(ctx)[ctx.run.target],), ttl_s=held.ttl_s, rtype=held.rtype)

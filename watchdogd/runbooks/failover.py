@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from watchdogd.core.entries import (
     AckAsked,
@@ -37,12 +38,13 @@ from watchdogd.runbooks.evidence import (
     veto_before_promote,
 )
 from watchdogd.runbooks.performing import perform
-from watchdogd.runbooks.roll_back import PROMOTE_BACK, promote_back_step
+from watchdogd.runbooks.roll_back import PROMOTE_BACK, PROMOTE_BACK_STEP
 from watchdogd.runbooks.step import Done, Procedure, Safe, Step, always
 
 FENCE_OFF_DEADLINE_S, FENCE_OFF_POLL_S = 300.0, 5.0
 DEMOTE_SHOWS_S = 30.0
 SETTLE_S = 60.0  # covers the slowest promote seen
+PROMOTE_BACK_IN_GIVING_UP = replace(PROMOTE_BACK_STEP, safe=Safe.NEVER, ignores_abort=True)
 
 
 # -- section 4 again -------------------------------------------------------------------------------------------------
@@ -75,8 +77,6 @@ def _half_active(ctx: RunContext) -> NodeSeen | None:
 
 async def source_is_demoted(ctx: RunContext) -> Done:
     """YES when there is nothing to demote, or it was seen to be done. One demote is tried, never a second."""
-    if not is_promote_unsent(ctx):
-        return Done.YES
     if may_be_demoted_by_us(ctx):
         look = await ctx.look()
         return Done.YES if is_demoted_by_us(ctx, look.facts) else Done.CANNOT_SEE
@@ -99,7 +99,7 @@ async def demote_half_active(ctx: RunContext) -> None:
 
 async def source_is_fenced(ctx: RunContext) -> Done:
     """YES when the fence is held and verified, waived, not needed any more, or passed over by the config."""
-    if not is_promote_unsent(ctx) or is_fenced_by_us(ctx):
+    if is_fenced_by_us(ctx):
         return Done.YES
     look = await ctx.young_look()
     waived = ctx.policy.cluster(ctx.run.source).fence.waived
@@ -157,9 +157,7 @@ def _promote_intent(ctx: RunContext) -> tuple[Entry, ...]:
 
 async def promote_target(ctx: RunContext) -> None:
     """Send promote to the node that the last look saw, over the connection that it was seen on."""
-    node = ctx.last_look().facts.view(ctx.run.target).active
-    if node is None:
-        raise Refused(Refusal.NOT_YET, "no active node of the target was seen")
+    node = ctx.active_node(ctx.run.target)
     # Only the waiver of the gate that it overrides may force; never a default (DESIGN section 6).
     await credentials.promote_with_next(ctx, node, force=ctx.waives("sync-state") and _is_catching_up(ctx, node))
 
@@ -234,7 +232,7 @@ async def _undo(ctx: RunContext, why: str) -> None:
     ctx.tell("gave-up", Severity.PAGE, f"the failover to {run.target} was given up: {why}")
     facts = await _facts_once_the_demote_shows(ctx)
     if is_demoted_by_us(ctx, facts) or ctx.record(PROMOTE_BACK).intents:
-        await perform(promote_back_step(run.source, run.target), ctx)
+        await perform(PROMOTE_BACK_IN_GIVING_UP, ctx)
     outcome = RunOutcome.ROLLED_BACK if ctx.record(PROMOTE_BACK).done else RunOutcome.ABORTED
     why += await _unfence(ctx)
     await credentials.delete_left_token(ctx)
@@ -286,7 +284,7 @@ async def _unfence(ctx: RunContext) -> str:
 
 
 async def _watch_unknown_promote(ctx: RunContext, why: str) -> None:
-    """Promote nobody, keep looking, page both choices; if it did take effect the run goes on to its end.
+    """Promote nobody, keep looking, page both choices; if it did take effect the run succeeded.
 
     An operator's abort counts once the target was seen as secondary for the whole settle time.
     """
@@ -294,14 +292,8 @@ async def _watch_unknown_promote(ctx: RunContext, why: str) -> None:
         await perform(_unknown_promote(ctx, why), ctx)
     except NeedsOperator as need:
         await _undo(ctx, need.detail)
-        return
-    try:
-        for step in AFTER_PROMOTE:
-            await perform(step, ctx)
-    except NeedsOperator as need:
-        await give_up(ctx, need.detail)
-        return
-    await ctx.write_surely(_ended(ctx, RunOutcome.SUCCEEDED, why))
+    else:
+        await give_up(ctx, why)
 
 
 def _unknown_promote(ctx: RunContext, why: str) -> Step:
@@ -309,8 +301,7 @@ def _unknown_promote(ctx: RunContext, why: str) -> Step:
         seen = await target_is_primary(ctx)
         now_s, since_s = ctx.clock.now_s(), ctx.memo.secondary_since_s
         ctx.memo.secondary_since_s = (since_s if since_s is not None else now_s) if seen is Done.NO else None
-        has_settled = ctx.memo.secondary_since_s is not None and now_s - ctx.memo.secondary_since_s >= SETTLE_S
-        if has_settled and ctx.run.abort_asked:
+        if ctx.memo.secondary_since_s is not None and now_s - ctx.memo.secondary_since_s >= SETTLE_S:
             raise NeedsOperator(Need.STOPPED, f"{why}; {ctx.run.target} has stayed secondary")
         return seen
 

@@ -49,10 +49,8 @@ def goes_on_without(ctx: RunContext) -> bool:
 
 
 async def turn_off(ctx: RunContext, cluster: ClusterId) -> bool:
-    """Run `fence off` once where a fence of ours may hold; True when none holds any more."""
-    fence = ctx.ledger.fences.get(cluster)
-    if fence is None:
-        return True
+    """Run `fence off` once for a fence of ours that may hold; True when it holds no more."""
+    fence = ctx.ledger.fences[cluster]
     result = await ctx.fence(FenceVerb.OFF, cluster, epoch=fence.epoch, run_id=ctx.run_id)
     if result.outcome is FenceOutcome.DONE:
         await ctx.write_surely(FenceReleased(cluster=cluster), _note(ctx, "off", result.output))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import assert_never
 
 from watchdogd.core.entries import (
     ElectionVoided,
@@ -25,6 +27,9 @@ PARKED_POLL_S = 2.0
 ACTS = "run retry | skip | proceed --waive GATE | abort | adopt"
 # What was parked for these waits for an operator's verb even when its end is seen; lateness ends by itself.
 FOR_A_HUMAN = frozenset({Need.FOREIGN, Need.STALE_RUN})
+
+
+Act = Callable[[RunContext], Awaitable[None]]
 
 
 class GivesWay(NeedsOperator):
@@ -112,8 +117,8 @@ class Performance:
             return await self._be_late(seen)
         if seen is Done.CANNOT_SEE and self.unsure_since_s is not None:
             self.unsure_since_s = self.ctx.clock.now_s()
-        if seen is Done.NO and self._may_send():
-            await self._guarded_send()
+        if seen is Done.NO and self.step.act is not None and self._may_send():
+            await self._guarded_send(self.step.act)
         return False
 
     def _check_orders(self) -> None:
@@ -136,6 +141,8 @@ class Performance:
                 return not any(record.intents for record in self.ctx.run.steps.values())
             case Safe.ALWAYS:
                 return True
+            case _:
+                assert_never(self.step.safe)
 
     async def _look(self) -> Done:
         try:
@@ -174,7 +181,7 @@ class Performance:
 
     def _may_send(self) -> bool:
         now_s = self.ctx.clock.now_s()
-        if self.step.act is None or now_s < self.not_before_s:
+        if now_s < self.not_before_s:
             return False
         return self.unsure_since_s is None or now_s - self.unsure_since_s >= self.step.settle_s
 
@@ -202,7 +209,7 @@ class Performance:
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
-    async def _guarded_send(self) -> None:
+    async def _guarded_send(self, act: Act) -> None:
         try:
             await self.step.guard(self.ctx)
         except Refused as refused:
@@ -210,16 +217,20 @@ class Performance:
         except NeedsOperator as need:
             await self._stop_for(need)
         else:
-            await self._send()
+            await self._send(act)
 
-    async def _send(self) -> None:
+    async def _send(self, act: Act) -> None:
         ctx, step = self.ctx, self.step
         look = ctx.memo.look
         entries = step.with_intent(ctx)
         looked_s = look.ended_s if look is not None else None
         await ctx.write(StepIntended(run_id=ctx.run_id, step=step.name, look_ended_s=looked_s), *entries)
         try:
-            await self._act(entries)
+            self._ensure_still_ours()
+            await act(ctx)
+        except RunGone:
+            await self._void(entries)
+            raise
         except (OutcomeUnknown, MalformedReply) as unknown:
             self.unsure_since_s = ctx.clock.now_s()
             self._tell(StepOutcome.UNKNOWN, str(unknown))
@@ -236,20 +247,17 @@ class Performance:
             self.waits_since_s = None
             self._tell(StepOutcome.SENT)
 
-    async def _act(self, entries: tuple[Entry, ...]) -> None:
-        """Send, unless an operator ended the run, or asked to, while the disk wrote the intent."""
-        try:
-            run = self.ctx.run
-        except RunGone:
-            voided = [entry.epoch for entry in entries if isinstance(entry, PromoteIntended)]
-            why = "the run was ended before anything was sent"
-            if voided:
-                await self.ctx.write_surely(*(ElectionVoided(epoch=epoch, why=why) for epoch in voided))
-            raise
-        if run.abort_asked and not self.step.ignores_abort:
+    def _ensure_still_ours(self) -> None:
+        """An operator may have ended the run, or asked to, while the disk wrote the intent."""
+        if self.ctx.run.abort_asked and not self.step.ignores_abort:
             raise Refused(Refusal.NOT_YET, "an operator asked to abort")
-        if self.step.act is not None:
-            await self.step.act(self.ctx)
+
+    async def _void(self, entries: tuple[Entry, ...]) -> None:
+        # Written by a run that was over already: nothing was sent, so there was no election.
+        voided = [entry.epoch for entry in entries if isinstance(entry, PromoteIntended)]
+        why = "the run was ended before anything was sent"
+        if voided:
+            await self.ctx.write_surely(*(ElectionVoided(epoch=epoch, why=why) for epoch in voided))
 
     async def _not_applied(self, refused: Refused) -> None:
         entry = StepNotApplied(run_id=self.ctx.run_id, step=self.step.name, why=str(refused))
@@ -294,7 +302,7 @@ class Performance:
             Severity.PAGE,
             f"{ctx.run.runbook} is parked at {step}: {need.detail}",
             f"possible acts: {ACTS}",
-            command=f"watchdogctl run retry {ctx.run_id}",
+            command=f"watchdogctl run retry {ctx.run_id} --reason '...'",
         )
         self._tell(StepOutcome.PARKED, need.detail)
 

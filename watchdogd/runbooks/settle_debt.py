@@ -7,7 +7,7 @@ happened since (DESIGN section 2); it never demotes the only living primary (I9)
 from __future__ import annotations
 
 from watchdogd.core.entries import DebtClosed, Entry, RunEnded, RunOutcome
-from watchdogd.core.facts import Side
+from watchdogd.core.facts import Facts, Side
 from watchdogd.core.ledger import Debt
 from watchdogd.errors import Need, NeedsOperator, Refusal, Refused
 from watchdogd.ports import Severity
@@ -74,10 +74,7 @@ async def _mint_once(ctx: RunContext) -> None:
 
 async def demote_debtor(ctx: RunContext) -> None:
     """Ask the debtor's own active node, over the connection that it was seen on."""
-    node = ctx.last_look().facts.view(ctx.run.source).active
-    if node is None:
-        raise Refused(Refusal.NOT_YET, "no active node of the debtor was seen")
-    await ctx.hands.demote(node)
+    await ctx.hands.demote(ctx.active_node(ctx.run.source))
 
 
 def _closed(ctx: RunContext) -> tuple[Entry, ...]:
@@ -96,9 +93,16 @@ async def fence_off_guard(ctx: RunContext) -> None:
     """Raises Refused(NOT_YET) while clients could write to a cluster that owes a debt, or to a second primary (I15)."""
     source = ctx.run.source
     look = await ctx.young_look()
-    is_second = look.facts.view(source).is_active_primary and not look.facts.view(ctx.run.target).is_active_secondary
-    if _debt(ctx) is not None or is_second:
+    if _debt(ctx) is not None or not _is_harmless(ctx, look.facts):
         raise Refused(Refusal.NOT_YET, f"{source} owes its demotion, or may be a second primary: its fence stays on")
+
+
+def _is_harmless(ctx: RunContext, facts: Facts) -> bool:
+    """Whether opening the source lets nobody write to a second primary; one that nobody sees may be one."""
+    view = facts.view(ctx.run.source)
+    if view.is_active_primary:
+        return facts.view(ctx.run.target).is_active_secondary
+    return view.is_active_secondary or ctx.ledger.is_fence_settled(ctx.run.source)
 
 
 async def fence_off(ctx: RunContext) -> None:
