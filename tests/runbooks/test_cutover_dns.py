@@ -230,3 +230,11 @@ async def test_a_run_of_the_name_stops_anywhere() -> None:
         drill.restart()
         drill.site.names.trouble = Trouble.NONE
         await moved(drill)
+
+
+async def test_a_provider_that_dies_after_the_change_does_not_hold_the_run() -> None:
+    async with Drill() as drill:
+        await moving(drill)
+        await drill.until(lambda: drill.site.names.comments, within_s=20, every_s=0.01)
+        drill.site.names.trouble = Trouble.DEAD
+        await moved(drill)

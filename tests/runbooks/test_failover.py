@@ -1,4 +1,4 @@
-"""Failover, line by line (DESIGN section 6): the happy order, each refusal, and where every answer of the world leads."""
+"""Failover, line by line (DESIGN section 6): the happy order, each refusal, and where every answer leads."""
 
 from __future__ import annotations
 

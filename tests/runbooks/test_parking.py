@@ -321,3 +321,14 @@ async def test_a_run_that_was_ended_under_its_execution_is_left_alone() -> None:
         await drill.adopt(EAST)
         await asyncio.sleep(5.0)
         assert drill.ledger.run is None
+
+
+async def test_a_fence_stays_on_when_the_run_is_aborted_after_somebody_promoted_the_target() -> None:
+    async with Drill(QUIET) as drill:
+        await parked_at_fence(drill)
+        drill.site.promote_by_hand(WEST)
+        await asyncio.sleep(10.0)
+        await drill.abort()
+        await drill.until(lambda: (Runbook.FAILOVER, "aborted") in drill.ended, within_s=60)
+        assert FenceVerb.OFF not in drill.daemon.fence.verbs(EAST)
+        assert any("the fence of east stays" in notice.summary for notice in drill.notifier.told)

@@ -1,4 +1,4 @@
-"""The one demote of a failover, and the way back: a source that we demoted is promoted back when the target is refused."""
+"""The one demote of a failover, and the way back: a source that we demoted is promoted back when promote is refused."""
 
 from __future__ import annotations
 
@@ -200,3 +200,35 @@ async def test_a_roll_back_refused_by_its_cluster_parks_and_voids_its_epoch_when
         await ended(drill, Runbook.ROLL_BACK, RunOutcome.ABORTED)
         assert drill.ledger.elections[-1].state is ElectionState.VOID
         assert RunUnparked.kind not in drill.daemon.journal.kinds
+
+
+async def test_a_cluster_that_somebody_else_promoted_back_ends_the_roll_back() -> None:
+    async with Drill() as drill:
+        await late_demote(drill)
+        drill.site.promote_by_hand(EAST)
+        await ended(drill, Runbook.ROLL_BACK, RunOutcome.SUCCEEDED)
+        assert drill.site.sent_to("promote") == 0
+        await drill.until(lambda: drill.is_settled(EAST), within_s=30)
+
+
+async def test_a_run_given_up_while_its_demote_does_not_show_waits_for_it_a_while() -> None:
+    async with Drill() as drill:
+        await run_begins(drill)
+        await drill.until(lambda: drill.site.sent_to("demote"), within_s=10)
+        await drill.abort()
+        took_s = await drill.until(lambda: (Runbook.FAILOVER, "aborted") in drill.ended, within_s=60)
+        assert took_s >= 29.0
+
+
+async def test_a_demote_that_was_confirmed_is_still_known_after_a_restart() -> None:
+    async with Drill() as drill:
+        drill.daemon.journal.slow_s = lambda point: 5.0 if "promote_intended" in point else 0.0
+        await run_begins(drill)
+        await drill.until(lambda: drill.site.sent_to("demote"), within_s=10)
+        await asyncio.sleep(2.0)
+        east_shows_itself(drill)
+        await drill.until(lambda: drill.run.step("demote_source").done, within_s=10)
+        drill.restart()
+        await ended(drill, Runbook.FAILOVER, RunOutcome.SUCCEEDED)
+        assert drill.site.sent_to("demote") == 1
+        assert drill.daemon.fence.calls == []

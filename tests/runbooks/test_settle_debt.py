@@ -232,3 +232,45 @@ async def test_an_abort_ends_the_run_and_keeps_debt_and_fence() -> None:
         await ended(drill, RunOutcome.ABORTED)
         assert drill.ledger.open_debt is not None
         assert drill.site.held == {EAST}
+
+
+async def test_a_demote_without_effect_is_not_asked_again_while_the_elected_primary_is_not_seen() -> None:
+    async with Drill() as drill:
+
+        def burn(point: str) -> None:
+            if point == "vault before demote east":
+                drill.site.break_(FaultKind.RESET, "link:bastion>east")
+            if point == "vault after demote east":
+                drill.site.mend(kind=FaultKind.RESET)
+                drill.site.lose(WEST)
+
+        await failed_over(drill)
+        drill.daemon.fuse = burn
+        drill.site.mend()
+        await drill.until(lambda: drill.ledger.run is not None and drill.run.state is RunState.PARKED, within_s=60)
+        assert drill.site.sent_to("demote") == 1  # the only living primary is never demoted
+        assert drill.site.held == {EAST}
+
+
+async def test_a_debtor_with_other_ids_is_not_demoted() -> None:
+    async with Drill() as drill:
+        await failed_over(drill)
+        drill.daemon.journal.slow_s = lambda point: 3.0 if point == "run_opened" else 0.0
+        drill.site.mend()
+        await drill.until(lambda: drill.daemon.decision is not None and drill.daemon.decision.row.id == "S-40",
+                          within_s=30)  # fmt: skip
+        drill.site.break_(FaultKind.STRANGE, "cluster:east", cluster_id="00000000-1111-2222-3333-444444444444")
+        await ended(drill, RunOutcome.SUPERSEDED)
+        assert drill.site.sent_to("demote") == 0
+
+
+async def test_a_debtor_that_is_gone_again_before_the_demote_ends_the_run() -> None:
+    async with Drill() as drill:
+        await failed_over(drill)
+        drill.daemon.journal.slow_s = lambda point: 3.0 if point == "run_opened" else 0.0
+        drill.site.mend()
+        await drill.until(lambda: drill.daemon.decision is not None and drill.daemon.decision.row.id == "S-40",
+                          within_s=30)  # fmt: skip
+        drill.site.lose(EAST)
+        await ended(drill, RunOutcome.SUPERSEDED)
+        assert drill.site.sent_to("demote") == 0
