@@ -3,12 +3,14 @@
 Everything is a process of its own in one temporary directory. The daemon is started from a config file that looks like
 a user's; it knows the world by the wire and by the fence command of its config, and nothing else.
 
-Exit status: 0 every expectation held; 1 one did not, and the directory is kept; 128 + signal when interrupted.
+Exit status: 0 every expectation held; 1 one did not, and the directory is kept; 128 + signal when interrupted, which
+a reader who left counts as.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import sys
@@ -65,6 +67,11 @@ def demo(*, is_kept: bool, broken: str | None) -> int:
             raise
         status = 128 + interrupted[0]
         print(f"\ninterrupted by {interrupted[0].name}: everything was stopped", file=sys.stderr)
+    except BrokenPipeError:
+        status = 128 + signal.SIGPIPE
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # nobody reads; the interpreter flushes at its end
     finally:
         if is_kept or status == BROKEN:
             print(f"\nkept: {directory} (it holds made-up tokens only)")
@@ -139,7 +146,7 @@ def _obeying_signals(interrupted: list[signal.Signals]) -> Iterator[None]:
 
 
 async def _play(directory: Path, broken: str | None, voice: Voice, stage: Stage) -> None:
-    voice.line("watchdogd demo: a primary's region is lost, and the pair fails over unattended", Tone.TITLE)
+    voice.line("The main job of watchdogd: a primary's region is lost, and the pair fails over unattended", Tone.TITLE)
     voice.line("SIMULATOR: no Vault, no AWS and no DNS of anybody is touched; everything is on 127.0.0.0/8", Tone.MUTED)
     async with AsyncExitStack() as stack:
         site = await _site(directory, broken, stack)
@@ -268,7 +275,8 @@ async def _tell(props: Props, bounds: Bounds) -> None:
     watch, voice, site = props.watch, props.voice, props.site
     writers = await _start_writers(props)
     daemon = await _start_daemon(props)
-    async with _watching(props):
+    narrator = Narrative(voice, (watch.lab.home, watch.lab.partner), silence_s=bounds.silence_s)
+    async with _watching(props, narrator):
         await story.healthy_pair(props)
         await story.region_dies(props)
         await story.failed_over(props)
@@ -277,7 +285,7 @@ async def _tell(props: Props, bounds: Bounds) -> None:
     voice.title("5. What it cost")
     stopped = {child.name: await props.stage.stop(child) for child in writers}
     for writer in watch.writers.values():
-        watch.read_writer(writer, Narrative(voice, (watch.lab.home, watch.lab.partner)))
+        watch.read_writer(writer, narrator)
     moments = Moments.of(watch, site)
     counted = await read_back(watch, moments)
     watch.status = await watch.ask_lab("GET", "/status")
@@ -314,10 +322,9 @@ async def _check(checks: Sequence[Expectation], voice: Voice) -> None:
 
 
 @asynccontextmanager
-async def _watching(props: Props) -> AsyncIterator[None]:
+async def _watching(props: Props, narrator: Narrative) -> AsyncIterator[None]:
     """Every loop of the watch, and the voice, while the block runs."""
     watch, voice = props.watch, props.voice
-    narrator = Narrative(voice, (watch.lab.home, watch.lab.partner))
     loops = (
         watch.follow_lab(narrator),
         watch.follow_truth(),

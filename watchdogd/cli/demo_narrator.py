@@ -12,37 +12,42 @@ MISSING_EVERY_S = 2.0
 BAR = 24
 TONES = {"page": Tone.WARN, "warn": Tone.MUTED, "info": Tone.MUTED}
 WHO_IS_TOLD = {"page": "page", "warn": "notice", "info": "notice"}
-WINDOWS = {"down": "{0} is not serving", "link": "{1} hears nothing of it"}
+WINDOWS = {"down": "{0} is not serving", "link": "{1} hears nothing"}
 
 # What a step that was seen to be done means, and what was sent for one. {0}: the source of the run, {1}: its target.
 DONE = {
     "recheck": "all the evidence once more, by a new round of probes",
-    "credential": "a DR operation token that is proven on {1} and outlives the run",
-    "demote_source": "no node of {0} answers as primary: there is nothing that could be demoted",
+    "credential": "a DR operation token, proven on {1}, that outlives the run",
+    "demote_source": "no node of {0} answers as primary: nothing to demote",
     "fence": "the fence of {0} holds: closed, and looked at",
     "promote": "{1} is seen as primary",
-    "target_primary": "{1} is active, primary, with its pinned ids and a quorum of nodes that follow",
-    "demote": "the active node of {0} says secondary: the debt is closed",
+    "target_primary": "{1} is active primary, ids as pinned, a quorum follows",
+    "demote": "{0} says secondary: the debt is closed",
     "fence_off": "the fence of {0} is off",
-    "address_ready": "an active primary answers at the address that is about to be published",
+    "address_ready": "a primary answers at the address to be published",
     "publish": "every name server of the zone gives {1}",
 }
 SENT = {
-    "promote": "sent to the active node of {1}; the epoch and the debt of {0} were on disk before its first byte",
+    "promote": "sent; the epoch and the debt of {0} were on disk before its first byte",
     "demote": "sent to the active node of {0}",
-    "publish": "sent one batch to Route 53: delete what was read, create what is wanted",
+    "publish": "one batch: delete what was read, create what is wanted",
 }
 QUIET = frozenset({("tell", "done"), ("report", "done"), ("fence", "sent"), ("fence_off", "sent")})  # told elsewhere
 
 
 class Narrative:
-    """Says what happens, once. `sides` is who is source and target: the cluster that dies, and its partner."""
+    """Says what happens, once. `sides` is who is source and target: the cluster that dies, and its partner.
 
-    def __init__(self, voice: Voice, sides: tuple[str, str]) -> None:
+    `silence_s`: for how long the partner has to have heard nothing, by the timing of the demo.
+    """
+
+    def __init__(self, voice: Voice, sides: tuple[str, str], *, silence_s: float) -> None:
         self._voice = voice
         self._sides = sides
+        self._silence_s = silence_s
+        self._told_closed = ""
         self._told_missing_s = 0.0
-        self._told_of = ""
+        self._told_of = ("", "")
         self._told_step: tuple[str, ...] = ()
 
     def lab_did(self, event: Event) -> None:
@@ -56,7 +61,12 @@ class Narrative:
                 said = f"Vault says {detail['status']}" if detail["outcome"] == "answer" else detail["outcome"]
                 self._say(event, "lab", f"{detail['target']} received {detail['path']}: {said}", tone=Tone.ACT)
             case "name_changed":
-                self._say(event, "dns", f"Route 53 took change {detail['change_id']}, PENDING", detail["comment"])
+                self._say(
+                    event,
+                    "dns",
+                    f"Route 53 took change {detail['change_id']}, PENDING",
+                    f"comment: {detail['comment']}",
+                )
             case "name_published":
                 text = f"INSYNC: every name server of the zone publishes {detail['cluster']}"
                 self._say(event, "dns", text, tone=Tone.GOOD)
@@ -66,7 +76,7 @@ class Narrative:
     def daemon_said(self, line: Event) -> None:
         detail = line.detail
         match line.what:
-            case "decision" if detail["situation"] not in ("S-01", self._told_of):
+            case "decision" if detail["situation"] != "S-01":
                 self._decision(line)
             case "run_opened":
                 because = f"because of {detail['situation']}: {detail['run_id']}"
@@ -86,7 +96,9 @@ class Narrative:
 
     def _decision(self, line: Event) -> None:
         detail = line.detail
-        self._told_of = detail["situation"]
+        of, self._told_of = self._told_of, (detail["situation"], detail["action"])
+        if of == self._told_of:
+            return
         text = f"{detail['situation']} {detail['why']}"
         if detail["action"] == "nothing to do":
             self._say(line, "daemon", text)
@@ -125,15 +137,21 @@ class Narrative:
         facts = explained["facts"]
         first, *rest = (self._window(window, facts["last_sign_of_life"]) for window in facts["windows"])
         closed = ", ".join(gate["gate"] for gate in explained["gates"] if not gate["open"])
-        self._voice.say("missing", first, *rest, f"gates closed: {closed}", at_s=at_s)
+        gates = [f"gates closed: {closed}"] if closed != self._told_closed else []
+        self._told_closed = closed
+        self._voice.say("missing", first, *rest, *gates, at_s=at_s)
 
     def _window(self, window: Mapping[str, Any], life: Mapping[str, Any] | None) -> str:
         what = WINDOWS.get(window["window"], window["window"]).format(*self._sides)
-        filled = round(window["progress"] * BAR)
-        left = f"full in {window['full_in_s']} s" if window["full_in_s"] is not None else ""
-        if not left and life is not None:
-            left = f"it was heard {life['age_s']} s ago"
-        return f"{what:<24} [{'#' * filled}{'.' * (BAR - filled)}] {'full' if window['full'] else left}"
+        progress, left = window["progress"], "full"
+        if window["full_in_s"] is not None and not window["full"]:
+            left = f"full in {window['full_in_s']:.1f} s"
+        elif life is not None and not window["full"]:
+            # Silence is counted from the last sign of life, once it is long enough to be one.
+            progress = min(1.0, life["age_s"] / self._silence_s)
+            left = f"heard {life['age_s']:.1f} s ago, of {self._silence_s:g} s"
+        filled = int(progress * BAR)
+        return f"{what:<19} [{'#' * filled}{'.' * (BAR - filled)}] {left}"
 
     def _say(self, event: Event, who: str, text: str, *more: str, tone: Tone = Tone.PLAIN) -> None:
         self._voice.say(who, text, *more, at_s=event.at_s, tone=tone)

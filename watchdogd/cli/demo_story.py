@@ -55,7 +55,11 @@ async def healthy_pair(props: Props) -> None:
         within_s=HEALTHY_WITHIN_S,
         otherwise=lambda: "the clients' writes were not acknowledged",
     )
-    await props.until(lambda: _is(watch, "S-10"), within_s=HEALTHY_WITHIN_S, otherwise=lambda: _standing(watch))
+    await props.until(
+        lambda: _is(watch, "S-10") and watch.decided("S-10") is not None,
+        within_s=HEALTHY_WITHIN_S,
+        otherwise=lambda: _standing(watch),
+    )
     if closed := _holding(watch):
         voice.say("daemon", f"a failover would still be held by: {', '.join(closed)}")
     await props.until(lambda: _is_ready(watch), within_s=HEALTHY_WITHIN_S, otherwise=lambda: _standing(watch))
@@ -170,6 +174,7 @@ async def previous_primary_returns(props: Props) -> None:
         lambda: _is_settled(watch), within_s=SETTLED_WITHIN_S, otherwise=lambda: f"not settled; {_standing(watch)}"
     )
     voice.say("daemon", f"no debt is open and no fence holds; {home} is secondary", tone=Tone.GOOD)
+    voice.say("human", f"left to one: acknowledge the failover, and have {home} follow {watch.lab.partner} again")
 
 
 def _is_settled(watch: Watch) -> bool:

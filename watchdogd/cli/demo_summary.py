@@ -119,9 +119,11 @@ class Bounds:
     here: WorstCase
     at_defaults: WorstCase
     down_after_s: float
+    silence_s: float  # the secondary has to have heard nothing for so long
 
     @classmethod
     def of(cls, site: Site) -> Bounds:
+        """Raises ConfigError for a config that the daemon would refuse."""
         assumed = Assumed(promotion_s=PROMOTE_S, propagation_s=PROPAGATION_S)
         here, at_defaults = (
             load_config(str(path)).pairs[PairId(PAIR)].policy.timing for path in (site.config, site.config_at_defaults)
@@ -130,6 +132,7 @@ class Bounds:
             here=worst_case(here, fence_timeout_s=FENCE_TIMEOUT_S, assumed=assumed),
             at_defaults=worst_case(at_defaults, fence_timeout_s=FENCE_TIMEOUT_S, assumed=assumed),
             down_after_s=here.down_after_s,
+            silence_s=max(here.down_after_s, here.heartbeat_stale_after_s),
         )
 
 

@@ -55,10 +55,10 @@ class Voice:
         """What happened at `at_s` (default now), and what else there is to it, below."""
         when_s = self.now_s() if at_s is None else at_s
         head = f"  {self.time(when_s)}  {who:<9}"
-        first, *wrapped = textwrap.wrap(text, WIDTH - INDENT) or [""]
+        first, *wrapped = _wrapped(text) or [""]
         lines = [(head.ljust(INDENT) + first, tone), *((" " * INDENT + rest, tone) for rest in wrapped)]
         for extra in more:
-            lines += [(" " * INDENT + rest, Tone.MUTED) for rest in textwrap.wrap(extra, WIDTH - INDENT)]
+            lines += [(" " * INDENT + rest, Tone.MUTED) for rest in _wrapped(extra)]
         heapq.heappush(self._waiting, (when_s, next(self._order), lines))
 
     def time(self, at_s: float) -> str:
@@ -83,3 +83,7 @@ class Voice:
         coloured = f"\x1b[{tone.value}m{text}\x1b[0m" if self._is_coloured and tone is not Tone.PLAIN else text
         self._out.write(coloured + "\n")
         self._out.flush()
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH - INDENT, break_on_hyphens=False)
