@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from watchdogd.core.decision import Decision, Todo
 from watchdogd.core.explain import sentence, would_act_when
 from watchdogd.core.facts import Facts, Surroundings
-from watchdogd.core.model import NodeAddress, Reach, Reading
+from watchdogd.core.model import NodeAddress, NodeSeen, Reach, Reading
 from watchdogd.core.policy import PairPolicy
 from watchdogd.core.situations import Act, Phase, Row
 from watchdogd.core.watch import Reset
@@ -25,6 +25,8 @@ SAID_ELSEWHERE = frozenset(
     {"window", "secondary-sees", "secondary-blind", "level", "paused", "cold-start", "tilt", "state", "slot", "ack"}
 )
 CANNOT_LOOK = frozenset({Reading.OURS, Reading.STRANGE})
+# Rows that may only mean that nobody could look: each node that could not be read is named, with its way out.
+BLIND_ROWS = frozenset({"S-02", "S-05", "S-22", "S-36"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,6 +91,7 @@ def _row(question: Question) -> Iterator[Notice]:
         severity,
         f"{row.id} {row.why}; {elected} is elected at epoch {question.facts.ledger.epoch}"
         + (f"; {sentence(decision, question.facts)}" if decision.todo else ""),
+        *(_unread(question) if row.id in BLIND_ROWS else ()),
         *_why_not(question, todo),
         command=todo.command if todo is not None else "",
     )
@@ -125,6 +128,21 @@ def _why_not(question: Question, todo: Todo | None) -> Iterator[str]:
     for gate in todo.blocked_by:
         waivable = "" if gate.waivable else " (cannot be waived)"
         yield f"gate {gate.gate} is closed{waivable}: {gate.why}"
+
+
+def _unread(question: Question) -> Iterator[str]:
+    for view in question.facts.views.values():
+        for node in view.nodes:
+            if node.reading in CANNOT_LOOK:
+                yield f"{view.cluster} {node.node} cannot be read: {node.why}; {_way_out(node)}"
+
+
+def _way_out(node: NodeSeen) -> str:
+    if node.wrong_id:
+        return f"another cluster answers there: correct the addresses, or the pinned ids, of {node.cluster}"
+    if node.reading is Reading.OURS:
+        return f"check that address from here, its certificate, and tls.ca_file and tls.server_name of {node.cluster}"
+    return "that is no answer of Vault's: see what answers there, or list it under `ignore`"
 
 
 def _name(question: Question) -> Iterator[Notice]:
