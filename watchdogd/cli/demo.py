@@ -95,14 +95,17 @@ async def _perform(directory: Path, broken: str | None, interrupted: list[signal
         return asyncio.get_running_loop().time() - start_s
 
     voice = Voice(sys.stdout, now_s)
+    deadline = asyncio.timeout(DEADLINE_S)
     try:
         with _obeying_signals(interrupted):
-            async with asyncio.timeout(DEADLINE_S), Stage() as stage:
+            async with deadline, Stage() as stage:
                 await _play(directory, broken, voice, stage)
     except TimeoutError as exc:
-        raise Unmet(f"the whole of it took longer than {DEADLINE_S:.0f} s", directory / "log") from exc
-    except BaseExceptionGroup as group:
-        raise _cause(group, directory) from group
+        if deadline.expired():
+            raise Unmet(f"the whole of it took longer than {DEADLINE_S:.0f} s", directory / "log") from exc
+        raise _cause(exc, directory) from exc
+    except (BaseExceptionGroup, aiohttp.ClientError) as exc:
+        raise _cause(exc, directory) from exc
     finally:
         voice.flush()
     if left := left_running(directory):
@@ -111,14 +114,15 @@ async def _perform(directory: Path, broken: str | None, interrupted: list[signal
     return OK
 
 
-def _cause(group: BaseExceptionGroup[BaseException], directory: Path) -> BaseException:
+def _cause(exc: BaseException, directory: Path) -> BaseException:
     """The one thing that made everything else stop."""
-    match group.exceptions[0]:
-        case BaseExceptionGroup() as inner:
-            return _cause(inner, directory)
-        case aiohttp.ClientError() | TimeoutError() as exc:
-            return Unmet(f"the lab does not answer: {exc or type(exc).__name__}", directory / "log" / "lab.log")
-        case exc:
+    match exc:
+        case BaseExceptionGroup():
+            return _cause(exc.exceptions[0], directory)
+        case aiohttp.ClientError() | TimeoutError():
+            why = str(exc) or type(exc).__name__
+            return Unmet(f"the lab does not answer: {why}", directory / "log" / "lab.log")
+        case _:
             return exc
 
 
@@ -218,13 +222,15 @@ async def _start_lab(site: Site, stage: Stage, port: int) -> Child:
 
 
 async def _described(site: Site, child: Child) -> LabFacts | None:
-    """What `lab.json` says once it is there; None when the lab ended without one."""
-    async with asyncio.timeout(LAB_UP_WITHIN_S):
-        while child.process.returncode is None:
-            try:
-                return LabFacts.read(site.lab_directory / "lab.json")
-            except FileNotFoundError:
-                await asyncio.sleep(POLL_S)
+    """What `lab.json` says once it is there; None when the lab ended without one. Raises Unmet when it takes long."""
+    end_s = asyncio.get_running_loop().time() + LAB_UP_WITHIN_S
+    while child.process.returncode is None:
+        try:
+            return LabFacts.read(site.lab_directory / "lab.json")
+        except FileNotFoundError:
+            await asyncio.sleep(POLL_S)
+        if asyncio.get_running_loop().time() > end_s:
+            raise Unmet(f"the lab was not up within {LAB_UP_WITHIN_S:.0f} s", child.log)
     return None
 
 

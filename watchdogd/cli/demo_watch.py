@@ -46,7 +46,7 @@ class Writer:
     name: str
     log: Path
     acknowledged: dict[int, tuple[float, str]] = field(default_factory=dict)
-    failed: int = 0
+    unanswered: int = 0  # writes that may have been applied, and acknowledged into the void
     is_served: bool | None = None
     address: str = ""
     read_to: int = 0
@@ -248,8 +248,7 @@ class Watch:
             if is_served:
                 writer.address = given["address"]
                 writer.acknowledged[given["number"]] = (at_s, given["address"])
-            else:
-                writer.failed += 1
+            writer.unanswered += given["fate"] == "unknown"
             if before != (writer.is_served, writer.address):
                 narrator.writer_changed(at_s, writer, given["error"] or f"status {given['status']}")
 
