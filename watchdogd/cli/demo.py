@@ -33,7 +33,7 @@ from watchdogd.cli.demo_config import (
     write_config,
 )
 from watchdogd.cli.demo_narrator import Narrative
-from watchdogd.cli.demo_stage import Child, Stage, Unmet, command, free_port, is_free, left_running, spent_by
+from watchdogd.cli.demo_stage import Child, Stage, Unmet, command, free_port, is_free, last_line, left_running, spent_by
 from watchdogd.cli.demo_story import Props
 from watchdogd.cli.demo_summary import Bounds, Expectation, Moments, expectations, read_back, show_counts, show_numbers
 from watchdogd.cli.demo_voice import Tone, Voice
@@ -211,7 +211,7 @@ async def _lab_up(site: Site, stage: Stage, voice: Voice) -> LabFacts:
             )
             return lab
         stage.children.remove(child)
-    raise Unmet(f"the lab could not be started: {_last_line(site.log('lab.log'))}", site.log("lab.log"))
+    raise Unmet(f"the lab could not be started: {last_line(site.log('lab.log'))}", site.log("lab.log"))
 
 
 async def _start_lab(site: Site, stage: Stage, port: int) -> Child:
@@ -232,11 +232,6 @@ async def _described(site: Site, child: Child) -> LabFacts | None:
         if asyncio.get_running_loop().time() > end_s:
             raise Unmet(f"the lab was not up within {LAB_UP_WITHIN_S:.0f} s", child.log)
     return None
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
 
 
 async def _start_writers(props: Props) -> Sequence[Child]:

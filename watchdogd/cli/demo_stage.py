@@ -46,7 +46,8 @@ class Child:
     def must_run(self) -> None:
         """Raises Unmet when it has ended."""
         if self.process.returncode is not None:
-            raise Unmet(f"{self.name} ended by itself with status {self.process.returncode}", self.log)
+            ended = f"{self.name} ended by itself with status {self.process.returncode}"
+            raise Unmet(f"{ended}: {last_line(self.log)}", self.log)
 
 
 class Stage:
@@ -100,6 +101,12 @@ class Stage:
         """Raises Unmet when any process has ended."""
         for child in self.children:
             child.must_run()
+
+
+def last_line(log: Path) -> str:
+    """The last thing that a process wrote."""
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
 
 
 def clean_environment() -> dict[str, str]:
