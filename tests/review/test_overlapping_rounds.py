@@ -11,11 +11,10 @@ from watchdogd.core.model import Mode, NodeSeen, Reach, Reading
 
 def about_to_fail_over() -> tuple[Rounds, float]:
     rounds = Rounds(dies_s=80.0)
-    now_s = 0.0
     for now_s, _, decision in rounds.run(150.0):
         if decision.row.id == "S-30":
-            break
-    return rounds, now_s
+            return rounds, now_s
+    raise AssertionError("no failover was asked for")
 
 
 @pytest.mark.parametrize("life", ["active", "follows"])

@@ -191,6 +191,17 @@ class Ledger:
         """The number that the next election gets; a void number is never used again."""
         return max((e.epoch for e in self.elections), default=0) + 1
 
+    def is_fence_settled(self, cluster: ClusterId) -> bool:
+        """True when the debt that the fence of `cluster` belongs to was closed or forgiven.
+
+        A debt that is only void says nothing of `cluster`: it may still be primary, unseen.
+        """
+        fence = self.fences.get(cluster)
+        ended = (DebtState.CLOSED, DebtState.FORGIVEN)
+        return fence is not None and any(
+            debt.epoch == fence.epoch and debt.debtor == cluster and debt.state in ended for debt in self.debts
+        )
+
     @property
     def open_debt(self) -> Debt | None:
         """The newest debt that may still order a demote."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from watchdogd.core.decision import Decision, Todo
+from watchdogd.core.decision import Decision, Execution, Todo
+from watchdogd.core.entries import Runbook
 from watchdogd.core.explain import sentence, would_act_when
 from watchdogd.core.facts import Facts, Surroundings
+from watchdogd.core.ledger import RunState
 from watchdogd.core.model import NodeAddress, NodeSeen, Reach, Reading
 from watchdogd.core.policy import PairPolicy
 from watchdogd.core.situations import Act, Phase, Row
@@ -71,7 +73,7 @@ def conditions(question: Question) -> tuple[Notice, ...]:
     """Every condition that holds now. Feeds the timers: call it once a tick."""
     found = tuple(
         notice
-        for ask in (_row, _name, _state, _unstable, _flapping, _nodes, _readiness, _expiry, _durable)
+        for ask in (_row, _parked, _name, _state, _unstable, _flapping, _nodes, _readiness, _expiry, _durable)
         for notice in ask(question)
     )
     question.timers.end_tick()
@@ -79,7 +81,9 @@ def conditions(question: Question) -> tuple[Notice, ...]:
 
 
 def _row(question: Question) -> Iterator[Notice]:
-    row, decision = question.decision.row, question.decision
+    row, decision = _told_row(question), question.decision
+    if row is None:
+        return
     held_s = question.held_s(f"row:{row.id}")
     severity = _severity(row, decision)
     if severity is None or not _is_due(row, question, held_s):
@@ -94,6 +98,30 @@ def _row(question: Question) -> Iterator[Notice]:
         *(_unread(question) if row.id in BLIND_ROWS else ()),
         *_why_not(question, todo),
         command=todo.command if todo is not None else "",
+    )
+
+
+def _told_row(question: Question) -> Row | None:
+    """The row that people hear of: what an open run acts on it tells itself, and beside one that waits all is told."""
+    run, decision = question.facts.ledger.run, question.decision
+    if run is None or (run.runbook is not Runbook.CUTOVER_DNS and run.state is not RunState.PARKED):
+        return decision.row
+    is_its_own = decision.beneath.act == run.runbook.value
+    will_have_the_slot = run.runbook is Runbook.CUTOVER_DNS and any(
+        todo.execution is Execution.GO and {gate.gate for gate in todo.blocked_by} == {"slot"} for todo in decision.todo
+    )
+    return None if is_its_own or will_have_the_slot else decision.beneath
+
+
+def _parked(question: Question) -> Iterator[Notice]:
+    run = question.facts.ledger.run
+    if run is None or run.state is not RunState.PARKED:
+        return
+    yield question.notice(
+        f"{run.run_id}:parked:{run.parked_step}",  # the page of the run itself, which a restart forgets
+        Severity.PAGE,
+        f"{run.runbook} is parked at {run.parked_step}: {run.parked_why}",
+        command=f"watchdogctl run retry {run.run_id} --reason '...'",
     )
 
 

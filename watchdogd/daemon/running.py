@@ -28,6 +28,8 @@ from watchdogd.runbooks.opening import open_run
 TURN_S = 0.25
 FENCE_AGAIN_S = 60.0  # a fence that did not come off is asked again after so long
 PROMOTE = "promote"
+# A run of which only convergent steps are left gives way to these: a name that cannot be moved holds nothing hostage.
+MORE_URGENT = frozenset({Runbook.SETTLE_DEBT, Runbook.FAILOVER, Runbook.ROLL_BACK})
 
 log = structlog.get_logger()
 OnStep = Callable[[StepEvent], None]
@@ -264,4 +266,4 @@ class Running:
 
 def _would_go_but_for_the_slot(todo: Todo) -> bool:
     blocked = [gate for gate in todo.blocked_by if gate.gate != "slot"]
-    return todo.runbook is Runbook.SETTLE_DEBT and todo.execution is Execution.GO and not blocked
+    return todo.runbook in MORE_URGENT and todo.execution is Execution.GO and not blocked

@@ -96,7 +96,7 @@ class RunContext:
     clock: Clock
     notifier: Notifier
     stop: Callable[[], str] = lambda: ""  # why the run must stop at its next safe point, or empty
-    settle_first: Callable[[], bool] = lambda: False  # a debt wants the slot now
+    settle_first: Callable[[], bool] = lambda: False  # what is more urgent wants the slot now
     on_step: Callable[[StepEvent], None] = lambda event: None
     memo: Memo = field(default_factory=Memo)
     is_resumed: bool = False  # a run of an earlier incarnation: every window is empty

@@ -37,6 +37,6 @@ async def _run_steps(ctx: RunContext) -> None:
             await perform(step, ctx)
         await ctx.write_surely(RunEnded(run_id=ctx.run_id, outcome=RunOutcome.SUCCEEDED))
     except GivesWay as way:
-        await ctx.write_surely(RunEnded(run_id=ctx.run_id, outcome=RunOutcome.SUPERSEDED, why=way.detail))
+        await procedure.give_way(ctx, way.detail)
     except NeedsOperator as need:
         await procedure.give_up(ctx, need.detail)

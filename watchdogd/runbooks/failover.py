@@ -188,6 +188,12 @@ def _elected_entries(ctx: RunContext) -> tuple[Entry, ...]:
 async def told(ctx: RunContext) -> Done:
     """Tell what was lost and how long it took; delete what was generated."""
     await credentials.delete_left_token(ctx)
+    note = _tell_end(ctx)
+    await ctx.write(Noted(run_id=ctx.run_id, step="tell", note=note))
+    return Done.YES
+
+
+def _tell_end(ctx: RunContext) -> str:
     run, lost = ctx.run, _loss(ctx)
     age_s = ctx.clock.now_s() - run.opened.at_s
     ctx.tell(
@@ -197,8 +203,7 @@ async def told(ctx: RunContext) -> Done:
         f"estimated loss: {lost}",
         f"procedure: {age_s:.1f} s",
     )
-    await ctx.write(Noted(run_id=ctx.run_id, step="tell", note=f"loss {lost}, procedure {age_s:.1f} s"))
-    return Done.YES
+    return f"loss {lost}, procedure {age_s:.1f} s"
 
 
 def _loss(ctx: RunContext) -> str:
@@ -219,6 +224,7 @@ async def give_up(ctx: RunContext, why: str) -> None:
     primary again. A promotion that was seen is never undone: then only the waiting ends.
     """
     if ctx.record(PROMOTE).done:
+        _tell_end(ctx)
         await ctx.write_surely(*_ack_entries(ctx), _ended(ctx, RunOutcome.SUCCEEDED, why))
     elif is_promote_unsent(ctx):
         await _undo(ctx, why)
@@ -322,9 +328,9 @@ def _choices(ctx: RunContext) -> str:
 
 AFTER_PROMOTE: tuple[Step, ...] = (
     Step(name="target_primary", done=target_serves, deadline_s=300.0,
-         safe=Safe.ALWAYS,
+         safe=Safe.ALWAYS, is_convergent=True,
          parks_as="the promoted cluster has no quorum following"),
-    Step(name="tell", done=told, with_done=_ack_entries, safe=Safe.ALWAYS),
+    Step(name="tell", done=told, with_done=_ack_entries, safe=Safe.ALWAYS, is_convergent=True),
 )  # fmt: skip
 
 FAILOVER = Procedure(
@@ -348,4 +354,5 @@ FAILOVER = Procedure(
         *AFTER_PROMOTE,
     ),
     give_up=give_up,
+    give_way=give_up,  # the promotion was seen: it is over, whatever is left to wait for
 )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from watchdogd.core.entries import Entry
+from watchdogd.core.entries import Entry, RunEnded, RunOutcome
 from watchdogd.errors import Need
 from watchdogd.runbooks.context import RunContext
 
@@ -43,6 +43,11 @@ def never(ctx: RunContext) -> bool:
 def always(ctx: RunContext) -> bool:
     """Past its deadline the run goes on."""
     return True
+
+
+async def superseded(ctx: RunContext, why: str) -> None:
+    """The run is over; the table asks for the rest of it again."""
+    await ctx.write_surely(RunEnded(run_id=ctx.run_id, outcome=RunOutcome.SUPERSEDED, why=why))
 
 
 def _no_entries(ctx: RunContext) -> tuple[Entry, ...]:
@@ -89,7 +94,9 @@ class Procedure:
     """The steps of one runbook, and what giving up means for it.
 
     `give_up` undoes what can be undone and ends the run; where nothing may be undone it parks and goes on looking.
+    `give_way` ends a run of which only convergent steps are left, for what is more urgent.
     """
 
     steps: tuple[Step, ...]
     give_up: Callable[[RunContext, str], Awaitable[None]]
+    give_way: Callable[[RunContext, str], Awaitable[None]] = superseded
