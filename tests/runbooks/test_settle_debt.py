@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.drill import Drill
 from tests.support.drill_site import EAST, WEST, Setting
-from watchdogd.core.entries import DebtForgiven, ForeignSeen, Runbook, RunOpened, RunOutcome
+from watchdogd.core.entries import DebtForgiven, ForeignSeen, Runbook, RunOpened, RunOutcome, TokenLeft
 from watchdogd.core.ledger import DebtState, RunState
 from watchdogd.lab.faults import FaultKind
 from watchdogd.ports import FenceOutcome, FenceResult, FenceVerb
@@ -274,3 +274,24 @@ async def test_a_debtor_that_is_gone_again_before_the_demote_ends_the_run() -> N
         drill.site.lose(EAST)
         await ended(drill, RunOutcome.SUPERSEDED)
         assert drill.site.sent_to("demote") == 0
+
+
+async def test_a_token_left_by_an_earlier_promotion_is_replaced_and_deleted_once_its_cluster_is_secondary() -> None:
+    async with Drill(Setting(shares=3)) as drill:
+        await failed_over(drill)
+        await drill.write(TokenLeft(cluster=EAST, fingerprint="0123456789abcdef"))
+        drill.site.mend()
+        await drill.until(lambda: drill.is_settled(WEST), within_s=60)
+        await ended(drill)
+        assert drill.ledger.tokens_left == {}
+        assert drill.ledger.attempts == {}
+
+
+async def test_a_left_token_without_key_shares_stays_written_down_and_holds_nothing_up() -> None:
+    async with Drill() as drill:
+        await failed_over(drill)
+        await drill.write(TokenLeft(cluster=EAST, fingerprint="0123456789abcdef"))
+        drill.site.mend()
+        await drill.until(lambda: drill.is_settled(WEST), within_s=60)
+        await ended(drill)
+        assert EAST in drill.ledger.tokens_left

@@ -263,7 +263,9 @@ def _acting(verbs: Verbs[argparse.ArgumentParser]) -> None:
     _with_reason(_with_pair(made))
     start = Verb(_of_pair("POST", "start", "runbook", "target", "reason"), text.started)
     made = _add(verbs, "approve", start, says="start what a row asks for and waits with")
-    made.add_argument("runbook", metavar="ACTION", choices=("failover", "settle-debt", "cutover-dns", "roll-back"))
+    made.add_argument(
+        "runbook", metavar="ACTION", choices=("failover", "settle-debt", "cutover-dns", "roll-back", "release-fence")
+    )
     made.add_argument("target", metavar="CLUSTER")
     _with_reason(_with_pair(made))
     made = _add(verbs, "ack", Verb(_of_pair("POST", "ack", "reason"), text.done), says="a human has looked")

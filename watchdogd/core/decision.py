@@ -112,7 +112,7 @@ def _towards_elected(
         case Act.LAST_PRIMARY if policy.two_secondaries == "last-primary":
             return _make(row, facts, Runbook.ROLL_BACK, Level.APPROVE, source, target)
         case Act.RELEASE_FENCE:
-            return _make(row, facts, None, Level.APPROVE, source, target)
+            return _make(row, facts, Runbook.RELEASE_FENCE, Level.APPROVE, source, target)
         case _:
             return None
 
@@ -179,7 +179,7 @@ def command_for(runbook: Runbook | None, pair: str, target: ClusterId, blocked: 
             waive = ",".join(sorted({gate.gate for gate in blocked if is_waivable(gate.gate)}))
             option = f" --waive {waive}" if waive else ""
             return f"watchdogctl failover {target} --pair {pair}{option} --reason '...'"
-        case Runbook.SETTLE_DEBT | Runbook.CUTOVER_DNS | Runbook.ROLL_BACK:
+        case Runbook.SETTLE_DEBT | Runbook.CUTOVER_DNS | Runbook.ROLL_BACK | Runbook.RELEASE_FENCE:
             return f"watchdogctl approve {runbook} {target} --pair {pair} --reason '...'"
         case _:
             return ""

@@ -24,6 +24,7 @@ class Runbook(StrEnum):
     REJOIN = "rejoin"
     HEAL = "heal"
     SWITCHOVER = "switchover"
+    RELEASE_FENCE = "release-fence"
     ROLL_BACK = "roll-back"  # promote the source of our aborted run back
 
 

@@ -103,3 +103,25 @@ async def delete_left_token(ctx: RunContext) -> None:
         await ctx.write_surely(Noted(run_id=ctx.run_id, step="delete_token", note=note))
         return
     await ctx.write_surely(TokenDeleted(cluster=target, how="deleted"))
+
+
+async def no_token_is_left(ctx: RunContext) -> Done:
+    """YES when no generated token is left on the source, which is a DR secondary again."""
+    return Done.NO if ctx.run.source in ctx.ledger.tokens_left else Done.YES
+
+
+async def delete_by_replacement(ctx: RunContext) -> None:
+    """Generate another operation token on the source and delete that one: the earlier one is known to nobody.
+
+    A cluster stores one such token under one key, so the new one takes its place. Source: GENROOT; that the earlier
+    one ends with it is UNCONFIRMED.
+
+    Raises: Refused(NOT_YET) whatever stands in the way: the token stays written down, and the next demotion asks again.
+    """
+    source = ctx.run.source
+    try:
+        await generate(ctx, source)
+        await ctx.hands.delete_token(ctx.active_node(source), ctx.memo.generated)
+    except (NeedsOperator, Refused, Unreachable, OutcomeUnknown) as error:
+        raise Refused(Refusal.NOT_YET, f"the operation token left on {source} stays: {error}") from error
+    await ctx.write_surely(TokenDeleted(cluster=source, how="replaced by another, which was deleted"))

@@ -11,7 +11,7 @@ from watchdogd.core.facts import Facts, Side
 from watchdogd.core.ledger import Debt
 from watchdogd.errors import Need, NeedsOperator, Refusal, Refused
 from watchdogd.ports import Severity
-from watchdogd.runbooks import fencing
+from watchdogd.runbooks import credentials, fencing
 from watchdogd.runbooks.context import RunContext
 from watchdogd.runbooks.step import Done, Procedure, Safe, Step, always
 
@@ -112,6 +112,13 @@ async def fence_off(ctx: RunContext) -> None:
         raise Refused(Refusal.NOT_YET, "the fence is still on")
 
 
+async def look_at_debtor(ctx: RunContext) -> None:
+    """The debtor's own active node says secondary, by a look that is new."""
+    look = await ctx.young_look()
+    if not look.facts.view(ctx.run.source).is_active_secondary:
+        raise Refused(Refusal.NOT_YET, f"no active node of {ctx.run.source} says secondary")
+
+
 async def told(ctx: RunContext) -> Done:
     """Tell what was settled."""
     ctx.tell("done", Severity.WARN, f"{ctx.run.source} is secondary; its debt is closed")
@@ -133,6 +140,10 @@ SETTLE_DEBT = Procedure(
         # A fence that does not come off never delays the name: the table asks for it again.
         Step(name="fence_off", done=fence_is_off, act=fence_off, guard=fence_off_guard, deadline_s=30.0, poll_s_max=5.0,
              safe=Safe.ALWAYS, is_optional=always, parks_as="the fence of the previous primary did not come off"),
+        # Vault deletes an operation token on a DR secondary only: a promoted cluster's one had to wait for this.
+        Step(name="delete_token", done=credentials.no_token_is_left, act=credentials.delete_by_replacement,
+             guard=look_at_debtor, deadline_s=20.0, poll_s_max=5.0, safe=Safe.ALWAYS, is_optional=always,
+             is_convergent=True),
         Step(name="tell", done=told, safe=Safe.ALWAYS),
     ),
     give_up=give_up,

@@ -71,4 +71,4 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
 
 def test_the_diagram_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diagram"]) == Exit.CLEAN
-    assert capsys.readouterr().out.startswith("stateDiagram-v2\n")
+    assert capsys.readouterr().out.startswith("flowchart TD\n")
