@@ -15,6 +15,7 @@ from tests.support.configs import good, put
 
 pytestmark = pytest.mark.live
 
+ROOT = Path(__file__).parents[2]
 WEST, EAST = "./cluster/west", "./cluster/east"
 
 
@@ -34,6 +35,7 @@ class Said:
 def check(path: Path) -> Said:
     done = subprocess.run(
         [sys.executable, "-m", "watchdogd.cli.main", "check-config", str(path)],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=30,

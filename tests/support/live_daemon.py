@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 
 Line = Mapping[str, Any]
+ROOT = Path(__file__).parents[2]
 LINE_BYTES_MAX = 1 << 20
 POLL_S = 0.2
 TOO_MANY = 429  # ten requests a second is what a caller may ask
@@ -160,7 +161,7 @@ class DaemonProcess:
 
 @asynccontextmanager
 async def started(
-    config: Path, socket: Path, *, environ: Mapping[str, str] | None = None, cwd: Path | None = None
+    config: Path, socket: Path, *, environ: Mapping[str, str] | None = None
 ) -> AsyncIterator[DaemonProcess]:
     """`watchdogd run CONFIG` while the block runs."""
     process = await asyncio.create_subprocess_exec(
@@ -173,7 +174,7 @@ async def started(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         limit=LINE_BYTES_MAX,
-        cwd=cwd,
+        cwd=ROOT,
         env={**os.environ, **(environ or {})},
     )
     daemon = DaemonProcess(process, socket, config.with_name("daemon.log"))
