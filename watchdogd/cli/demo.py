@@ -28,6 +28,8 @@ from watchdogd.cli.demo_config import (
     PROPAGATION_S,
     SOCKET_PATH_MAX,
     TTL_S,
+    WRITE_EVERY_S,
+    WRITE_TIMEOUT_S,
     LabFacts,
     Site,
     write_config,
@@ -42,7 +44,7 @@ from watchdogd.cli.demo_watch import Watch, Writer
 DEADLINE_S = 180.0
 LAB_UP_WITHIN_S = 20.0
 LAB_PORT, PORTS_TRIED = 8200, 4
-WRITERS, WRITE_EVERY_S, WRITE_TIMEOUT_S = 3, 0.2, 1.0
+WRITERS = 3
 POLL_S = 0.05
 OK, BROKEN = 0, 1
 

@@ -15,6 +15,7 @@ PAIR = "demo"
 TTL_S = 5
 PROMOTE_S, PROPAGATION_S = 10.0, 5.0  # knobs of the lab: the assumptions of the headline (DESIGN section 1)
 FENCE_TIMEOUT_S = 2.0
+WRITE_EVERY_S, WRITE_TIMEOUT_S = 0.2, 1.0  # of one client
 SOCKET_PATH_MAX = 107  # sun_path without its closing zero. Source: unix(7)
 TOKENS = ("dr_token_a", "dr_token_b")
 

@@ -46,7 +46,7 @@ class Writer:
     name: str
     log: Path
     acknowledged: dict[int, tuple[float, str]] = field(default_factory=dict)
-    unanswered: int = 0  # writes that may have been applied, and acknowledged into the void
+    unanswered_s: list[float] = field(default_factory=list)  # when writes were given up that may have been applied
     is_served: bool | None = None
     address: str = ""
     read_to: int = 0
@@ -248,7 +248,8 @@ class Watch:
             if is_served:
                 writer.address = given["address"]
                 writer.acknowledged[given["number"]] = (at_s, given["address"])
-            writer.unanswered += given["fate"] == "unknown"
+            if given["fate"] == "unknown":
+                writer.unanswered_s.append(at_s)
             if before != (writer.is_served, writer.address):
                 narrator.writer_changed(at_s, writer, given["error"] or f"status {given['status']}")
 
