@@ -30,6 +30,8 @@ from watchdogd.ports import (
 )
 
 DNS_LATENCY_S, AWS_TIMEOUT_S = 0.05, 10.0
+CHANGES = f"/2013-04-01/hostedzone/{ZONE_ID}/rrset/"
+AWS_HEADERS = {"Authorization": f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY_ID}/20260301/us-east-1/route53/x"}
 MUTATIONS = {"secondary/promote": "promote", "primary/demote": "demote"}
 Tell = Callable[[str, str], None]  # a line of the story, and more about it
 
@@ -220,12 +222,7 @@ class PlayDns:
     async def swap(self, expected: Record, wanted: Record, comment: str) -> ChangeRef:
         """As `DnsProvider.swap`."""
         self.check(wanted.targets[0])
-        changes = f"{self._change('DELETE', expected)}{self._change('CREATE', wanted)}"
-        body = (
-            '<ChangeResourceRecordSetsRequest xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><ChangeBatch>'
-            f"<Comment>{comment}</Comment><Changes>{changes}</Changes></ChangeBatch></ChangeResourceRecordSetsRequest>"
-        )
-        answer = await self._ask("POST", f"/2013-04-01/hostedzone/{ZONE_ID}/rrset/", body)
+        answer = await self._ask("POST", CHANGES, change_batch(self.names.service_name, expected, wanted, comment))
         return ChangeRef(change_id=_one("Id", answer))
 
     async def is_in_sync(self, change: ChangeRef) -> bool:
@@ -254,8 +251,7 @@ class PlayDns:
 
     async def _ask(self, method: str, path: str, body: str = "") -> str:
         await self._pass()
-        headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY_ID}/20260301/us-east-1/route53/x"}
-        exchange = self.names.aws(method, path, headers, body.encode(), now_s=self.clock.now_s())
+        exchange = self.names.aws(method, path, AWS_HEADERS, body.encode(), now_s=self.clock.now_s())
         match exchange.outcome:
             case Outcome.ANSWER:
                 await asyncio.sleep(exchange.delay_s)
@@ -269,13 +265,22 @@ class PlayDns:
                 await asyncio.sleep(AWS_TIMEOUT_S)
                 raise OutcomeUnknown("route53 did not answer")
 
-    def _change(self, action: str, record: Record) -> str:
-        values = "".join(f"<ResourceRecord><Value>{target}</Value></ResourceRecord>" for target in record.targets)
-        return (
-            f"<Change><Action>{action}</Action><ResourceRecordSet><Name>{self.names.service_name}</Name>"
-            f"<Type>{record.rtype}</Type><TTL>{record.ttl_s}</TTL><ResourceRecords>{values}</ResourceRecords>"
-            "</ResourceRecordSet></Change>"
-        )
+
+def change_batch(name: str, expected: Record, wanted: Record, comment: str) -> str:
+    """The XML of one atomic compare-and-swap of a CNAME."""
+    return (
+        '<ChangeResourceRecordSetsRequest xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><ChangeBatch>'
+        f"<Comment>{comment}</Comment><Changes>{_change(name, 'DELETE', expected)}{_change(name, 'CREATE', wanted)}"
+        "</Changes></ChangeBatch></ChangeResourceRecordSetsRequest>"
+    )
+
+
+def _change(name: str, action: str, record: Record) -> str:
+    values = "".join(f"<ResourceRecord><Value>{target}</Value></ResourceRecord>" for target in record.targets)
+    return (
+        f"<Change><Action>{action}</Action><ResourceRecordSet><Name>{name}</Name><Type>{record.rtype}</Type>"
+        f"<TTL>{record.ttl_s}</TTL><ResourceRecords>{values}</ResourceRecords></ResourceRecordSet></Change>"
+    )
 
 
 def _accepted(status: int, body: str) -> str:

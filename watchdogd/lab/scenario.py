@@ -1,7 +1,8 @@
 """Scenarios: incidents as files. Faults, acts of people and expectations on a time line, and what it may cost. Pure.
 
 A file is one incident and may be a whole family of them: `[cases.NAME]` names variants, `[defaults]` holds what they do
-not set, `[matrix]` crosses lists, and `{name}` in any text stands for the variant's value. How a file is read: `scenario_file.py`. What is judged: `story.py`.
+not set, `[matrix]` crosses lists, and `{name}` in any text stands for the variant's value. How a file is read:
+`scenario_file.py`. What is judged: `story.py`.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Do(StrEnum):
     CLEAR = "clear"  # kind, target: faults end
     PROMOTE = "promote"  # cluster: somebody promotes it by hand
     DEMOTE = "demote"  # cluster
-    POINT_NAME = "point-name"  # target: a cluster, or any name
+    POINT_NAME = "point-name"  # target: a cluster, or any name; at the provider
     SPOIL_TOKEN = "spoil-token"  # noqa: S105  token: `a`, `b`: the file holds something else from now on
     MEND_TOKEN = "mend-token"  # noqa: S105  token
 

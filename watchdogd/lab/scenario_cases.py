@@ -1,4 +1,4 @@
-"""The variants of one scenario file: `[cases.NAME]`, `[defaults]` of their values, `[matrix]`, `{name}` and `only`. Pure."""
+"""The variants of one scenario file: `[cases.NAME]`, `[defaults]`, `[matrix]`, `{name}` and `only`. Pure."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ WHEN = frozenset({"at", "when", "nth", "plus"})
 SEEN = ("situation", "name_row", "decision", "run", "step", "applied", "sent", "published", "page", "journal", "act")
 STATE: Mapping[str, type] = {
     "elected": str, "epoch": int, "debt": str, "fences": list, "fenced": list, "published": str, "primaries": list,
-    "promotes": int, "demotes": int, "steady": bool, "parked": str, "paused": bool, "foreign": bool, "run": str, "gates": list,
+    "promotes": int, "demotes": int, "steady": bool, "parked": str, "paused": bool, "foreign": bool, "run": str,
+    "gates": list,
 }  # fmt: skip
 TAKES: Mapping[Do, frozenset[str]] = {
     Do.PAUSE: frozenset({"for"}),
