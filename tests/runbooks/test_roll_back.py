@@ -119,6 +119,16 @@ async def test_the_source_is_promoted_back_only_after_the_target_was_secondary_f
         assert next(at for at, verb, to in drill.site.sent if (verb, to) == ("promote", EAST)) - since_s >= 55.0
 
 
+async def test_a_daemon_told_to_stop_between_demote_and_roll_back_goes_on_to_its_end() -> None:
+    async with Drill(REFUSED) as drill:
+        await demoted_in_vain(drill)
+        await drill.until(lambda: drill.ledger.run is not None and drill.run.abort_asked, within_s=60)
+        give_back_a_token(drill)
+        await asyncio.sleep(5.0)
+        drill.daemon.stopping = "TERM"
+        await ended(drill, Runbook.FAILOVER, RunOutcome.ROLLED_BACK, within_s=200)
+
+
 async def test_a_source_that_denies_the_way_back_parks_and_names_the_acts() -> None:
     async with Drill(REFUSED) as drill:
         await demoted_in_vain(drill)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from watchdogd.core.entries import FenceHeld, FenceReleased, FenceUnsure, Noted
 from watchdogd.core.ledger import FenceState
 from watchdogd.core.model import ClusterId
@@ -30,6 +32,8 @@ async def turn_on(ctx: RunContext) -> None:
             why = f"{result.outcome}: {_said(result)}"
             await ctx.write(FenceUnsure(cluster=source, why=why))
             raise OutcomeUnknown(f"the fence of {source} {why}")
+        case _:
+            assert_never(result.outcome)
 
 
 def _said(result: FenceResult) -> str:
