@@ -22,9 +22,9 @@ from tests.support.live_stories import Story, Told, names_asked_for, told_togeth
 from watchdogd.lab.events import Event, What
 from watchdogd.lab.faults import FaultKind
 
-pytestmark = [pytest.mark.live, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.live, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
-SOON_S = 30.0
+SOON_S = 60.0
 PROMOTE, DEMOTE = "dr/secondary/promote", "dr/primary/demote"
 PROMOTED = sent_to(PROMOTE, "west")
 DEMOTED = sent_to(DEMOTE, "east")
@@ -151,7 +151,7 @@ async def returned(world: Live, cluster: str, fault: int) -> None:
     async with asyncio.timeout(SOON_S):
         while world.lab.world.primary() != cluster:
             await asyncio.sleep(0.05)
-    await asyncio.sleep(4.0)
+    await asyncio.sleep(5.0)  # past `stall_after`, and past what a last look may be old
 
 
 async def gave_up(world: Live, daemon: DaemonProcess) -> None:

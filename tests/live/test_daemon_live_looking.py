@@ -17,9 +17,9 @@ from watchdogd.lab.certs import Flaw
 from watchdogd.lab.events import What
 from watchdogd.lab.faults import FaultKind
 
-pytestmark = [pytest.mark.live, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.live, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
-SOON_S = 30.0
+SOON_S = 60.0
 PAGED_S_MAX = 60.0
 STRANGER = "11111111-2222-3333-4444-555555555555"
 

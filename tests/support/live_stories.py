@@ -12,7 +12,7 @@ import pytest
 Story = Callable[[Path], Awaitable[None]]
 Told = Mapping[str, "asyncio.Task[BaseException | None]"]
 
-STAGGER_S = 1.0  # what a start of the daemon costs a core; all at once would make a lab's answers late
+STAGGER_S = 2.0  # what a start of the daemon costs a core; all at once would make a lab's answers late
 
 
 def names_asked_for(request: pytest.FixtureRequest) -> set[str]:
