@@ -54,7 +54,7 @@ class Happening:
 HAPPENINGS = st.builds(Happening, what=st.sampled_from(sorted(FAULTS)), then_s=st.sampled_from((0.3, 2.0, 7.0, 15.0)))
 
 
-async def live_through(schedule: list[Happening], fence: list[FenceOutcome]) -> None:
+async def go_through(schedule: list[Happening], fence: list[FenceOutcome]) -> None:
     async with Drill(Setting(client_every_s=None)) as drill:
         answers = [FenceResult(outcome=outcome) for outcome in fence]
         drill.daemon.fence.answers[FenceVerb.ON] = answers
@@ -73,4 +73,4 @@ async def live_through(schedule: list[Happening], fence: list[FenceOutcome]) -> 
 @given(schedule=st.lists(HAPPENINGS, min_size=1, max_size=7), fence=st.lists(OUTCOMES, min_size=1, max_size=3))
 def test_every_send_has_a_young_look_and_a_durable_intent(schedule: list[Happening], fence: list[FenceOutcome]) -> None:
     with asyncio.Runner(loop_factory=lambda: looptime.new_event_loop(noop_cycles=1, idle_timeout=5)) as runner:
-        runner.run(live_through(schedule, fence))
+        runner.run(go_through(schedule, fence))

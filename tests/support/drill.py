@@ -41,7 +41,7 @@ class Drill:
         """Start the daemon that was made, or the next one after a kill."""
         if self.daemon.transport.revoked:
             self.daemon = Watch(self.site, notifier=self.notifier, fuse=self.fuse)
-        self._task = self._tasks.create_task(self.daemon.live())
+        self._task = self._tasks.create_task(self.daemon.run_until_killed())
 
     def kill(self) -> None:
         """SIGKILL: nothing of the incarnation touches anything any more."""

@@ -274,8 +274,8 @@ class Watch:
 
     # -- deciding ------------------------------------------------------------------------------------------------------
 
-    async def live(self) -> None:
-        """Until killed: decide once a second, and run what is decided."""
+    async def run_until_killed(self) -> None:
+        """Decide once a second, and run what is decided."""
         try:
             await self._resume_or_park()
             async with asyncio.TaskGroup() as tasks:

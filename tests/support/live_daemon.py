@@ -96,20 +96,24 @@ class DaemonProcess:
 
     async def said(self, wanted: Callable[[Line], bool], *, timeout_s: float, since: int = 0) -> Line:
         """The first line of its log from line `since` on that is wanted. Fails with the last lines when it ended."""
-        seen = since
         try:
             async with asyncio.timeout(timeout_s):
-                while True:
-                    grown = self._grown
-                    for line in self.log[seen:]:
-                        if wanted(line):
-                            return line
-                    seen = len(self.log)
-                    if not self.is_running:
-                        raise AssertionError(f"it ended with {self._process.returncode}:\n{self.last_words()}")
-                    await grown.wait()
+                return await self._next_line(wanted, since)
         except TimeoutError:
             raise AssertionError(f"not said within {timeout_s:g} s; it said last:\n{self.last_words()}") from None
+
+    async def _next_line(self, wanted: Callable[[Line], bool], since: int) -> Line:
+        while True:
+            grown, lines = self._grown, self.log[since:]
+            if (found := next(filter(wanted, lines), None)) is not None:
+                return found
+            since += len(lines)
+            self._ensure_running()
+            await grown.wait()
+
+    def _ensure_running(self) -> None:
+        if not self.is_running:
+            raise AssertionError(f"it ended with {self._process.returncode}:\n{self.last_words()}")
 
     def last_words(self, lines: int = 12) -> str:
         return "\n".join(self.raw[-lines:])
@@ -122,14 +126,18 @@ class DaemonProcess:
         return await self._ask("POST", path, body)
 
     async def _ask(self, method: str, path: str, body: Mapping[str, object] | None) -> tuple[int, Any]:
+        while (answer := await self._ask_once(method, path, body))[0] == TOO_MANY:
+            await asyncio.sleep(POLL_S)
+        return answer
+
+    async def _ask_once(self, method: str, path: str, body: Mapping[str, object] | None) -> tuple[int, Any]:
         timeout = aiohttp.ClientTimeout(total=10)
         connector = aiohttp.UnixConnector(str(self._socket))
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-            while True:
-                async with session.request(method, f"http://watchdogd/v1{path}", json=body) as reply:
-                    if reply.status != TOO_MANY:
-                        return reply.status, await reply.json()
-                await asyncio.sleep(POLL_S)
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            session.request(method, f"http://watchdogd/v1{path}", json=body) as reply,
+        ):
+            return reply.status, await reply.json()
 
     async def explain(self, pair: str = "prod") -> Mapping[str, Any]:
         """What it says about a pair now; empty while it has not decided, or cannot be asked."""
@@ -146,13 +154,10 @@ class DaemonProcess:
         seen: Mapping[str, Any] = {}
         try:
             async with asyncio.timeout(timeout_s):
-                while True:
-                    seen = await self.explain(pair)
-                    if seen and holds(seen):
-                        return seen
-                    if not self.is_running:
-                        raise AssertionError(f"it ended with {self._process.returncode}:\n{self.last_words()}")
+                while not (seen := await self.explain(pair)) or not holds(seen):
+                    self._ensure_running()
                     await asyncio.sleep(POLL_S)
+                return seen
         except TimeoutError:
             gates = [gate["why"] for gate in seen.get("gates", ()) if not gate["open"]]
             told = f"{seen.get('situation')} {seen.get('why')}; closed: {gates}"

@@ -116,14 +116,16 @@ class Live:
         """The first event later than `after` that is wanted; this very turn of the loop when it happens."""
         try:
             async with asyncio.timeout(timeout_s):
-                while True:
-                    events = await self.lab.events.wait_after(after, timeout_s=timeout_s)
-                    for event in events:
-                        if wanted(event):
-                            return event
-                    after = events[-1].seq if events else after
+                return await self._next_event(wanted, timeout_s, after)
         except TimeoutError:
             raise AssertionError(f"the lab has not seen it within {timeout_s:g} s: {self.story()}") from None
+
+    async def _next_event(self, wanted: Callable[[Event], bool], timeout_s: float, after: int) -> Event:
+        while True:
+            events = await self.lab.events.wait_after(after, timeout_s=timeout_s)
+            if (found := next(filter(wanted, events), None)) is not None:
+                return found
+            after = events[-1].seq if events else after
 
     def events(self, what: What) -> list[Event]:
         return [event for event in self.lab.events.after(0) if event.what is what]

@@ -227,7 +227,7 @@ class Play:
         daemon = self.daemon = Incarnation(self)
         self._told.situation = self._told.name = ""
         self.tell("daemon started")
-        daemon.task = self._tasks.create_task(daemon.live())
+        daemon.task = self._tasks.create_task(daemon.run_until_killed())
 
     def kill(self) -> None:
         """It is gone."""

@@ -67,8 +67,8 @@ class Incarnation:
         if self.task is not None:
             self.task.cancel()
 
-    async def live(self) -> None:
-        """Until it is killed. A loop that dies is a finding of the scenario."""
+    async def run_until_killed(self) -> None:
+        """Watch, decide and act. A loop that dies is a finding of the scenario."""
         try:
             async with AsyncExitStack() as stack:
                 ground, gear = self._ground(), await self._gear(stack)
