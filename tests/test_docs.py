@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from watchdogd.adapters.metrics import TABLE
-from watchdogd.cli import ctl, demo, exits, lab, main
+from watchdogd.cli import ctl, demo, lab, main
 from watchdogd.core.budget import worst_case
 from watchdogd.core.gates import GATES, is_waivable
 from watchdogd.core.policy import Timing
 from watchdogd.core.situations import NAMES, SITUATIONS
 from watchdogd.daemon.acts import NEVER_SKIPPED
+from watchdogd.daemon.exits import Exit
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.policies import parse
 from watchdogd.lab.setup import DR_POLICY
@@ -154,7 +155,7 @@ def test_every_exit_code_of_watchdogctl_is_in_the_manual() -> None:
 def test_every_exit_code_of_watchdogd_is_in_the_manual() -> None:
     sentence = re.search(r"Exit: (.*?)\n\n", MANUAL, flags=re.DOTALL)
     assert sentence is not None
-    assert {int(n) for n in re.findall(r"\b(\d+) ", sentence[1])} == {code.value for code in exits.Exit}
+    assert {int(n) for n in re.findall(r"\b(\d+) ", sentence[1])} == {code.value for code in Exit}
 
 
 def test_every_exit_code_of_the_lab_is_in_its_guide() -> None:

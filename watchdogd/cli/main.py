@@ -13,10 +13,10 @@ from watchdogd.adapters.config import load_config
 from watchdogd.adapters.config_types import parse_duration
 from watchdogd.adapters.secrets import SecretReader
 from watchdogd.adapters.settings import Settings
-from watchdogd.cli.exits import Exit
 from watchdogd.cli.timing import timing_lines
 from watchdogd.core.budget import Assumed
 from watchdogd.core.rules import notices
+from watchdogd.daemon.exits import Exit
 from watchdogd.errors import ConfigError
 
 DEFAULT_CONFIG = "/etc/watchdogd/watchdogd.toml"

@@ -32,6 +32,7 @@ from watchdogd.core.entries import Paused
 from watchdogd.core.policy import Policy
 from watchdogd.core.rules import notices
 from watchdogd.daemon.control import ControlServer
+from watchdogd.daemon.exits import Exit
 from watchdogd.daemon.feeding import feed_forever
 from watchdogd.daemon.gear import PairGear
 from watchdogd.daemon.measuring import Measuring
@@ -46,7 +47,6 @@ from watchdogd.ports import Chronicle
 
 STOP_S_MAX = 80.0  # INTERFACES section 1: TERM
 STOP_POLL_S = 0.1
-EXIT_CLEAN, EXIT_LOCKED, EXIT_LOOP_DIED = 0, 3, 70  # INTERFACES section 7
 
 log = structlog.get_logger()
 
@@ -103,14 +103,14 @@ def run(config_path: str) -> int:
     except StateLocked as exc:
         log.critical("not_started", error=str(exc))
         print(exc, file=sys.stderr)  # noqa: T201  what the person who typed it must see
-        return EXIT_LOCKED
+        return Exit.STATE_HELD
 
 
 async def _serve(settings: Settings) -> int:
     stop = asyncio.Event()
     manager = from_environment()
     refused: list[Exception] = []
-    code = EXIT_CLEAN
+    code = Exit.CLEAN
     try:
         async with AsyncExitStack() as stack:
             app = await _start(settings, manager, stack, stop)
@@ -123,7 +123,7 @@ async def _serve(settings: Settings) -> int:
         refused.extend(group.exceptions)
     except* Exception as died:  # loop edge: a dead loop takes the process down, and systemd starts it again
         log.critical("loop_died", error=[repr(exc) for exc in died.exceptions], exc_info=died)
-        code = EXIT_LOOP_DIED
+        code = Exit.LOOP_DIED
     if refused:
         raise refused[0]
     log.info("stopped", code=code)

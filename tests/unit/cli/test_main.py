@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.configs import drop, good, put
 from watchdogd import __version__
-from watchdogd.cli.exits import Exit
 from watchdogd.cli.main import main
+from watchdogd.daemon.exits import Exit
 
 SHIPPED = str(Path(__file__).parents[3] / "config" / "watchdogd.toml")
 

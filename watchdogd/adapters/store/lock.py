@@ -13,7 +13,6 @@ from watchdogd.adapters.store.trouble import StateUnreadable, Trouble
 from watchdogd.errors import ConfigError
 
 NAME = "lock"
-EXIT_CODE = 3  # INTERFACES section 7: another daemon holds the state directory
 PID_BYTES_MAX = 32
 
 
@@ -27,7 +26,6 @@ class StateLocked(ConfigError):
         )
         self.state_dir = state_dir
         self.holder_pid = holder_pid
-        self.exit_code = EXIT_CODE
 
 
 @contextmanager

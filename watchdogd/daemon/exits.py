@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """Exit codes of the daemon's command line."""
+    """Exit codes of the daemon and of its command line."""
 
     CLEAN = 0
     CONFIG = 2  # also a wrong command line; systemd does not restart on it (RestartPreventExitStatus=2)
