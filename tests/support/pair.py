@@ -36,7 +36,6 @@ REPLICATION_ID = "replication-1"
 VAULT_ID = {EAST: "vault-east", WEST: "vault-west"}
 UTC_AHEAD_S = 1_790_000_000.0  # the wall clock where boottime is 0
 FENCE = FencePolicy(command=("fence", "east"), on_failure=OnFenceFailure.BLOCK)
-SETTLE_AFTER_S = 70.0  # a watch that began with the world is past its cold start
 
 
 def nodes_of(cluster: ClusterId, count: int = 3) -> tuple[NodeAddress, ...]:

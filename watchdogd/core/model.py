@@ -5,8 +5,7 @@ Every time here is seconds on CLOCK_BOOTTIME (`_s`) unless its name ends in `_ut
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
@@ -236,7 +235,6 @@ class ClusterView:
     nodes: tuple[NodeSeen, ...] = ()
     active: NodeSeen | None = None  # the node that says is_self, ids as pinned
     wrong: str = ""  # ids not as pinned, replication disabled, CE: the sentence that says so
-    seen_by_bastion: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def mode(self) -> Mode:

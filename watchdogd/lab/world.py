@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Mapping
-from math import inf
 
 from watchdogd.lab.clients import SimClient
 from watchdogd.lab.cluster import Cluster
@@ -218,7 +217,3 @@ class World:
     def _could_serve(self, name: str) -> bool:
         """Whether this cluster could serve clients if it were primary; a fence is our own doing and does not count."""
         return self.clusters[name].could_serve and (self.is_fenced(name) or self.clients_reach(name))
-
-    def next_event_s(self) -> float:
-        """When something happens by itself next; inf for never. For tests that jump."""
-        return self._next_due_s() if self.clusters else inf

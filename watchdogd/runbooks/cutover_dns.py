@@ -19,7 +19,6 @@ from watchdogd.runbooks.step import Done, Procedure, Safe, Step, always
 PUBLISH = "publish"
 BACK_OFF_MAX_S = 30.0
 READY_DEADLINE_S = 5.0
-REPORT_DEADLINE_S = 60.0
 
 
 async def address_serves(ctx: RunContext) -> Done:
