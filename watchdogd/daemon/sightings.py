@@ -142,11 +142,14 @@ class Sightings:
         )
 
     async def watch_witnesses(self) -> None:
-        """Ask every witness about the elected cluster, for ever."""
+        """Ask every witness about the elected cluster, for ever; one that hangs keeps no other one waiting."""
+        async with asyncio.TaskGroup() as tasks:
+            for name in self._gear.witnesses:
+                tasks.create_task(self._watch_witness(name))
+
+    async def _watch_witness(self, name: str) -> None:
         while True:
-            async with asyncio.TaskGroup() as tasks:
-                for name in self._gear.witnesses:
-                    tasks.create_task(self._ask_witness(name))
+            await self._ask_witness(name)
             await asyncio.sleep(self._policy.timing.interval_s)
 
     async def _ask_witness(self, name: str) -> None:

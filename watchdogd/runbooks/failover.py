@@ -60,7 +60,12 @@ async def evidence_holds(ctx: RunContext) -> Done:
         raise NeedsOperator(Need.VETO, veto)
     if is_demoted_by_us(ctx, look.facts):
         return Done.YES
-    return Done.NO if still_missing(ctx, look.facts) else Done.YES
+    return Done.NO if _is_held(ctx) or still_missing(ctx, look.facts) else Done.YES
+
+
+def _is_held(ctx: RunContext) -> bool:
+    """True for a run that nobody asked for, taken up again after a pause or a late start, until somebody has looked."""
+    return bool(ctx.ledger.hold) and ctx.run.asked_by_uid is None
 
 
 # -- the old primary: a demote where one node still says active by health alone, else the fence ----------------------
