@@ -276,6 +276,19 @@ async def test_a_target_that_somebody_else_promoted_parks_until_it_is_adopted() 
         assert (drill.ledger.elected, drill.site.sent_to("promote")) == (WEST, 0)
 
 
+async def test_a_target_that_somebody_promotes_while_the_intent_is_written_parks_and_goes_on_looking() -> None:
+    async with Drill() as drill:
+        drill.daemon.journal.slow_s = lambda point: 8.0 if "promote_intended" in point else 0.0
+        await lost(drill)
+        await drill.until(lambda: drill.run.step("fence").done, within_s=20)
+        drill.site.promote_by_hand(WEST)
+        await drill.until(lambda: parked(drill, "foreign"), within_s=60)
+        looks = drill.daemon.looks
+        await asyncio.sleep(20.0)
+        assert drill.daemon.looks > looks + 5
+        assert drill.site.sent == []
+
+
 async def test_a_source_that_somebody_else_demoted_parks() -> None:
     async with Drill() as drill:
         drill.daemon.fence.answers[FenceVerb.ON] = [TRY_AGAIN]

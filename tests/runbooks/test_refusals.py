@@ -10,13 +10,14 @@ import pytest
 
 from tests.support.drill import Drill
 from tests.support.drill_site import EAST, PAIR, WEST, Setting
-from watchdogd.core.entries import Entry, Runbook, StepIntended
+from watchdogd.core.entries import Entry, FenceIntended, Runbook, RunOutcome, StepIntended
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import PairId
 from watchdogd.core.policy import Level
 from watchdogd.errors import Need, NeedsOperator, Refusal, Refused
 from watchdogd.lab.faults import FaultKind
-from watchdogd.runbooks import credentials, cutover_dns, evidence, failover, roll_back, settle_debt
+from watchdogd.ports import FenceOutcome, FenceResult, FenceVerb
+from watchdogd.runbooks import credentials, cutover_dns, evidence, failover, release_fence, roll_back, settle_debt
 from watchdogd.runbooks.context import RunContext
 from watchdogd.runbooks.opening import open_run
 
@@ -110,6 +111,37 @@ async def test_a_debtor_is_not_demoted_once_the_premise_is_gone() -> None:
 async def test_a_cluster_is_promoted_back_only_while_it_is_secondary() -> None:
     async with run_of(Runbook.FAILOVER) as ctx:
         await refuses(roll_back.promote_back_guard(ctx), "no active node of east says secondary")
+
+
+async def test_a_left_token_is_not_replaced_on_a_cluster_that_is_not_secondary() -> None:
+    async with run_of(Runbook.SETTLE_DEBT) as ctx:
+        await refuses(settle_debt.look_at_debtor(ctx), "no active node of east says secondary")
+
+
+async def test_a_fence_comes_off_the_only_primary_although_it_is_not_the_elected_one() -> None:
+    def swap(drill: Drill) -> None:
+        drill.site.demote_by_hand(EAST)
+        drill.site.world.tick(drill.site.now_s() + 3.0)
+        drill.site.promote_by_hand(WEST)
+
+    async with Drill(WATCHING) as drill:
+        await drill.healthy()
+        drill.daemon.stopping = "only looking"
+        await asyncio.sleep(1.0)
+        run = await drill.daemon.open(Runbook.SETTLE_DEBT, WEST, EAST)
+        swap(drill)
+        await asyncio.sleep(15.0)
+        await settle_debt.fence_off_guard(drill.daemon.context(run))
+
+
+async def test_a_fence_on_the_elected_primary_that_does_not_come_off_is_asked_again() -> None:
+    async with run_of(Runbook.RELEASE_FENCE) as ctx:
+        await refuses(release_fence.only_primary(ctx), "not the elected, only active primary")
+        await ctx.write(FenceIntended(cluster=WEST, epoch=1, run_id=ctx.run_id))
+        ctx.fence.answers[FenceVerb.OFF] = [FenceResult(outcome=FenceOutcome.FAILED)]  # type: ignore[attr-defined]
+        await refuses(release_fence.fence_off(ctx), "still on")
+        await release_fence.give_up(ctx, "asked")
+        assert ctx.ledger.recent_runs[-1].outcome is RunOutcome.SUPERSEDED
 
 
 class ForgetfulJournal:
