@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from tests.support.live_daemon import DaemonProcess
 from tests.support.live_leaks import everything_it_shows, kept_by, where_secrets_show
-from tests.support.live_pair import DETECTED_S_MAX, Live, happened, live, sent_to, until_ready
+from tests.support.live_pair import DETECTED_S_MAX, ServedWorld, happened, sent_to, served_world, until_ready
 from tests.support.live_stories import Story, Told, names_asked_for, told_together
 from watchdogd.lab.events import Event, What
 from watchdogd.lab.faults import FaultKind
@@ -35,7 +35,7 @@ UNFENCED = happened(What.UNFENCED, cluster="east")
 # ---------------------------------------------------------------------------------------------------------- helpers
 
 
-async def settled(world: Live) -> None:
+async def settled(world: ServedWorld) -> None:
     """The region is back and every fault is gone: the old primary is demoted, and its fence comes off."""
     await world.seen(happened(What.APPLIED, verb="demote", cluster="east"), timeout_s=DETECTED_S_MAX)
     await world.seen(UNFENCED, timeout_s=SOON_S)
@@ -43,7 +43,7 @@ async def settled(world: Live) -> None:
     assert world.lab.names.published_cluster(world.lab.now_s()) == "west"
 
 
-def assert_nothing_was_lost(world: Live) -> None:
+def assert_nothing_was_lost(world: ServedWorld) -> None:
     """By the lab's own truth: one promotion, never two primaries, no acknowledged write gone."""
     assert [(effect.verb, effect.cluster) for effect in world.lab.world.applied] == [
         ("promote", "west"),
@@ -69,7 +69,7 @@ async def ended_well(daemon: DaemonProcess) -> None:
 
 async def a_lost_region(folder: Path) -> None:
     """Lost, failed over, published, back, demoted, unfenced; and no secret of the lab shows anywhere."""
-    async with live(folder) as world, world.daemon() as daemon:
+    async with served_world(folder) as world, world.daemon() as daemon:
         await until_ready(daemon)
         assert not world.lab.world.applied
         lost_s = world.lab.now_s()
@@ -95,7 +95,7 @@ def killed_when(seen: Callable[[Event], bool], *, back_first: bool = False) -> S
     """Killed in the turn of the lab's loop in which it sees the request, before it answers; started again."""
 
     async def story(folder: Path) -> None:
-        async with live(folder) as world:
+        async with served_world(folder) as world:
             async with world.daemon() as daemon:
                 await until_ready(daemon)
                 world.lose_region("east")
@@ -117,7 +117,7 @@ def killed_when(seen: Callable[[Event], bool], *, back_first: bool = False) -> S
 
 async def suspended_after_the_last_look(folder: Path) -> None:
     """Its intent waits for the journal, it is stopped, the old primary returns, it goes on: nothing is sent."""
-    async with live(folder) as world, world.daemon() as daemon:
+    async with served_world(folder) as world, world.daemon() as daemon:
         await until_ready(daemon)
         fault = world.lose_region("east")
         await daemon.said(step_ended("fence", "done"), timeout_s=DETECTED_S_MAX)
@@ -133,7 +133,7 @@ async def suspended_after_the_last_look(folder: Path) -> None:
 
 async def suspended_in_the_last_look(folder: Path) -> None:
     """A look that began before a suspension and ended after it is no look: its silences are our own."""
-    async with live(folder) as world, world.daemon() as daemon:
+    async with served_world(folder) as world, world.daemon() as daemon:
         await until_ready(daemon)
         fault = world.break_(FaultKind.BLACKOUT, "region:east")  # a look at it lasts for a whole probe time-out
         await daemon.said(step_ended("fence", "done"), timeout_s=DETECTED_S_MAX)
@@ -145,7 +145,7 @@ async def suspended_in_the_last_look(folder: Path) -> None:
         await ended_well(daemon)
 
 
-async def returned(world: Live, cluster: str, fault: int) -> None:
+async def returned(world: ServedWorld, cluster: str, fault: int) -> None:
     """The fault is over, and the cluster has served again for longer than a last look may be old."""
     world.lab.clear_faults(fault)
     async with asyncio.timeout(SOON_S):
@@ -154,7 +154,7 @@ async def returned(world: Live, cluster: str, fault: int) -> None:
     await asyncio.sleep(5.0)  # past `stall_after`, and past what a last look may be old
 
 
-async def gave_up(world: Live, daemon: DaemonProcess) -> None:
+async def gave_up(world: ServedWorld, daemon: DaemonProcess) -> None:
     """The run ended, its epoch is void, its fence is off, and no promote ever arrived."""
     await world.seen(UNFENCED, timeout_s=DETECTED_S_MAX)
     calm = await daemon.until(
@@ -171,7 +171,7 @@ async def gave_up(world: Live, daemon: DaemonProcess) -> None:
 
 async def told_to_stop_in_the_middle(folder: Path) -> None:
     """TERM while the fence goes on: there is no safe point before the target is verified as primary."""
-    async with live(folder) as world:
+    async with served_world(folder) as world:
         async with world.daemon() as daemon:
             await until_ready(daemon)
             world.lose_region("east")

@@ -15,7 +15,16 @@ import pytest_asyncio
 
 from tests.support.live_daemon import Line, started
 from tests.support.live_disks import Ratchet, fill_for_good, small_disk
-from tests.support.live_pair import DETECTED_S_MAX, PAIR, Live, closed_gates, happened, live, sent_to, until_ready
+from tests.support.live_pair import (
+    DETECTED_S_MAX,
+    PAIR,
+    ServedWorld,
+    closed_gates,
+    happened,
+    sent_to,
+    served_world,
+    until_ready,
+)
 from tests.support.live_stories import Story, Told, names_asked_for, told_together
 from watchdogd.adapters.clock import SystemClock, read_boot_id
 from watchdogd.adapters.store.journal import open_journal
@@ -54,7 +63,7 @@ def is_looking(explained: Mapping[str, Any]) -> bool:
     return bool(nodes) and all(node["age_s"] <= 6.0 for node in nodes)
 
 
-async def whole_to_the_end(world: Live, *, timeout_s: float = DETECTED_S_MAX) -> None:
+async def whole_to_the_end(world: ServedWorld, *, timeout_s: float = DETECTED_S_MAX) -> None:
     """Published, back, demoted, unfenced; promoted once, and nothing was lost, by the lab's truth."""
     await world.seen(PUBLISHED, timeout_s=timeout_s)
     world.lab.clear_faults()
@@ -67,7 +76,7 @@ async def whole_to_the_end(world: Live, *, timeout_s: float = DETECTED_S_MAX) ->
     assert world.lab.world.counts.two_writable_primaries_s == 0
 
 
-def unjournalled(world: Live, state_dir: Path) -> list[str]:
+def unjournalled(world: ServedWorld, state_dir: Path) -> list[str]:
     """What the lab saw of us and the journal does not know: an intent has to be durable before its effect."""
     with closing(sqlite3.connect(f"file:{state_dir / 'journal.db'}?mode=ro", uri=True)) as connection:
         kinds = [kind for (kind,) in connection.execute("SELECT kind FROM entries")]
@@ -88,7 +97,7 @@ def unjournalled(world: Live, state_dir: Path) -> list[str]:
 
 def writes_fail(*, spare: int) -> Story:
     async def story(folder: Path) -> None:
-        async with live(folder) as world, world.daemon() as daemon:
+        async with served_world(folder) as world, world.daemon() as daemon:
             await until_ready(daemon)
             ratchet = Ratchet(world, daemon, spare=spare)
             async with asyncio.TaskGroup() as tasks:
@@ -107,7 +116,7 @@ def writes_fail(*, spare: int) -> Story:
 
 
 async def an_incident_fits_on_a_full_disk(folder: Path) -> None:
-    async with live(folder) as world:
+    async with served_world(folder) as world:
         with small_disk(world.state_dir) as disk:
             async with world.daemon() as daemon:
                 await until_ready(daemon)
@@ -119,7 +128,7 @@ async def an_incident_fits_on_a_full_disk(folder: Path) -> None:
 
 async def full_for_good_before_the_outage(folder: Path) -> None:
     """No run is opened; it looks and pages, and goes on when there is space."""
-    async with live(folder) as world:
+    async with served_world(folder) as world:
         with small_disk(world.state_dir) as disk:
             async with world.daemon() as daemon:
                 await until_ready(daemon)
@@ -138,7 +147,7 @@ async def full_for_good_before_the_outage(folder: Path) -> None:
 
 async def full_for_good_in_the_middle(folder: Path) -> None:
     """The fence is on and cannot be written down: no promote is sent until it can be."""
-    async with live(folder) as world:
+    async with served_world(folder) as world:
         with small_disk(world.state_dir) as disk:
             async with world.daemon() as daemon:
                 await until_ready(daemon)
@@ -171,7 +180,7 @@ def unusable(spoil: Callable[[Path], None], said: str) -> Story:
     """The state was spoilt before the start: nothing is done about an outage, and the file is not touched."""
 
     async def story(folder: Path) -> None:
-        async with live(folder) as world:
+        async with served_world(folder) as world:
             async with open_journal(world.state_dir, clock=SystemClock(), boot_id=read_boot_id()) as journal:
                 await journal.append(PairId(PAIR), FirstElected(cluster=ClusterId("east")))
             spoil(world.state_dir / "journal.db")
@@ -220,7 +229,7 @@ def fingerprints(state_dir: Path) -> Mapping[str, str]:
 
 async def a_second_daemon(folder: Path) -> None:
     """Refused with one sentence; the first goes on, and its socket stays its own."""
-    async with live(folder) as world, world.daemon() as first:
+    async with served_world(folder) as world, world.daemon() as first:
         await first.until(lambda e: e["situation"] == "S-10", timeout_s=SOON_S)
         socket = world.socket.stat().st_ino
         async with started(world.config, world.socket, environ=world.environ) as second:

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.live_daemon import DaemonProcess, Line, started
-from tests.support.live_pair import Live, closed_gates, live, until_ready
+from tests.support.live_pair import ServedWorld, closed_gates, served_world, until_ready
 from tests.support.live_stories import Story, Told, names_asked_for, told_together
 from watchdogd.lab.certs import Flaw
 from watchdogd.lab.events import What
@@ -32,7 +32,7 @@ def nodes_of(explained: Mapping[str, Any], cluster: str) -> list[Mapping[str, An
     return next(one["nodes"] for one in explained["facts"]["clusters"] if one["cluster"] == cluster)
 
 
-def assert_nothing_was_done(world: Live) -> None:
+def assert_nothing_was_done(world: ServedWorld) -> None:
     assert not world.lab.world.applied
     assert not world.events(What.SENT)
     assert not world.events(What.FENCED)
@@ -41,7 +41,7 @@ def assert_nothing_was_done(world: Live) -> None:
 
 async def a_primary_that_answers_nonsense(folder: Path) -> None:
     """The secondary hears nothing, and the primary's nodes answer with what is not Vault's: nobody has died."""
-    async with live(folder) as world, world.daemon() as daemon:
+    async with served_world(folder) as world, world.daemon() as daemon:
         await until_ready(daemon)
         world.break_(FaultKind.DROP, "repl:east>west")
         world.break_(FaultKind.GARBAGE, "node:east/1", text="SSH-2.0-OpenSSH_9.2\r\n")
@@ -58,7 +58,7 @@ async def a_primary_that_answers_nonsense(folder: Path) -> None:
         assert_nothing_was_done(world)
 
 
-def assert_told(told: Line, world: Live, cluster: str, *said: str) -> None:
+def assert_told(told: Line, world: ServedWorld, cluster: str, *said: str) -> None:
     """The page names every node of a cluster, with what it met there and the way out."""
     for node in world.file.clusters[cluster].nodes:
         (line,) = [line for line in told["details"] if line.startswith(f"{cluster} {node} cannot be read: ")]
@@ -70,7 +70,7 @@ def all_say(explained: Mapping[str, Any], cluster: str, reading: str, words: str
 
 
 async def another_cluster_behind_the_addresses(folder: Path) -> None:
-    async with live(folder) as world, world.daemon() as daemon:
+    async with served_world(folder) as world, world.daemon() as daemon:
         await until_ready(daemon)
         world.break_(FaultKind.STRANGE, "cluster:east", cluster_id=STRANGER)
         told = await daemon.said(page("S-05"), timeout_s=PAGED_S_MAX)
@@ -87,7 +87,7 @@ def bad_certificates(flaws: Mapping[str, tuple[Flaw, str]]) -> Story:
     """Nothing of the kind is evidence: it is our own fault, until somebody repairs it."""
 
     async def story(folder: Path) -> None:
-        async with live(folder, flaws={name: flaw for name, (flaw, _) in flaws.items()}) as world:
+        async with served_world(folder, flaws={name: flaw for name, (flaw, _) in flaws.items()}) as world:
             async with world.daemon() as daemon:
                 told = await daemon.said(page("S-02"), timeout_s=PAGED_S_MAX)
                 for name, (_, said) in flaws.items():
@@ -101,7 +101,7 @@ def bad_certificates(flaws: Mapping[str, tuple[Flaw, str]]) -> Story:
 
 async def everything_dead_from_the_first_start(folder: Path) -> None:
     """No cluster, no resolver, no AWS endpoint, no secret: it starts, answers, pages, and stops when told to."""
-    async with live(folder) as world:
+    async with served_world(folder) as world:
         pass  # nothing listens from here on
     remove_secrets(world)
     async with started(world.config, world.socket, environ=world.environ) as daemon:
@@ -115,7 +115,7 @@ async def everything_dead_from_the_first_start(folder: Path) -> None:
 
 async def everything_dead_at_a_later_start(folder: Path) -> None:
     """It knows what it once saw: blind, with its row and gates, and with what would act."""
-    async with live(folder) as world:
+    async with served_world(folder) as world:
         async with world.daemon() as daemon:
             await until_ready(daemon)
             await asyncio.sleep(10.0)  # what it remembers is written every 8 s
@@ -130,7 +130,7 @@ async def everything_dead_at_a_later_start(folder: Path) -> None:
         await stops(daemon)
 
 
-def remove_secrets(world: Live) -> None:
+def remove_secrets(world: ServedWorld) -> None:
     for name in ("dr_token_a", "dr_token_b"):
         (world.folder / name).unlink()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.support.live_daemon import DaemonProcess
-from tests.support.live_pair import Live
+from tests.support.live_pair import ServedWorld
 
 DISK_BYTES = 24 * 1024 * 1024  # room for the ballast, and for taking it back
 FRAME_BYTES = 24 + 4096  # of a write-ahead log. Source: sqlite.org/fileformat2.html, section 4.1
@@ -72,7 +72,7 @@ class Ratchet:
     failure allows two transactions more: so what is tried again fits, and the next, and then one does not.
     """
 
-    def __init__(self, world: Live, daemon: DaemonProcess, *, spare: int) -> None:
+    def __init__(self, world: ServedWorld, daemon: DaemonProcess, *, spare: int) -> None:
         self._world, self._daemon = world, daemon
         self._wal = world.state_dir / "journal.db-wal"
         self._allowed = self._wal.stat().st_size + spare * TRANSACTION_BYTES

@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.support.live_daemon import DaemonProcess
-from tests.support.live_pair import PAIR, Live
+from tests.support.live_pair import PAIR, ServedWorld
 
 QUESTIONS = (
     "/status",
@@ -23,7 +23,7 @@ QUESTIONS = (
 SHORT = 8  # what is shorter is no secret, and would be found by chance
 
 
-async def everything_it_shows(daemon: DaemonProcess, world: Live) -> dict[str, bytes]:
+async def everything_it_shows(daemon: DaemonProcess, world: ServedWorld) -> dict[str, bytes]:
     """What a running daemon answers, and what the machine shows of its process."""
     shown: dict[str, bytes] = {}
     for question in QUESTIONS:

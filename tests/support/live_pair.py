@@ -54,7 +54,7 @@ def free_port() -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
+class ServedWorld:
     """A world that is served, and where its daemon lives."""
 
     lab: ServedLab
@@ -154,9 +154,9 @@ def happened(what: What, **detail: object) -> Callable[[Event], bool]:
 
 
 @asynccontextmanager
-async def live(
+async def served_world(
     folder: Path, *, knobs: Knobs = QUICK, flaws: Mapping[str, Flaw] | None = None, seed: int = 1
-) -> AsyncIterator[Live]:
+) -> AsyncIterator[ServedWorld]:
     """A lab that answers while the block runs, with the files that a config refers to; no daemon yet."""
     settings = Settings(
         spec=WorldSpec(port=free_port(), knobs=knobs),
@@ -168,12 +168,12 @@ async def live(
         flaws=flaws or {},
     )
     async with running(settings) as (lab, file):
-        world = Live(lab=lab, file=file, folder=folder, http_port=free_port())
+        world = ServedWorld(lab=lab, file=file, folder=folder, http_port=free_port())
         prepare(world)
         yield world
 
 
-def prepare(world: Live) -> None:
+def prepare(world: ServedWorld) -> None:
     """What an operator lays out before the first start: secrets, a state directory, the config."""
     for name in ("dr_token_a", "dr_token_b"):
         write_secret(world.folder / name, world.file.credentials[name])
@@ -186,7 +186,7 @@ def write_secret(path: Path, text: str) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def config_of(world: Live) -> Table:
+def config_of(world: ServedWorld) -> Table:
     """What a user of the lab would write: nothing in it but addresses, names, and where the secrets are."""
     file, folder = world.file, world.folder
     home = file.home
@@ -232,7 +232,7 @@ def config_of(world: Live) -> Table:
     }
 
 
-def fence_of(world: Live, cluster: str) -> list[str]:
+def fence_of(world: ServedWorld, cluster: str) -> list[str]:
     """The fence command of a cluster: a script as an operator would leave one, which closes the region and looks."""
     script = world.folder / f"fence-{cluster}"
     lab = f"{sys.executable} -m watchdogd.cli.lab fence {cluster} --dir {world.folder / 'lab'}"
