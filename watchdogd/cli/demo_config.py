@@ -160,7 +160,6 @@ stale_link_hold = "10s"
 last_look_max_age = "2s"
 stall_after = "3s"
 clock_divergence = "2s"
-cooldown = "0"
 """  # INTERFACES section 1, column demo
 
 

@@ -63,6 +63,7 @@ def _violations(policy: Policy) -> Iterator[Violation]:
         yield from _prefixed(f"{path}.levels", _levels(pair))
         yield from _prefixed(path, _nodes(pair, is_simulated=policy.environment.is_simulated))
         yield from _prefixed(path, _fences(pair))
+        yield from _prefixed(f"{path}.policy", _undecided(pair))
         yield from _prefixed(f"{path}.credentials", _credentials(pair))
         yield from _prefixed(f"{path}.dns", _dns(pair))
         yield from _prefixed(f"{path}.timing", _timing(pair.timing, is_simulated=policy.environment.is_simulated))
@@ -157,6 +158,13 @@ def _levels(pair: PairPolicy) -> Iterator[Violation]:
                 f"auto, but cluster.{name}.tls.verify = false: anybody on the path could say that it is down",
                 '"observe", or a ca_file that verifies',
             )
+
+
+def _undecided(pair: PairPolicy) -> Iterator[Violation]:
+    if pair.two_primaries == "propose-lowest-wal":
+        yield _broken(
+            "two_primaries", "propose-lowest-wal is not there yet", '"freeze" (it pages, and shows the evidence)'
+        )
 
 
 def _nodes(pair: PairPolicy, *, is_simulated: bool) -> Iterator[Violation]:
@@ -396,6 +404,8 @@ def _notices(pair: PairPolicy) -> Iterator[Notice]:
         if not cluster.is_tls_verified:
             yield Notice(path=f"{where}.tls", text="certificates are not verified: anybody on the path can answer")
         yield from (Notice(path=f"{where}.ignore", text=f"{node} never counts") for node in sorted(cluster.ignore))
+    if pair.timing.cooldown_s != Timing().cooldown_s:
+        yield Notice(path=f"{path}.timing.cooldown", text="changes nothing yet: heal and rejoin are left to people")
     ways = pair.credentials.dr_operation_tokens + bool(pair.credentials.key_shares)
     if levels.failover is not Level.OBSERVE and ways == 1:
         yield Notice(path=f"{path}.credentials", text="one way in only: a second one is what an expired token is for")

@@ -239,6 +239,7 @@ NODE = CLUSTERS[EAST].nodes[0]
         ("home", replace(GOOD, home=ClusterId("north"))),
         ("cluster", replace(GOOD, clusters={EAST: CLUSTERS[EAST]})),
         ("policy.min_unsealed", replace(with_east(nodes=(NODE,)), min_unsealed=2)),
+        ("policy.two_primaries", replace(GOOD, two_primaries="propose-lowest-wal")),
         ("witness", replace(GOOD, witnesses=(WitnessPolicy(name="x"), WitnessPolicy(name="x")))),
         ("credentials.dr_operation_token", replace(GOOD, credentials=CredentialPolicy())),
         ("dns.targets", replace(GOOD, dns_targets={EAST: "e.example.com"})),
@@ -299,6 +300,7 @@ def test_minting_is_refused_until_it_is_there_and_its_rule_is_checked(
         ("cluster.east.tls", with_east(is_tls_verified=False)),
         ("cluster.east.ignore", with_east(ignore=frozenset({NODE}))),
         ("credentials", replace(GOOD, credentials=CredentialPolicy(dr_operation_tokens=1))),
+        ("timing.cooldown", timed(cooldown_s=0.0)),
     ],
 )  # fmt: skip
 def test_what_is_given_up_on_purpose_is_said(path: str, pair: PairPolicy) -> None:
