@@ -154,7 +154,6 @@ def _credential_policy(table: file.CredentialsTable) -> CredentialPolicy:
     return CredentialPolicy(
         dr_operation_tokens=len(table.dr_operation_token),
         key_shares=len(table.key_shares),
-        has_vault_token=table.vault_token is not None,
         token_ttl_s=table.token_ttl,
         rotate_every_s=table.rotate_every,
     )

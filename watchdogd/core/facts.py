@@ -203,7 +203,6 @@ class Facts:
     flaps: int  # times that the elected cluster went down and up again within 15 minutes, no window filled
     resets: Mapping[str, int] = field(default_factory=dict)  # of the evidence within 15 minutes, by cause
     odd_nodes: tuple[NodeAddress, ...] = ()  # nodes of the elected cluster that say nothing usable for 10 minutes
-    notes: tuple[str, ...] = ()
     views: Mapping[ClusterId, ClusterView] = field(default_factory=dict)  # both clusters, also with nobody elected
 
     def view(self, cluster: ClusterId) -> ClusterView:

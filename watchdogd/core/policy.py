@@ -133,7 +133,6 @@ class CredentialPolicy:
 
     dr_operation_tokens: int = 0
     key_shares: int = 0
-    has_vault_token: bool = False
     token_ttl_s: float | None = None  # set together: the daemon mints
     rotate_every_s: float | None = None
 
