@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import assert_never
 
-from watchdogd.core.entries import Noted, RunEnded, RunOutcome
+from watchdogd.core.entries import Noted
 from watchdogd.core.model import ClusterId
 from watchdogd.core.naming import NameSeen, bare_name, name_fact
 from watchdogd.errors import MalformedReply, Need, NeedsOperator, OutcomeUnknown, Refusal, Refused, Unreachable
 from watchdogd.ports import ChangeRef, Record, Severity
 from watchdogd.runbooks.context import RunContext
-from watchdogd.runbooks.step import Done, Procedure, Safe, Step, always
+from watchdogd.runbooks.step import Done, Procedure, Safe, Step, always, end_as_it_is
 
 PUBLISH = "publish"
 BACK_OFF_MAX_S = 30.0
@@ -137,8 +137,7 @@ def no_longer_elected(ctx: RunContext) -> str:
 async def give_up(ctx: RunContext, why: str) -> None:
     """End the run; the table looks at the name at every tick."""
     ctx.tell("gave-up", Severity.PAGE, f"the service name was not moved to {ctx.run.target}: {why}")
-    outcome = RunOutcome.ABORTED if ctx.run.abort_asked else RunOutcome.SUPERSEDED
-    await ctx.write_surely(RunEnded(run_id=ctx.run_id, outcome=outcome, why=why))
+    await end_as_it_is(ctx, why)
 
 
 CUTOVER_DNS = Procedure(

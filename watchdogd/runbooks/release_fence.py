@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from watchdogd.core.entries import RunEnded, RunOutcome
 from watchdogd.errors import Refusal, Refused
 from watchdogd.ports import Severity
 from watchdogd.runbooks import fencing
 from watchdogd.runbooks.context import RunContext
-from watchdogd.runbooks.step import Done, Procedure, Safe, Step
+from watchdogd.runbooks.step import Done, Procedure, Safe, Step, end_as_it_is
 
 
 async def target_is_open(ctx: RunContext) -> Done:
@@ -38,17 +37,11 @@ async def told(ctx: RunContext) -> Done:
     return Done.YES
 
 
-async def give_up(ctx: RunContext, why: str) -> None:
-    """End the run; the fence stays as it is, and the table shows it."""
-    outcome = RunOutcome.ABORTED if ctx.run.abort_asked else RunOutcome.SUPERSEDED
-    await ctx.write_surely(RunEnded(run_id=ctx.run_id, outcome=outcome, why=why))
-
-
 RELEASE_FENCE = Procedure(
     steps=(
         Step(name="fence_off", done=target_is_open, act=fence_off, guard=only_primary, poll_s_max=5.0, deadline_s=60.0,
              safe=Safe.ALWAYS, is_convergent=True, parks_as="the fence of the elected primary does not come off"),
         Step(name="tell", done=told, safe=Safe.ALWAYS),
     ),
-    give_up=give_up,
+    give_up=end_as_it_is,  # the fence stays, and the table shows it
 )  # fmt: skip

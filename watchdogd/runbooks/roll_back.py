@@ -12,15 +12,13 @@ from watchdogd.core.entries import (
     Entry,
     PromoteIntended,
     Runbook,
-    RunEnded,
-    RunOutcome,
 )
 from watchdogd.core.model import ClusterId
 from watchdogd.errors import Need, NeedsOperator, Refusal, Refused
 from watchdogd.ports import Look, Severity
 from watchdogd.runbooks import credentials
 from watchdogd.runbooks.context import RunContext
-from watchdogd.runbooks.step import Done, Procedure, Safe, Step
+from watchdogd.runbooks.step import Done, Procedure, Safe, Step, end_as_it_is
 
 PROMOTE_BACK = "promote_back"
 SETTLE_S = 60.0
@@ -114,8 +112,7 @@ async def give_up(ctx: RunContext, why: str) -> None:
     epoch, record = ctx.run.epoch, ctx.record(PROMOTE_BACK)
     if epoch is not None and record.was_never_applied:
         await ctx.write_surely(ElectionVoided(epoch=epoch, why=why))
-    outcome = RunOutcome.ABORTED if ctx.run.abort_asked else RunOutcome.SUPERSEDED
-    await ctx.write_surely(RunEnded(run_id=ctx.run_id, outcome=outcome, why=why))
+    await end_as_it_is(ctx, why)
 
 
 ROLL_BACK = Procedure(

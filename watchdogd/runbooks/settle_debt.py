@@ -6,14 +6,14 @@ happened since (DESIGN section 2); it never demotes the only living primary (I9)
 
 from __future__ import annotations
 
-from watchdogd.core.entries import DebtClosed, Entry, RunEnded, RunOutcome
+from watchdogd.core.entries import DebtClosed, Entry
 from watchdogd.core.facts import Facts, Side
 from watchdogd.core.ledger import Debt
 from watchdogd.errors import Need, NeedsOperator, Refusal, Refused
 from watchdogd.ports import Severity
 from watchdogd.runbooks import credentials, fencing
 from watchdogd.runbooks.context import RunContext
-from watchdogd.runbooks.step import Done, Procedure, Safe, Step, always
+from watchdogd.runbooks.step import Done, Procedure, Safe, Step, always, end_as_it_is
 
 DEMOTE = "demote"
 
@@ -125,12 +125,6 @@ async def told(ctx: RunContext) -> Done:
     return Done.YES
 
 
-async def give_up(ctx: RunContext, why: str) -> None:
-    """End the run. The debt stays as it is, and so does the fence that belongs to it."""
-    outcome = RunOutcome.ABORTED if ctx.run.abort_asked else RunOutcome.SUPERSEDED
-    await ctx.write_surely(RunEnded(run_id=ctx.run_id, outcome=outcome, why=why))
-
-
 SETTLE_DEBT = Procedure(
     steps=(
         Step(name=DEMOTE, done=debtor_is_secondary, act=demote_debtor, guard=demote_guard, with_done=_closed,
@@ -146,5 +140,5 @@ SETTLE_DEBT = Procedure(
              is_convergent=True),
         Step(name="tell", done=told, safe=Safe.ALWAYS),
     ),
-    give_up=give_up,
+    give_up=end_as_it_is,  # the debt stays, and so does the fence that belongs to it
 )  # fmt: skip

@@ -45,9 +45,10 @@ def always(ctx: RunContext) -> bool:
     return True
 
 
-async def superseded(ctx: RunContext, why: str) -> None:
-    """The run is over; the table asks for the rest of it again."""
-    await ctx.write_surely(RunEnded(run_id=ctx.run_id, outcome=RunOutcome.SUPERSEDED, why=why))
+async def end_as_it_is(ctx: RunContext, why: str) -> None:
+    """The run is over, aborted where a human asked for that; the table asks for the rest of it again."""
+    outcome = RunOutcome.ABORTED if ctx.run.abort_asked else RunOutcome.SUPERSEDED
+    await ctx.write_surely(RunEnded(run_id=ctx.run_id, outcome=outcome, why=why))
 
 
 def _no_entries(ctx: RunContext) -> tuple[Entry, ...]:
@@ -99,4 +100,4 @@ class Procedure:
 
     steps: tuple[Step, ...]
     give_up: Callable[[RunContext, str], Awaitable[None]]
-    give_way: Callable[[RunContext, str], Awaitable[None]] = superseded
+    give_way: Callable[[RunContext, str], Awaitable[None]] = end_as_it_is
