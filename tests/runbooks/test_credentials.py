@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.support.drill import Drill
+from tests.support.drill_failover import failed_over
 from tests.support.drill_site import EAST, WEST, Setting
 from watchdogd.core.entries import Runbook
 from watchdogd.lab.faults import FaultKind
@@ -21,10 +22,6 @@ async def promoting(drill: Drill) -> None:
     await drill.healthy()
     drill.site.lose(EAST)
     await drill.until(lambda: drill.ledger.run is not None, within_s=30)
-
-
-async def failed_over(drill: Drill, within_s: float = 60) -> None:
-    await drill.until(lambda: (Runbook.FAILOVER, "succeeded") in drill.ended, within_s=within_s)
 
 
 def foreign_attempt(drill: Drill) -> None:

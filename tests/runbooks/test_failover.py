@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from tests.support.drill import Drill
+from tests.support.drill_failover import failed_over, given_up, lost, parked
 from tests.support.drill_site import EAST, KNOBS, WEST, Setting
-from watchdogd.core.entries import PromoteIntended, Runbook, RunOutcome, StepIntended
-from watchdogd.core.ledger import DebtState, ElectionState, RunState
+from watchdogd.core.entries import PromoteIntended, Runbook, StepIntended
+from watchdogd.core.ledger import DebtState, ElectionState
 from watchdogd.core.policy import Level, OnFenceFailure
 from watchdogd.lab.faults import FaultKind
 from watchdogd.ports import FenceOutcome, FenceResult, FenceVerb
@@ -23,38 +24,11 @@ SIGHTING_WAIVED = ("secondary-sees", "window", "witness:third")
 HUNG = FenceResult(outcome=FenceOutcome.TIMED_OUT, output="killed")
 
 
-async def lost(drill: Drill) -> None:
-    """East is lost, and the failover has begun."""
-    await drill.healthy()
-    drill.site.lose(EAST)
-    await drill.until(lambda: drill.ledger.run is not None, within_s=30)
-
-
-async def failed_over(drill: Drill, within_s: float = 60) -> None:
-    await drill.until(lambda: (Runbook.FAILOVER, "succeeded") in drill.ended, within_s=within_s)
-
-
-async def given_up(drill: Drill, outcome: RunOutcome = RunOutcome.ABORTED, within_s: float = 60) -> None:
-    """The failover ended so, and nothing of it is left: epoch and debt are void, no fence holds (I11)."""
-    await drill.until(lambda: (Runbook.FAILOVER, outcome.value) in drill.ended, within_s=within_s)
-    ledger = drill.ledger
-    assert ledger.open_debt is None
-    assert all(e.state is ElectionState.VOID for e in ledger.elections if e.cluster == WEST)
-    assert not ledger.fences
-    assert not drill.site.held
-    assert drill.site.applied("promote", WEST) == 0
-
-
 def effects(drill: Drill) -> list[str]:
     """What left the daemon, in order."""
     fence = [(call.at_s + drill.site.ahead_s, f"fence {call.verb} {call.cluster}") for call in drill.daemon.fence.calls]
     sent = [(at_s, f"{verb} {cluster}") for at_s, verb, cluster in drill.site.sent]
     return [what for _, what in sorted(fence + sent)]
-
-
-def parked(drill: Drill, need: str) -> bool:
-    run = drill.ledger.run
-    return run is not None and run.state is RunState.PARKED and run.parked_need == need
 
 
 def page(drill: Drill, text: str) -> bool:
@@ -433,73 +407,3 @@ async def test_a_target_that_cannot_be_reached_is_asked_again_when_it_can() -> N
         assert drill.run.step("promote").not_applied == 1
         drill.site.mend(kind=FaultKind.REFUSE)
         await failed_over(drill)
-
-
-# -- an unknown outcome ------------------------------------------------------------------------------------------------
-
-
-async def unknown(drill: Drill) -> None:
-    """The promote was sent, nothing of it was applied, and nobody knows; then east answers as primary."""
-
-    def burn(point: str) -> None:
-        if point == "vault before promote west":
-            drill.site.break_(FaultKind.RESET, "link:bastion>west")
-        if point == "vault after promote west":
-            drill.site.mend(kind=FaultKind.RESET)
-
-    drill.daemon.fuse = burn
-    await lost(drill)
-    await drill.until(lambda: drill.site.sent, within_s=30)
-    drill.site.mend()
-    await drill.until(lambda: parked(drill, "outcome_unknown"), within_s=90)
-
-
-async def test_an_unknown_promote_parks_when_the_primary_is_back_and_names_both_choices() -> None:
-    async with Drill() as drill:
-        await unknown(drill)
-        assert "promote did not come to its end" in drill.run.parked_why
-        assert drill.site.sent_to("promote") == 1
-        debt = drill.ledger.open_debt
-        assert debt is not None
-        assert debt.state is DebtState.PENDING
-
-
-async def test_an_unknown_promote_is_given_up_by_hand_once_the_target_has_stayed_secondary() -> None:
-    async with Drill() as drill:
-        await unknown(drill)
-        await drill.abort()
-        await asyncio.sleep(30.0)
-        assert drill.ledger.open_debt is not None  # not settled yet
-        await given_up(drill, within_s=60)
-        await drill.until(lambda: drill.is_settled(EAST), within_s=30)
-
-
-async def test_an_unknown_promote_that_is_aborted_and_then_takes_effect_goes_on_to_its_end() -> None:
-    async with Drill() as drill:
-        await unknown(drill)
-        await drill.abort()
-        await asyncio.sleep(10.0)
-        drill.site.lose(EAST)
-        drill.site.promote_by_hand(WEST)
-        await failed_over(drill)
-        assert (drill.ledger.elected, drill.ledger.epoch) == (WEST, 1)
-
-
-async def test_an_unknown_promote_that_is_retried_is_guarded_anew() -> None:
-    async with Drill() as drill:
-        await unknown(drill)
-        drill.site.lose(EAST)
-        drill.daemon.fuse = lambda point: None
-        await asyncio.sleep(20.0)
-        await drill.unpark("retry")
-        await failed_over(drill, within_s=120)
-        assert (drill.site.sent_to("promote"), drill.site.applied("promote")) == (2, 1)
-
-
-async def test_an_unknown_promote_that_somebody_adopts_is_over() -> None:
-    async with Drill() as drill:
-        await unknown(drill)
-        await drill.adopt(EAST)
-        await drill.until(lambda: drill.is_settled(EAST) or drill.ledger.fences, within_s=30)
-        assert drill.ledger.run is None
-        assert drill.ledger.open_debt is None

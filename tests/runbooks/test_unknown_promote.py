@@ -1,0 +1,78 @@
+"""A promote of unknown outcome: nobody promotes again on hope, and every way out of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.support.drill import Drill
+from tests.support.drill_failover import failed_over, given_up, lost, parked
+from tests.support.drill_site import EAST, WEST
+from watchdogd.core.ledger import DebtState
+from watchdogd.lab.faults import FaultKind
+
+
+async def unknown(drill: Drill) -> None:
+    """The promote was sent, nothing of it was applied, and nobody knows; then east answers as primary."""
+
+    def burn(point: str) -> None:
+        if point == "vault before promote west":
+            drill.site.break_(FaultKind.RESET, "link:bastion>west")
+        if point == "vault after promote west":
+            drill.site.mend(kind=FaultKind.RESET)
+
+    drill.daemon.fuse = burn
+    await lost(drill)
+    await drill.until(lambda: drill.site.sent, within_s=30)
+    drill.site.mend()
+    await drill.until(lambda: parked(drill, "outcome_unknown"), within_s=90)
+
+
+async def test_an_unknown_promote_parks_when_the_primary_is_back_and_names_both_choices() -> None:
+    async with Drill() as drill:
+        await unknown(drill)
+        assert "promote did not come to its end" in drill.run.parked_why
+        assert drill.site.sent_to("promote") == 1
+        debt = drill.ledger.open_debt
+        assert debt is not None
+        assert debt.state is DebtState.PENDING
+
+
+async def test_an_unknown_promote_is_given_up_by_hand_once_the_target_has_stayed_secondary() -> None:
+    async with Drill() as drill:
+        await unknown(drill)
+        await drill.abort()
+        await asyncio.sleep(30.0)
+        assert drill.ledger.open_debt is not None  # not settled yet
+        await given_up(drill, within_s=60)
+        await drill.until(lambda: drill.is_settled(EAST), within_s=30)
+
+
+async def test_an_unknown_promote_that_is_aborted_and_then_takes_effect_goes_on_to_its_end() -> None:
+    async with Drill() as drill:
+        await unknown(drill)
+        await drill.abort()
+        await asyncio.sleep(10.0)
+        drill.site.lose(EAST)
+        drill.site.promote_by_hand(WEST)
+        await failed_over(drill)
+        assert (drill.ledger.elected, drill.ledger.epoch) == (WEST, 1)
+
+
+async def test_an_unknown_promote_that_is_retried_is_guarded_anew() -> None:
+    async with Drill() as drill:
+        await unknown(drill)
+        drill.site.lose(EAST)
+        drill.daemon.fuse = lambda point: None
+        await asyncio.sleep(20.0)
+        await drill.unpark("retry")
+        await failed_over(drill, within_s=120)
+        assert (drill.site.sent_to("promote"), drill.site.applied("promote")) == (2, 1)
+
+
+async def test_an_unknown_promote_that_somebody_adopts_is_over() -> None:
+    async with Drill() as drill:
+        await unknown(drill)
+        await drill.adopt(EAST)
+        await drill.until(lambda: drill.is_settled(EAST) or drill.ledger.fences, within_s=30)
+        assert drill.ledger.run is None
+        assert drill.ledger.open_debt is None
