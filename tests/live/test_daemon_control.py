@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.configs import Table
 from tests.support.live_daemon import DaemonProcess, started
-from tests.support.live_pair import PAIR, Live, live, until_ready
+from tests.support.live_pair import PAIR, ServedWorld, served_world, until_ready
 
 pytestmark = [pytest.mark.live, pytest.mark.asyncio(loop_scope="module")]
 
@@ -28,7 +28,7 @@ NO_LOAD = {"reason": "a test"}
 class Doors:
     """One world, one daemon that is ready, and the ways to ask it."""
 
-    def __init__(self, world: Live, daemon: DaemonProcess) -> None:
+    def __init__(self, world: ServedWorld, daemon: DaemonProcess) -> None:
         self.world = world
         self.daemon = daemon
 
@@ -59,7 +59,7 @@ class Doors:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def doors(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Doors]:
-    async with live(tmp_path_factory.mktemp("doors")) as world, world.daemon() as daemon:
+    async with served_world(tmp_path_factory.mktemp("doors")) as world, world.daemon() as daemon:
         await until_ready(daemon)
         yield Doors(world, daemon)
 
