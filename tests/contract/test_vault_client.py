@@ -11,7 +11,7 @@ from tests.support.lab_transport import WorldTransport
 from tests.support.memory import DictMemory, LoopClock, Revoked
 from watchdogd.adapters.vault.client import NodeClient
 from watchdogd.adapters.vault.names import NameTable
-from watchdogd.adapters.vault.tokens import cancel_own_attempt, generate_operation_token
+from watchdogd.adapters.vault.tokens import generate_operation_token
 from watchdogd.core.model import Attempt, ClusterId, Mode, NodeAddress, PairId, RawRound, Replication, StreamState
 from watchdogd.errors import Cause, OutcomeUnknown, Refusal, Refused, Unreachable
 from watchdogd.lab.faults import Fault, FaultKind
@@ -344,8 +344,6 @@ async def test_the_attempt_of_somebody_else_is_never_cancelled() -> None:
         await generate_operation_token(west, lab.shares(1, 2, 3), own_nonces=frozenset({"another"}))
     assert caught.value.kind is Refusal.CONFLICT
     assert (await west.operation_token_attempt_status()).nonce == theirs.nonce
-    assert await cancel_own_attempt(west, "another")
-    assert (await west.operation_token_attempt_status()).started
 
 
 async def test_our_own_attempt_of_before_a_crash_is_cancelled_by_its_nonce() -> None:
@@ -355,9 +353,6 @@ async def test_our_own_attempt_of_before_a_crash_is_cancelled_by_its_nonce() -> 
     await west.operation_token_update(key=lab.shares(1)[0], nonce=ours.nonce)
     token = await generate_operation_token(west, lab.shares(1, 2, 3), own_nonces=frozenset({ours.nonce}))
     assert token.reveal()
-    left = await west.operation_token_attempt_start()
-    assert await cancel_own_attempt(west, left.nonce)
-    assert not (await west.operation_token_attempt_status()).started
 
 
 async def test_wrong_shares_are_denied_and_our_attempt_does_not_stay() -> None:

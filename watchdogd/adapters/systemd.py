@@ -28,7 +28,7 @@ class ServiceManager:
         )
 
     def ready(self, status: str) -> bool:
-        """Started, or done with a reload."""
+        """Started."""
         return self._send("READY=1", _status(status))
 
     def status(self, status: str) -> bool:
@@ -38,10 +38,6 @@ class ServiceManager:
     def alive(self) -> bool:
         """Feed the watchdog. When is said in INTERFACES section 1; never from a bare timer."""
         return self._send("WATCHDOG=1")
-
-    def reloading(self, now_s: float) -> bool:
-        """A reload begins; `now_s` is on CLOCK_MONOTONIC. systemd 253 and newer want it for Type=notify-reload."""
-        return self._send("RELOADING=1", f"MONOTONIC_USEC={int(now_s * MICROSECONDS_PER_S)}")
 
     def stopping(self, status: str) -> bool:
         """The end begins."""

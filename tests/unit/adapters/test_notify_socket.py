@@ -31,8 +31,6 @@ def test_every_message_is_one_datagram(heard: tuple[str, socket.socket]) -> None
     assert listening.recv(4096) == b"WATCHDOG=1"
     assert manager.status("prod: east is down\nWATCHDOG=1")
     assert listening.recv(4096) == b"STATUS=prod: east is down WATCHDOG=1"
-    assert manager.reloading(12.5)
-    assert listening.recv(4096) == b"RELOADING=1\nMONOTONIC_USEC=12500000"
     assert manager.stopping("parked at a safe point")
     assert listening.recv(4096) == b"STOPPING=1\nSTATUS=parked at a safe point"
 

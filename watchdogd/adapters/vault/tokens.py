@@ -51,17 +51,6 @@ async def generate_operation_token(
         raise
 
 
-async def cancel_own_attempt(client: NodeClient, nonce: str, *, vault_token: Secret | None = None) -> bool:
-    """Cancel the attempt with `nonce` if it still is the one that runs; True when it is not there afterwards.
-
-    Raises: Unreachable, Refused, OutcomeUnknown, MalformedReply.
-    """
-    slot = await _Slot.open(client, vault_token)
-    if slot.seen.started and slot.seen.nonce == nonce:
-        await client.operation_token_attempt_cancel(vault_token=slot.vault_token)
-    return True
-
-
 class _Slot:
     """The one slot of a cluster, as one node shows it, and whether that node wants the Vault token."""
 
