@@ -10,7 +10,7 @@ from watchdogd.core.entries import Stamp
 from watchdogd.core.known import Known
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.link import Hears
-from watchdogd.core.model import ClusterId, ClusterView, NodeAddress, PairId, Reach
+from watchdogd.core.model import ClusterId, ClusterView, PairId, Reach
 from watchdogd.core.naming import NameFact
 
 
@@ -202,7 +202,6 @@ class Facts:
     signature: Signature
     flaps: int  # times that the elected cluster went down and up again within 15 minutes, no window filled
     resets: Mapping[str, int] = field(default_factory=dict)  # of the evidence within 15 minutes, by cause
-    odd_nodes: tuple[NodeAddress, ...] = ()  # nodes of the elected cluster that say nothing usable for 10 minutes
     views: Mapping[ClusterId, ClusterView] = field(default_factory=dict)  # both clusters, also with nobody elected
 
     def view(self, cluster: ClusterId) -> ClusterView:

@@ -13,7 +13,7 @@ from watchdogd.core.gates import Question, answers
 from watchdogd.core.known import Known, Sighting, learn
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.link import Hears, LinkWatch
-from watchdogd.core.model import ClusterId, ClusterView, NodeAddress, NodeSeen, Reach, Reading
+from watchdogd.core.model import ClusterId, ClusterView, NodeAddress, NodeSeen, Reach
 from watchdogd.core.policy import PairPolicy
 from watchdogd.core.signature import lacks_of, sides_of, signature_of, stream_of
 from watchdogd.core.streak import Streak
@@ -22,7 +22,6 @@ from watchdogd.core.windows import down_need, down_window, link_window, sight_of
 
 FLAP_WINDOW_S = 900.0
 RESET_WINDOW_S = 900.0
-ODD_NODE_MATTERS_S = 600.0
 SEEN_DOWN_ROUNDS = 2  # one lost round is no "went down", and resets nothing worth counting
 
 
@@ -66,7 +65,6 @@ class PairWatch:
     newest: Mapping[NodeAddress, NodeSeen] = field(default_factory=dict)
     rounds: Mapping[NodeAddress, int] = field(default_factory=dict)
     counted: Mapping[NodeAddress, int] = field(default_factory=dict)  # of `rounds`: part of a complete round already
-    odd_since: Mapping[NodeAddress, float] = field(default_factory=dict)  # nodes that read OURS or STRANGE
     streaks: Mapping[ClusterId, Streak] = field(default_factory=dict)
     links: Mapping[ClusterId, LinkWatch] = field(default_factory=dict)  # by the cluster that listens
     both_secondary_from_s: float | None = None
@@ -85,14 +83,10 @@ class PairWatch:
         before = self.newest.get(seen.node)
         if before is not None and not _supersedes(seen, before):
             return self
-        odd_since = {node: at_s for node, at_s in self.odd_since.items() if node != seen.node}
-        if seen.reading in (Reading.OURS, Reading.STRANGE):
-            odd_since[seen.node] = self.odd_since.get(seen.node, seen.ended_s)
         return replace(
             self,
             newest={**self.newest, seen.node: seen},
             rounds={**self.rounds, seen.node: self.rounds.get(seen.node, 0) + 1},
-            odd_since=odd_since,
         )
 
     def observe_all(self, seen: Iterable[NodeSeen]) -> Self:
@@ -315,17 +309,7 @@ class PairWatch:
             ),
             flaps=len(self.flaps),
             resets=Counter(reset.cause.value for reset in self.resets),
-            odd_nodes=self._odd_nodes(elected, now_s),
             views=looked.views,
-        )
-
-    def _odd_nodes(self, elected: ClusterView | None, now_s: float) -> tuple[NodeAddress, ...]:
-        if elected is None:
-            return ()
-        return tuple(
-            address
-            for address in self.policy.cluster(elected.cluster).probed_nodes
-            if now_s - self.odd_since.get(address, now_s) >= ODD_NODE_MATTERS_S
         )
 
 

@@ -250,14 +250,6 @@ def test_one_lost_round_of_a_single_node_is_neither() -> None:
     assert (facts.flaps, dict(facts.resets)) == (0, {})
 
 
-def test_a_node_that_says_nothing_usable_for_ten_minutes_is_named() -> None:
-    watch = PairWatch(policy=policy_of())
-    for at_s in (0.0, 300.0, 599.0):
-        watch = watch.observe(seen(EAST, 1, at_s, Reading.OURS))
-    assert watch.assess(elected(), around(599.0))[1].odd_nodes == ()
-    assert watch.assess(elected(), around(600.0))[1].odd_nodes == (nodes_of(EAST)[0],)
-
-
 def both_secondary(seconds: int, *, beats: bool) -> Facts:
     watch = PairWatch(policy=policy_of())
     for at_s in range(seconds + 1):
