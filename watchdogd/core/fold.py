@@ -209,6 +209,9 @@ def _(entry: ElectionConfirmed, ledger: Ledger, stamp: Stamp) -> Ledger:
 
 @_apply.register
 def _(entry: ElectionVoided, ledger: Ledger, stamp: Stamp) -> Ledger:
+    # Only what was intended can be void: an election that was adopted or seen stays, whoever computed its number too.
+    if not any(e.epoch == entry.epoch and e.state is ElectionState.INTENDED for e in ledger.elections):
+        return ledger
     return _set_debt(_set_election(ledger, entry.epoch, ElectionState.VOID), entry.epoch, DebtState.VOID)
 
 

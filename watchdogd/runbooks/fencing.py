@@ -24,13 +24,13 @@ async def turn_on(ctx: RunContext) -> None:
     result = await ctx.fence(FenceVerb.ON, source, epoch=ctx.ledger.next_epoch, run_id=ctx.run_id)
     match result.outcome:
         case FenceOutcome.DONE:
-            await ctx.write(FenceHeld(cluster=source), _note(ctx, "on", result.output))
+            await ctx.write_surely(FenceHeld(cluster=source), _note(ctx, "on", result.output))
         case FenceOutcome.TRY_AGAIN:
             await ctx.write(_note(ctx, "on: try again", result.output))
             raise Refused(Refusal.NOT_YET, f"the fence asks to try again: {result.output[:200]}")
         case FenceOutcome.FAILED | FenceOutcome.TIMED_OUT:
             why = f"{result.outcome}: {_said(result)}"
-            await ctx.write(FenceUnsure(cluster=source, why=why))
+            await ctx.write_surely(FenceUnsure(cluster=source, why=why))
             raise OutcomeUnknown(f"the fence of {source} {why}")
         case _:
             assert_never(result.outcome)

@@ -424,3 +424,13 @@ def test_ages_are_taken_from_boottime_within_a_boot_and_from_the_wall_clock_acro
     earlier: Stamp, later: Stamp, age_s: float
 ) -> None:
     assert earlier.age_s(later) == age_s
+
+
+def test_an_election_that_was_adopted_is_never_voided_by_a_promote_that_computed_the_same_number() -> None:
+    ledger = folded(
+        FirstElected(cluster=EAST),
+        Adopted(epoch=1, cluster=WEST, by_uid=0, reason="seen"),
+        PromoteIntended(run_id=RUN, epoch=1, elected=WEST, debtor=EAST),
+        ElectionVoided(epoch=1, why="the run was ended before anything was sent"),
+    )
+    assert (ledger.elected, ledger.epoch) == (WEST, 1)

@@ -61,6 +61,7 @@ class VaultHands:
 
     async def demote(self, at: NodeSeen) -> None:
         """As `Hands.demote`: the Vault token first, then the prepared ones; each is sent at most once."""
+        _ensure_one_connection(at)
         refused = Refused(Refusal.DENIED, "no credential for a demote can be read")
         for token in self._demoters():
             try:
@@ -81,6 +82,7 @@ class VaultHands:
 
     async def promote(self, at: NodeSeen, credential: str, *, force: bool = False) -> None:
         """As `Hands.promote`."""
+        _ensure_one_connection(at)
         token = self._token(credential)
         await self._clients[at.node].promote(token=token, only_on_connection=at.connection, force=force)
 
@@ -182,3 +184,9 @@ def _readable(source: SecretSource) -> Secret | None:
         return source()
     except ConfigError:
         return None
+
+
+def _ensure_one_connection(at: NodeSeen) -> None:
+    """Ids and mode must have been seen on the very connection that the mutation goes out over (I10)."""
+    if at.connection is None:
+        raise Refused(Refusal.NOT_YET, f"{at.node} showed its ids and its mode on different connections: look again")
