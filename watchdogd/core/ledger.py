@@ -174,6 +174,19 @@ class Ledger:
         return self.election.cluster if self.election else None
 
     @property
+    def clusters(self) -> frozenset[ClusterId]:
+        """Every cluster that an entry which still counts speaks of."""
+        runs = (self.run,) if self.run is not None else ()
+        return frozenset(
+            {
+                *(election.cluster for election in self.elections),
+                *(debt.debtor for debt in self.debts),
+                *self.fences,
+                *(cluster for run in runs for cluster in (run.source, run.target)),
+            }
+        )
+
+    @property
     def guarded(self) -> ClusterId | None:
         """The cluster whose loss the evidence speaks of: the one that the latest *confirmed* election names.
 

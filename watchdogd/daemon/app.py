@@ -137,6 +137,7 @@ async def _start(settings: Settings, manager: ServiceManager, stack: AsyncExitSt
     metrics = Metrics()
     notifier = LogNotifier(clock, structlog.get_logger())
     journal = await _journal(settings, clock, boot_id, metrics, stack)
+    ensure_same_clusters(settings, journal)
     memory = await stack.enter_async_context(open_memory(Path(settings.state_dir), notifier))
     resolve = SystemResolve()
     stack.callback(resolve.close)
@@ -180,6 +181,18 @@ async def _journal(
     except StateUnreadable as exc:
         log.critical("state_unreadable", error=str(exc))
         return UnreadableJournal(str(exc))
+
+
+def ensure_same_clusters(settings: Settings, journal: Chronicle) -> None:
+    """Raises: ConfigError when the journal speaks of a cluster that the config no longer has."""
+    strangers = [
+        f"pair.{pair}.cluster: the journal in {settings.state_dir} speaks of {', '.join(sorted(unknown))}: "
+        "keep that name in the config, or give the renamed pair a state_dir of its own"
+        for pair, policy in settings.policy.pairs.items()
+        if (unknown := journal.ledger(pair).clusters - set(policy.clusters))
+    ]
+    if strangers:
+        raise ConfigError(tuple(strangers))
 
 
 def _say_what_is_given_up(policy: Policy) -> None:

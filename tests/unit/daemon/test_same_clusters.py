@@ -1,0 +1,28 @@
+"""A journal that speaks of a cluster which the config no longer has stops the start, and says what would be right."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.configs import good
+from tests.support.memory import HandClock, MemoryJournal
+from watchdogd.adapters.config import parse_config
+from watchdogd.core.entries import FirstElected
+from watchdogd.core.model import ClusterId
+from watchdogd.daemon.app import ensure_same_clusters
+from watchdogd.errors import ConfigError
+
+
+async def test_a_renamed_cluster_is_a_config_error_and_not_a_crash_at_every_tick() -> None:
+    settings, journal = parse_config(good()), MemoryJournal(clock=HandClock())
+    pair = next(iter(settings.policy.pairs))
+    await journal.append(pair, FirstElected(cluster=ClusterId("atlantis")))
+    with pytest.raises(ConfigError, match=r"speaks of atlantis: keep that name in the config"):
+        ensure_same_clusters(settings, journal)
+
+
+async def test_the_clusters_of_the_config_are_accepted() -> None:
+    settings, journal = parse_config(good()), MemoryJournal(clock=HandClock())
+    pair, policy = next(iter(settings.policy.pairs.items()))
+    await journal.append(pair, FirstElected(cluster=policy.home))
+    ensure_same_clusters(settings, journal)
