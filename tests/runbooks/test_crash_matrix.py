@@ -64,6 +64,7 @@ SETTLE_POINTS = """
     journal fence_released+noted
     journal step_done
     journal step_done
+    journal step_done
     journal run_ended
 """
 
