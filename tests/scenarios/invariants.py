@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from watchdogd.core.decision import Decision
 from watchdogd.core.entries import Runbook, RunOpened
 from watchdogd.core.facts import Facts
-from watchdogd.core.ledger import Ledger, Run
+from watchdogd.core.ledger import DebtState, Ledger, Run
 from watchdogd.core.model import ClusterId, Mode, NodeSeen
 from watchdogd.core.situations import Phase
 from watchdogd.ports import FenceVerb, Severity
@@ -160,7 +160,9 @@ class Invariants:
 
     def _no_fence_left(self) -> None:
         ledger, now_s = self._ledger, self._stage.clock.now_s()
-        is_owed = ledger.open_debt is not None or ledger.run is not None or ledger.pause is not None
+        # Of a cluster that was given up nobody knows whether it is a second primary: its fence stays until it is seen.
+        is_forgiven = any(debt.state is DebtState.FORGIVEN for debt in ledger.debts[-1:])
+        is_owed = ledger.open_debt is not None or ledger.run is not None or ledger.pause is not None or is_forgiven
         can_come_off = self._stage.fence_plan.off[0] == "exit 0" and self._stage.daemon is not None
         for cluster in self._stage.world.clusters:
             if not self._stage.world.is_fenced(cluster) or is_owed or not can_come_off:
