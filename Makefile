@@ -67,7 +67,7 @@ test: lint
 	$(PYTEST) -m "$(APART)"
 
 quick: lint
-	$(PYTEST) -q -m "$(APART) and not real and not live"
+	$(PYTEST) -q -m "$(APART) and not real and not live and not matrix"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from watchdogd.core.facts import CredentialSeen
 from watchdogd.core.model import ClusterId, NodeSeen, PairId
+from watchdogd.core.policy import PairPolicy
 from watchdogd.errors import MalformedReply, OutcomeUnknown, Refusal, Refused, Unreachable
 from watchdogd.ports import Hands, Memory
 
@@ -72,6 +73,14 @@ class ProofBook:
             expires_utc_s=proof.expires_utc_s if proof is not None else None,
             why=why,
         )
+
+
+def shares_seen(policy: PairPolicy) -> tuple[CredentialSeen, ...]:
+    """Key shares as the gates see them: a way in, which nothing short of generating a token proves."""
+    if not policy.credentials.key_shares:
+        return ()
+    why = "key shares are proven by nothing but generating a token"
+    return (CredentialSeen(name="key-shares", is_present=True, is_proven=False, why=why),)
 
 
 class ProvenHands:

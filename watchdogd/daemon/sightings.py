@@ -19,7 +19,7 @@ from watchdogd.core.naming import NameFact, name_fact
 from watchdogd.core.policy import ClusterPolicy, OnFenceFailure
 from watchdogd.core.situations import Phase
 from watchdogd.daemon.gear import PairGear, Sighting
-from watchdogd.daemon.proofs import CANNOT_SAY, ProofBook
+from watchdogd.daemon.proofs import CANNOT_SAY, ProofBook, shares_seen
 from watchdogd.errors import Refusal, Refused
 from watchdogd.ports import Answers, Clock, FenceOutcome, FenceVerb, Hands
 
@@ -119,10 +119,11 @@ class Sightings:
 
     def credentials(self, partner: ClusterId, server_utc_s: float | None) -> tuple[CredentialSeen, ...]:
         """Every prepared credential that can be read, judged for a promotion of `partner`."""
-        return tuple(
+        prepared = tuple(
             self._book.judge(name, fingerprint, partner, server_utc_s)
             for name, fingerprint in self.seen.present.items()
         )
+        return prepared + shares_seen(self._policy)
 
     # -- the loops ---------------------------------------------------------------------------------------------------
 

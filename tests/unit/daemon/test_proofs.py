@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from tests.support.memory import DictMemory
-from tests.support.pair import EAST, REPLICATION_ID, WEST, active, status_of
+from tests.support.pair import EAST, REPLICATION_ID, WEST, active, policy_of, status_of
 from watchdogd.core.model import Mode, NodeSeen, PairId
-from watchdogd.daemon.proofs import FOR_PROMOTE, RUN_S_MAX, Proof, ProofBook, ProvenHands
+from watchdogd.core.policy import CredentialPolicy
+from watchdogd.daemon.proofs import FOR_PROMOTE, RUN_S_MAX, Proof, ProofBook, ProvenHands, shares_seen
 from watchdogd.errors import Refusal, Refused, Unreachable
 
 PAIR = PairId("prod")
@@ -130,3 +131,9 @@ async def test_a_refusal_that_says_nothing_about_the_token_keeps_the_proof(kit: 
     with pytest.raises(Refused):
         await kit.proven.promote(NODE, "a")
     assert kit.book.of("a", WEST) == PROOF
+
+
+def test_key_shares_are_a_way_in_that_is_not_proven() -> None:
+    assert shares_seen(policy_of()) == ()
+    (seen,) = shares_seen(policy_of(credentials=CredentialPolicy(key_shares=3)))
+    assert (seen.is_present, seen.is_proven) == (True, False)
