@@ -384,6 +384,14 @@ def test_a_fence_without_its_lab_says_try_again(tmp_path: Path) -> None:
     assert run_lab("fence", "east", "on", "--dir", str(tmp_path)).returncode == 75
 
 
+def test_a_second_lab_does_not_take_the_directory_of_the_first(up: tuple[subprocess.Popen[str], Path]) -> None:
+    described = (up[1] / "lab.json").read_bytes()
+    done = run_lab("up", "--dir", str(up[1]), "--port", "1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"serves a lab from {up[1]}: end it, or take another --dir" in done.stderr
+    assert (up[1] / "lab.json").read_bytes() == described
+
+
 def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
     with bound("127.1.1.2", 0, socket.SOCK_STREAM) as taken:
         taken.listen(1)

@@ -122,7 +122,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Exit.NOT_ALLOWED
     except OSError as exc:
         print(
-            f"{asked.socket}: no daemon answers ({exc.strerror or exc}); `systemctl status watchdogd`", file=sys.stderr
+            f"{asked.socket}: no daemon answers ({exc.strerror or exc}): is it running, and is this the `socket` of its"
+            " config? else --socket PATH",
+            file=sys.stderr,
         )
         return Exit.NO_DAEMON
 

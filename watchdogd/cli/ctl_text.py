@@ -23,7 +23,14 @@ def error_lines(body: Shape) -> list[str]:
 
 def done(body: Shape) -> list[str]:
     """A verb that is over when it answers."""
-    return ["; ".join(f"{key}: {'none' if value is None else value}" for key, value in body.items())]
+    said = {key: value for key, value in body.items() if value != "" and not (key == "until_utc_s" and value is None)}
+    return ["; ".join(_said(key, value) for key, value in said.items())]
+
+
+def _said(key: str, value: Json) -> str:
+    if key.endswith("_utc_s") and value is not None:
+        return f"{key.removesuffix('_utc_s')}: {_when(value)}"
+    return f"{key}: {'nothing' if value is None else value}"
 
 
 def started(body: Shape) -> list[str]:
@@ -54,7 +61,8 @@ def _pair_lines(pair: Shape) -> Iterator[str]:
         yield f"  run        {run['runbook']} {run['run_id']} is {run['state']}"
     for key, label in (("paused", "PAUSED"), ("hold", "HELD"), ("foreign", "FOREIGN"), ("debtor", "debt of")):
         if pair.get(key):
-            yield f"  {label:<11}{pair[key]}"
+            until = pair.get("paused_until_utc_s") if key == "paused" else None
+            yield f"  {label:<11}{pair[key]}" + (f", until {_when(until)}" if until is not None else "")
     fences = pair.get("fences")
     if isinstance(fences, list) and fences:
         yield f"  fence on   {', '.join(map(str, fences))}"
@@ -116,7 +124,10 @@ def history_lines(body: Shape) -> list[str]:
 def run_lines(body: Shape) -> list[str]:
     """One run: what it is, its steps, and what was written down."""
     end = body["outcome"] or body["state"]
-    lines = [f"{body['run_id']}: {body['runbook']} {body['source']} -> {body['target']}, {end}", f"  {body['why']}"]
+    lines = [f"{body['run_id']}: {body['runbook']} {body['source']} -> {body['target']}, {end}"]
+    lines += [f"  {why}"] if (why := _flat(body["why"])) else []
+    waivers = body.get("waivers")
+    lines += [f"  waived: {', '.join(map(str, waivers))}"] if isinstance(waivers, list) and waivers else []
     for step in _tables(body["steps"]):
         state = (
             "done"
@@ -127,12 +138,26 @@ def run_lines(body: Shape) -> list[str]:
             if step["skipped"]
             else "open"
         )
-        lines.append(f"  {step['step']!s:<18}{state}, sent {step['intents']} times")
+        lines.append(f"  {step['step']!s:<18}{state}{_sent(step['intents'])}")
     parked = _table(body.get("parked"))
     if parked:
         lines.append(f"  PARKED at {parked['step']}: {parked['why']}")
-        lines.append(f"  possible: watchdogctl run retry|skip|proceed|abort|adopt {body['run_id']}")
+        lines += _last_answer(body, parked["step"])
+        lines.append("  then one of these, each with --reason '...':")
+        for verb in ("retry {}", "proceed {} --waive GATE", "skip {}", "abort {}", "adopt {} CLUSTER"):
+            lines.append(f"    watchdogctl run {verb.format(body['run_id'])}")
     return [*lines, "", *(_entry_line(one) for one in _tables(body["entries"]))]
+
+
+def _sent(times: Json) -> str:
+    return "" if not times else ", sent once" if times == 1 else f", sent {times} times"
+
+
+def _last_answer(body: Shape, step: Json) -> list[str]:
+    """Why the latest attempt of the step did not do it: the run itself only says that it waits."""
+    refused = (_table(one["entry"]) for one in _tables(body["entries"]) if one["kind"] == "step_not_applied")
+    whys = [_flat(entry.get("why")) for entry in refused if entry.get("step") == step]
+    return [f"  its last attempt: {whys[-1]}"] if whys else []
 
 
 def timing_lines(body: Shape) -> list[str]:
@@ -148,8 +173,16 @@ def timing_lines(body: Shape) -> list[str]:
 
 def _entry_line(one: Shape) -> str:
     at = datetime.fromtimestamp(_number(one["at_utc_s"]), UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    said = " ".join(f"{k}={_flat(v)}" for k, v in _table(one["entry"]).items() if v not in (None, "", [], False))
-    return f"{one['seq']!s:>6} {at}Z {one['pair']} {one['kind']} {said}"
+    # Uid 0, epoch 0 and a loss of 0 s are said: they only compare like False.
+    told = {k: v for k, v in _table(one["entry"]).items() if v is not None and v is not False and v not in ("", [])}
+    said = " ".join(
+        f"{k.removesuffix('_utc_s')}={_when(v)}" if k == "until_utc_s" else f"{k}={_flat(v)}" for k, v in told.items()
+    )
+    return f"{one['seq']!s:>6} {at}Z {one['pair']} {one['kind']} {said}".rstrip()
+
+
+def _when(at_utc_s: Json) -> str:
+    return datetime.fromtimestamp(_number(at_utc_s), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _flat(value: Json) -> str:

@@ -9,10 +9,12 @@ import argparse
 import asyncio
 import http.client
 import json
+import os
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -62,6 +64,7 @@ def up(given: argparse.Namespace) -> int:
     from watchdogd.lab.serve import Settings
     from watchdogd.lab.serve_socket import AddressInUse
 
+    _refuse_a_second_one(given.dir)
     settings = Settings(
         spec=_spec(given),
         seed=given.seed,
@@ -79,6 +82,20 @@ def up(given: argparse.Namespace) -> int:
         print(f"watchdogd-lab: {in_use[0]}", file=sys.stderr)
         return USAGE
     return OK
+
+
+def _refuse_a_second_one(directory: Path) -> None:
+    """A lab that serves from this directory would lose the file that says how to reach it, and its CA with it."""
+    try:
+        pid = LabFile.read(directory).pid
+    except NoLab:
+        return
+    with suppress(PermissionError):  # it lives, as another user
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:  # it was killed, and could not take its file along
+            return
+    raise Refused(f"process {pid} serves a lab from {directory}: end it, or take another --dir")
 
 
 def _spec(given: argparse.Namespace) -> WorldSpec:

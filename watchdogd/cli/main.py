@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import grp
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import cast
 
 from watchdogd import __version__
@@ -13,6 +15,7 @@ from watchdogd.adapters.config import load_config
 from watchdogd.adapters.config_types import parse_duration
 from watchdogd.adapters.secrets import SecretReader
 from watchdogd.adapters.settings import Settings
+from watchdogd.adapters.vault.transport import TlsOptions, tls_context
 from watchdogd.cli.timing import timing_lines
 from watchdogd.core.budget import Assumed
 from watchdogd.core.rules import notices
@@ -81,17 +84,35 @@ def _check(asked: argparse.Namespace) -> Exit:
 
 
 def _local_problems(settings: Settings) -> list[str]:
-    """What is missing on this machine now. Never an error: a daemon starts, and pages, with every secret gone."""
+    """What is missing on this machine now. Never an error: the config is good, and may be meant for another machine."""
     reader = SecretReader.of_environment(os.environ)
     refs = [ref for pair in settings.pairs.values() for ref in pair.credentials.every_ref]
     problems = [problem for ref in refs if (problem := reader.problem_with(ref))]
-    files = {tls.ca_file for pair in settings.pairs.values() for tls in pair.tls.values() if tls.ca_file}
-    problems += [
-        f"{path} cannot be read: no certificate would verify" for path in files if not os.access(path, os.R_OK)
-    ]
+    problems += dict.fromkeys(
+        problem for pair in settings.pairs.values() for tls in pair.tls.values() if (problem := _tls_problem(tls))
+    )
     commands = [fence.argv[0] for pair in settings.pairs.values() for fence in pair.fences.values()]
     problems += [f"{path} cannot be run: no fence" for path in commands if not os.access(path, os.X_OK)]
-    return problems
+    return [*problems, *_doors(settings)]
+
+
+def _tls_problem(options: TlsOptions) -> str:
+    try:
+        tls_context(options)
+    except ConfigError as exc:
+        return "; ".join(exc.problems)
+    return ""
+
+
+def _doors(settings: Settings) -> Iterator[str]:
+    """What `watchdogctl` would meet: the directory of the socket, and who may act through it."""
+    directory = Path(settings.control_socket).parent
+    if not directory.is_dir():
+        yield f"control.socket: {directory} is no directory: install -d -m 0750 -o USER -g GROUP {directory}"
+    try:
+        grp.getgrnam(settings.operators_group)
+    except KeyError:
+        yield f"control.operators_group: no group {settings.operators_group} here: only root may act"
 
 
 def _timing(asked: argparse.Namespace) -> Exit:

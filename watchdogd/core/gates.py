@@ -222,6 +222,8 @@ def _fence_of(question: Question) -> FenceSeen | None:
 
 
 def _fence(question: Question) -> str:
+    if question.elected is None:
+        return "no cluster is elected yet, so there is none to fence"
     fence = _fence_of(question)
     if fence is None or (not fence.is_configured and not fence.waived):
         return "no fence is configured and none is waived"

@@ -56,6 +56,8 @@ def link_window(partner: ClusterId, link: LinkWatch, sight: Sight, timing: Timin
     is_full = sight in (Sight.FULL, Sight.BLIND)
     is_running = sight is Sight.RUNNING
     why = f"{partner} has heard nothing for {quiet_s:.0f} of {whole_s:.0f} s"
+    if link.signals is None:
+        why = f"{partner} was never compared with itself: it has said nothing of the primary yet"
     return Window(
         name="link",
         is_full=is_full,

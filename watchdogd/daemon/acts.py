@@ -151,7 +151,9 @@ def _never(desk: Desk, standing: Standing, target: ClusterId) -> Answer | None:
 
 
 def _run_open(run: Run) -> Answer:
-    return refuse(CONFLICT, "run_in_progress", f"{run.runbook} {run.run_id} holds the slot")
+    return refuse(
+        CONFLICT, "run_in_progress", f"{run.runbook} {run.run_id} holds the slot: `watchdogctl run show {run.run_id}`"
+    )
 
 
 def _blocked(what: str, closed: tuple[GateAnswer, ...], standing: Standing) -> Answer:
@@ -291,9 +293,11 @@ async def run_proceed(desk: Desk, asked: Asked, caller: Caller) -> Answer:
     if isinstance(run, Answer):
         return run
     waive = asked.words("waive")
-    if not waive or not all(is_waivable(gate) for gate in waive):
+    unknown = ", ".join(gate for gate in waive if not is_waivable(gate))
+    if unknown or not waive:
         known = ", ".join(sorted(WAIVABLE))
-        return refuse(MALFORMED, "malformed", f"name the gates to waive, out of: {known}")
+        said = f"{unknown} cannot be waived; these can be" if unknown else "name the gates to waive, out of"
+        return refuse(MALFORMED, "malformed", f"{said}: {known}")
     entry = RunUnparked(run_id=run.run_id, by_uid=caller.uid, verb="proceed", waive=waive, reason=asked.text("reason"))
     return await _unpark(desk, run, entry)
 

@@ -120,7 +120,7 @@ class Orders:
 
     def _no_such(self, asked: Asked) -> Answer:
         if asked.run_id:
-            return refuse(NOT_FOUND, "not_found", f"no run {asked.run_id}")
+            return refuse(NOT_FOUND, "not_found", f"no run {asked.run_id}: `watchdogctl history` names them")
         return refuse(NOT_FOUND, "not_found", f"no pair {asked.pair!r}: one of {', '.join(self.units)}")
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -169,7 +169,9 @@ class Orders:
         pair = asked.query.get("pair") or None
         limit, before = _whole(asked.query.get("limit"), HISTORY_DEFAULT), _whole(asked.query.get("before"), None)
         if limit is None or limit < 1:
-            return refuse(MALFORMED, "malformed", "limit and before are whole numbers")
+            return refuse(
+                MALFORMED, "malformed", "limit is a whole number of entries, at least 1; before is the number of one"
+            )
         found = await self._ground.journal.history(
             PairId(pair) if pair else None, limit=min(limit, HISTORY_MAX), before=before
         )
@@ -249,6 +251,7 @@ def status_of(unit: PairUnit) -> Shape:
         "run": run_shape(ledger.run, facts.now) if ledger.run is not None else None,
         "failover_ready": is_ready(standing),
         "paused": ledger.pause.reason if ledger.pause is not None else None,
+        "paused_until_utc_s": ledger.pause.until_utc_s if ledger.pause is not None else None,
         "hold": ledger.hold,
         "foreign": ledger.foreign,
         "debtor": _debtor(ledger),

@@ -62,3 +62,43 @@ def test_notes_of_several_lines_stay_on_one() -> None:
     entry: Shape = {"seq": 1, "at_utc_s": 0.0, "pair": "prod", "kind": "noted", "entry": {"note": "one\n\ntwo\n"}}
     (line,) = text.history_lines({"entries": [entry]})
     assert line.endswith("note=one | two")
+
+
+def test_history_says_who_it_was_also_when_that_was_root() -> None:
+    said: Shape = {"reason": "x", "by_uid": 0, "until_utc_s": 60.0, "expired": False, "waivers": []}
+    entry: Shape = {"seq": 1, "at_utc_s": 0.0, "pair": "prod", "kind": "paused", "entry": said}
+    (line,) = text.history_lines({"entries": [entry]})
+    assert line.endswith("prod paused reason=x by_uid=0 until=1970-01-01T00:01:00Z")
+
+
+def test_what_is_over_at_once_is_told_without_what_was_not_said() -> None:
+    assert text.done({"pair": "prod", "paused": "x", "until_utc_s": 60.0}) == [
+        "pair: prod; paused: x; until: 1970-01-01T00:01:00Z"
+    ]
+    assert text.done({"pair": "prod", "paused": "x", "until_utc_s": None}) == ["pair: prod; paused: x"]
+    assert text.done({"pair": "prod", "paused": None, "hold": ""}) == ["pair: prod; paused: nothing"]
+
+
+def test_a_parked_run_says_what_its_last_attempt_met_what_was_waived_and_each_way_on() -> None:
+    step: Shape = {"step": "fence", "done": False, "unsure": False, "skipped": False, "intents": 2}
+    refused: Shape = {"seq": 1, "at_utc_s": 0.0, "pair": "prod", "kind": "step_not_applied", "entry": {}}
+    body: Shape = {
+        "run_id": "prod-4-failover", "runbook": "failover", "source": "east", "target": "west", "why": "",
+        "state": "parked", "outcome": None, "waivers": ["loss"],
+        "steps": [{**step, "step": "recheck", "done": True, "intents": 0}, step],
+        "parked": {"step": "fence", "why": "the fence of the old primary does not confirm"},
+        "entries": [
+            {**refused, "entry": {"step": "fence", "why": "first"}},
+            {**refused, "entry": {"step": "fence", "why": "router:\ntoken expired\n"}},
+            {**refused, "entry": {"step": "promote", "why": "other"}},
+        ],
+    }  # fmt: skip
+    lines = text.run_lines(body)
+    assert lines[:4] == [
+        "prod-4-failover: failover east -> west, parked",
+        "  waived: loss",
+        "  recheck           done",
+        "  fence             open, sent 2 times",
+    ]
+    assert "  its last attempt: router: | token expired" in lines
+    assert "    watchdogctl run proceed prod-4-failover --waive GATE" in lines

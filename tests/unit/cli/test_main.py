@@ -30,6 +30,24 @@ def test_a_secret_that_is_not_there_is_a_warning_and_no_error(
     assert f"warning: {tmp_path / 'gone'} cannot be read" in capsys.readouterr().out
 
 
+def test_what_this_machine_lacks_is_a_warning_that_names_the_key_and_the_way_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, ca_file, run = tmp_path / "watchdogd.toml", tmp_path / "ca.pem", tmp_path / "run"
+    ca_file.write_text("no certificate")
+    path.write_bytes(
+        good(
+            put("./cluster/east/tls", {"ca_file": str(ca_file)}),
+            put("control", {"socket": str(run / "control.sock"), "operators_group": "no-such-group"}),
+        )
+    )
+    assert main(["check-config", str(path)]) == Exit.CLEAN
+    said = capsys.readouterr().out
+    assert f"warning: tls.ca_file: {ca_file} is no readable PEM file" in said
+    assert f"warning: control.socket: {run} is no directory: install -d" in said
+    assert "warning: control.operators_group: no group no-such-group here" in said
+
+
 @pytest.mark.parametrize("verb", ["check-config", "timing"])
 def test_a_broken_config_exits_2_and_every_problem_is_a_line(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

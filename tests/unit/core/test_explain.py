@@ -10,10 +10,13 @@ import pytest
 from tests.support.pair import Rounds, around, policy_of
 from watchdogd.core.entries import Runbook, RunOpened
 from watchdogd.core.explain import explain, ledger_shape, run_shape
+from watchdogd.core.facts import Sight
 from watchdogd.core.fold import apply
 from watchdogd.core.ledger import Ledger
+from watchdogd.core.link import LinkWatch
 from watchdogd.core.model import ClusterId, RunId
 from watchdogd.core.policy import Level
+from watchdogd.core.windows import link_window
 
 KEYS = {
     "pair", "phase", "situation", "why", "decision", "since_s", "facts", "evidence", "gates", "would_act_when",
@@ -85,3 +88,18 @@ def test_a_run_is_shown_with_its_steps_in_order() -> None:
     run = ledger_shape(ledger, now)["run"]
     assert isinstance(run, dict)
     assert run["run_id"] == "run-1"
+
+
+def test_a_gate_that_names_itself_is_not_named_twice() -> None:
+    *_, (now_s, facts, decision) = Rounds(dies_s=DIES_S).run(90.0)
+    gate = replace(facts.gates[0], gate="paused", is_open=False, why="paused: maintenance")
+    shape = explain(replace(facts, gates=(gate,)), decision, around(now_s), since_s=1.0)
+    would = shape["would_act_when"]
+    assert isinstance(would, list)
+    assert "paused: maintenance" in would
+
+
+def test_a_secondary_that_was_never_read_is_not_said_to_have_heard_nothing_for_hours() -> None:
+    timing = policy_of().timing
+    window = link_window(ClusterId("west"), LinkWatch(), Sight.BLIND, timing, now_s=7665.0)
+    assert window.why == "west was never compared with itself: it has said nothing of the primary yet"

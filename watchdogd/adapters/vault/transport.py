@@ -56,10 +56,9 @@ def tls_context(options: TlsOptions) -> ssl.SSLContext:
         raise ConfigError((f'tls.min_version: {options.min_version!r}, must be "1.2" or "1.3"',))
     try:
         context = ssl.create_default_context(cafile=options.ca_file)
-    except (OSError, ValueError) as exc:
-        raise ConfigError(
-            (f"tls.ca_file: {options.ca_file}: {type(exc).__name__}, must be a readable PEM file",)
-        ) from exc
+    except OSError as exc:  # ssl.SSLError too
+        why = f"is no readable PEM file ({exc.strerror or exc}): the daemon needs it to start"
+        raise ConfigError((f"tls.ca_file: {options.ca_file} {why}",)) from exc
     context.minimum_version = versions[options.min_version]
     if not options.verify:
         context.check_hostname = False
