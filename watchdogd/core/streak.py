@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 from watchdogd.core.model import Reach
 
+ROUNDING_S = 1e-6  # what many small sums of seconds may be off: a window must not wait a whole tick for it
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
@@ -55,7 +57,7 @@ class Streak:
             held_s = before.held_s + (0.0 if before.blind_s else passed_s)
             after = replace(before, held_s=held_s, rounds=before.rounds + has_new_round, blind_s=0.0, at_s=at_s)
         need = down if seen is Reach.DOWN else up
-        is_full = after.held_s >= need.after_s and after.rounds >= need.rounds
+        is_full = after.held_s + ROUNDING_S >= need.after_s and after.rounds >= need.rounds
         return replace(after, belief=seen if is_full else after.belief, is_full=is_full)
 
     def is_held(self, reach: Reach) -> bool:
