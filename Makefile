@@ -63,8 +63,12 @@ demo: $(VENV)/.run
 	@test -f watchdogd/cli/lab.py || { echo "make demo: not built yet: watchdogd/cli/lab.py" >&2; exit 1; }
 	@$(BIN)/watchdogd-lab demo
 
+# Two at once, for the two cores: what thinks (unit, runbooks) beside what waits (the rest). Both are always shown whole.
+THINKING := tests/unit tests/runbooks tests/test_tidy.py tests/test_docs.py
 test: lint
-	$(PYTEST) -m "$(APART)"
+	@$(PYTEST) -m "$(APART)" $(THINKING) > $(VENV)/thinking.log 2>&1 & thinking=$$!; status=0; \
+	$(PYTEST) -m "$(APART)" $(addprefix --ignore=,$(THINKING)) || status=$$?; \
+	wait $$thinking || status=$$?; cat $(VENV)/thinking.log; exit $$status
 
 quick: lint
 	$(PYTEST) -q -m "$(APART) and not real and not live and not matrix"

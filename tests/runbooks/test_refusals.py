@@ -140,7 +140,7 @@ async def test_a_fence_on_the_elected_primary_that_does_not_come_off_is_asked_ag
         await ctx.write(FenceIntended(cluster=WEST, epoch=1, run_id=ctx.run_id))
         ctx.fence.answers[FenceVerb.OFF] = [FenceResult(outcome=FenceOutcome.FAILED)]  # type: ignore[attr-defined]
         await refuses(release_fence.fence_off(ctx), "still on")
-        await release_fence.give_up(ctx, "asked")
+        await release_fence.RELEASE_FENCE.give_up(ctx, "asked")
         assert ctx.ledger.recent_runs[-1].outcome is RunOutcome.SUPERSEDED
 
 
