@@ -101,7 +101,7 @@ image:
 
 # ---------------------------------------------------------------------------------------------------- for developers
 # No header and no annotations: the locks then hold names, versions and hashes, and no host name or path.
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras \
 	--no-emit-index-url --no-emit-find-links
 lock:
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv

@@ -6,9 +6,11 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import watchdogd
 
@@ -184,3 +186,17 @@ def test_a_lock_file_holds_hashes_and_no_host_or_path(lock: str) -> None:
     assert not re.search(r"^\s*(?:-|/|\./)(?!-hash=)", text, flags=re.MULTILINE)
     packages = re.split(r"\n(?=[a-z])", text.strip())
     assert all("--hash=sha256:" in package for package in packages)
+
+
+def test_every_extra_that_a_locked_package_asks_for_is_locked_by_name() -> None:
+    """pip in hash mode takes the newest `coverage[toml]` beside a locked `coverage`, and refuses it."""
+    locked = (ROOT / "requirements-dev.lock").read_text(encoding="utf-8")
+    pins = set(re.findall(r"^([a-z0-9._-]+(?:\[[a-z0-9,._-]+\])?)==", locked, flags=re.MULTILINE))
+    asked = {
+        f"{wanted.name.lower()}[{','.join(sorted(wanted.extras))}]"
+        for distribution in metadata.distributions()
+        for wanted in map(Requirement, distribution.requires or [])
+        if wanted.extras and distribution.name in pins and (not wanted.marker or wanted.marker.evaluate({"extra": ""}))
+    }
+    assert asked, "no locked package asks for an extra: this test then tests nothing"
+    assert asked <= pins
