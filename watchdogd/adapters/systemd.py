@@ -7,7 +7,12 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from watchdogd.adapters.clock import monotonic_usec
+
 MICROSECONDS_PER_S = 1_000_000
+STATUS_BYTES_MAX = (
+    2000  # systemd ignores a datagram of more than PIPE_BUF (4096). Source: NOTIFY_BUFFER_MAX, src/core/manager.c
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +33,16 @@ class ServiceManager:
         )
 
     def ready(self, status: str) -> bool:
-        """Started."""
+        """Started, or reloaded."""
         return self._send("READY=1", _status(status))
 
     def status(self, status: str) -> bool:
         """One line for `systemctl status`."""
         return self._send(_status(status))
+
+    def reloading(self, status: str) -> bool:
+        """A reload begins; `ready` ends it. `Type=notify-reload` (systemd >= 253) waits for both."""
+        return self._send("RELOADING=1", f"MONOTONIC_USEC={monotonic_usec()}", _status(status))
 
     def alive(self) -> bool:
         """Feed the watchdog. When is said in INTERFACES section 1; never from a bare timer."""
@@ -62,4 +71,5 @@ def from_environment() -> ServiceManager:
 
 
 def _status(text: str) -> str:
-    return "STATUS=" + " ".join(text.split())
+    line = " ".join(text.split()).encode()[:STATUS_BYTES_MAX]
+    return "STATUS=" + line.decode(errors="ignore")

@@ -160,7 +160,7 @@ async def _start(settings: Settings, manager: ServiceManager, stack: AsyncExitSt
     _say_what_is_given_up(settings.policy)
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
     stack.callback(tasks.create_task(keep_names(anchors.names), name="anchor-names").cancel)
-    feeding = feed_forever(app.units.values(), journal, manager, measuring, clock)
+    feeding = feed_forever(app.units, journal, manager, measuring, clock)
     stack.callback(tasks.create_task(feeding, name="feed").cancel)
     orders = Orders(app.units, ground, settings.policy)
     await stack.enter_async_context(ControlServer(orders, settings, notifier, measuring.answered))

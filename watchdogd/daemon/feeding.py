@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
 from watchdogd.adapters.systemd import ServiceManager
+from watchdogd.core.headline import headline, one_line
+from watchdogd.core.model import PairId
 from watchdogd.daemon.measuring import Measuring
 from watchdogd.daemon.unit import PairUnit
 from watchdogd.ports import Chronicle, Clock
@@ -21,24 +23,29 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, kw_only=True)
 class Feeder:
-    """Remembers how far every loop was when it was last asked."""
+    """Remembers how far every loop was when all of them were last seen to have gone on."""
 
-    units: tuple[PairUnit, ...]
+    units: Mapping[PairId, PairUnit]
     journal: Chronicle
-    rounds: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    rounds: dict[PairId, dict[str, int]] = field(default_factory=dict)
 
-    async def is_well(self) -> bool:
-        """True when every probe loop and every decision loop finished a round since the last call that was true."""
+    async def hanging(self) -> tuple[str, ...]:
+        """Every loop that finished no round since the last call that named none; the journal when it does not answer.
+
+        A journal that answers with an error does answer: a failing disk is a gate, a metric and a page.
+        """
         if not await self._journal_answers():
-            log.warning("journal_hangs")
-            return False
-        now = {unit.policy.pair: unit.rounds() for unit in self.units}
-        for pair, counted in now.items():
-            before = self.rounds.get(pair, (0,) * len(counted))
-            if not all(after > earlier for after, earlier in zip(counted, before, strict=True)):
-                return False
-        self.rounds = {str(pair): counted for pair, counted in now.items()}
-        return True
+            return ("the journal",)
+        now = {pair: unit.rounds() for pair, unit in self.units.items()}
+        hang = tuple(
+            f"{pair}: {loop}"
+            for pair, counted in now.items()
+            for loop, count in counted.items()
+            if count <= self.rounds.get(pair, {}).get(loop, 0)
+        )
+        if not hang:
+            self.rounds = now
+        return hang
 
     async def _journal_answers(self) -> bool:
         try:
@@ -50,26 +57,26 @@ class Feeder:
 
 
 async def feed_forever(
-    units: Iterable[PairUnit], journal: Chronicle, manager: ServiceManager, measuring: Measuring, clock: Clock
+    units: Mapping[PairId, PairUnit], journal: Chronicle, manager: ServiceManager, measuring: Measuring, clock: Clock
 ) -> None:
     """Ask, feed, and say in one line how every pair fares; for ever."""
     loop = asyncio.get_running_loop()
-    feeder = Feeder(units=tuple(units), journal=journal)
+    feeder = Feeder(units=units, journal=journal)
     while True:
         due = loop.time() + FEED_EVERY_S
         await asyncio.sleep(FEED_EVERY_S)
         measuring.lagged(loop.time() - due)
-        is_well = await feeder.is_well()
-        measuring.surveyed(feeder.units, clock.wall_utc().timestamp(), is_fed=is_well)
-        if is_well:
+        hang = await feeder.hanging()
+        measuring.surveyed(units.values(), clock.wall_utc().timestamp(), is_fed=not hang)
+        if hang:
+            log.warning("watchdog_not_fed", why=", ".join(hang))
+            manager.status(f"no round was finished lately by {', '.join(hang)}; {standing_line(units.values())}")
+        else:
             manager.alive()
-        manager.status(_line(feeder.units))
+            manager.status(standing_line(units.values()))
 
 
-def _line(units: tuple[PairUnit, ...]) -> str:
-    standing = [(unit.policy.pair, unit.deciding.standing) for unit in units]
-    return "; ".join(
-        f"{pair}: {now.decision.phase} {now.decision.row.id} {now.decision.row.why}"
-        for pair, now in standing
-        if now is not None
-    )
+def standing_line(units: Iterable[PairUnit]) -> str:
+    """One line about every pair that was decided about."""
+    said = ((unit.policy, unit.deciding.standing) for unit in units)
+    return one_line(headline(now.facts, now.decision, policy) for policy, now in said if now is not None)

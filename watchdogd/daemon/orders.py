@@ -10,6 +10,7 @@ from watchdogd.core.budget import worst_case
 from watchdogd.core.entries import Recorded
 from watchdogd.core.explain import Json, Shape, explain, gate_shape, run_shape, sentence, todo_shape
 from watchdogd.core.gates import without
+from watchdogd.core.headline import held_by
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import PairId
 from watchdogd.core.policy import Policy
@@ -262,8 +263,7 @@ def status_of(unit: PairUnit) -> Shape:
 
 def is_ready(standing: Standing) -> bool:
     """True when a failover would not be held, were the primary to die now."""
-    asked_later = {"window", "secondary-sees", "secondary-blind", "level"}
-    return all(gate.gate in asked_later for gate in standing.facts.closed_gates())
+    return not held_by(standing.facts)
 
 
 def _debtor(ledger: Ledger) -> str | None:

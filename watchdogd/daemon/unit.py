@@ -109,10 +109,10 @@ class PairUnit:
             named.append((f"probe-{node}", lambda c=cluster, n=node: self.probing.probe_forever(c, n)))  # type: ignore[misc]
         return named
 
-    def rounds(self) -> tuple[int, ...]:
-        """How many rounds each node has finished, and how many ticks there were: what the service manager is told."""
-        probed = (self.desk.rounds.get(place, 0) for place in self.probing.places)
-        return (*probed, self.deciding.ticks)
+    def rounds(self) -> dict[str, int]:
+        """How many rounds each loop has finished that the service manager watches, by the name of the loop."""
+        probed = {f"probe of {node}": self.desk.rounds.get((cluster, node), 0) for cluster, node in self.probing.places}
+        return {**probed, "decision": self.deciding.ticks}
 
     def _decided(self, facts: Facts, decision: Decision) -> None:
         self.running.decided(facts, decision)

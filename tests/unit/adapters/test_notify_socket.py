@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from watchdogd.adapters.systemd import ServiceManager, from_environment
+from watchdogd.adapters.clock import monotonic_usec
+from watchdogd.adapters.systemd import STATUS_BYTES_MAX, ServiceManager, from_environment
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -31,8 +32,19 @@ def test_every_message_is_one_datagram(heard: tuple[str, socket.socket]) -> None
     assert listening.recv(4096) == b"WATCHDOG=1"
     assert manager.status("prod: east is down\nWATCHDOG=1")
     assert listening.recv(4096) == b"STATUS=prod: east is down WATCHDOG=1"
+    before = monotonic_usec()
+    assert manager.reloading("reads the config again")
+    said = dict(line.split(b"=") for line in listening.recv(4096).split(b"\n"))
+    assert before <= int(said.pop(b"MONOTONIC_USEC")) <= monotonic_usec()
+    assert said == {b"RELOADING": b"1", b"STATUS": b"reads the config again"}
     assert manager.stopping("parked at a safe point")
     assert listening.recv(4096) == b"STOPPING=1\nSTATUS=parked at a safe point"
+
+
+def test_a_long_status_is_cut_to_what_systemd_reads(heard: tuple[str, socket.socket]) -> None:
+    address, listening = heard
+    assert ServiceManager(address=address).ready("é" * 5000)
+    assert listening.recv(65536).decode() == "READY=1\nSTATUS=" + "é" * (STATUS_BYTES_MAX // 2)
 
 
 def test_a_listener_that_does_not_read_never_blocks_us(tmp_path: Path) -> None:
