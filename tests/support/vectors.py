@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 _FILE = Path(__file__).parents[1] / "data" / "vault" / "api-vectors.json"
 
@@ -19,6 +21,9 @@ class Vector:
     status: int | None
     body: object
     source: str
+    params: object = None
+    token_sent: bool = False
+    req_headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def raw(self) -> bytes:
@@ -30,7 +35,8 @@ def vectors() -> tuple[Vector, ...]:
     """All of them, in the order of the file."""
     entries = json.loads(_FILE.read_text(encoding="utf-8"))
     return tuple(
-        Vector(**{k: e.get(k) for k in ("name", "method", "path", "status", "body", "source")}) for e in entries
+        Vector(**{name: value for name, value in entry.items() if name not in ("note", "resp_headers")})
+        for entry in entries
     )
 
 

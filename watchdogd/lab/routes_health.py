@@ -226,6 +226,8 @@ def unseal(call: Call) -> Reply:
             return errors(400, "vault is unsealed")
         node.unseal_shares, node.unseal_nonce = [], ""
         return seal_status(call)
+    if not call.text("key"):
+        return errors(400, "'key' must be specified in request body as JSON, or 'reset' set to true")
     share = decode_share(call.text("key"))
     if not node.sealed:
         return seal_status(call)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from watchdogd.lab.faults import Fault, FaultKind
 from watchdogd.lab.knobs import Knobs
@@ -20,14 +19,6 @@ DR_STATUS = "sys/replication/dr/status"
 ATTEMPT = "sys/replication/dr/secondary/generate-operation-token/attempt"
 UPDATE = "sys/replication/dr/secondary/generate-operation-token/update"
 AUTOPILOT = "sys/storage/raft/autopilot/state"
-
-_OWN_VECTORS = Path(__file__).parents[2] / "data" / "lab-vectors.json"
-
-
-def own_vector(name: str) -> dict[str, object]:
-    """The body of a vector that only the lab's tests need."""
-    entries = json.loads(_OWN_VECTORS.read_text(encoding="utf-8"))
-    return {e["name"]: e["body"] for e in entries}[name]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.vectors import vector
-from tests.unit.lab.asking import Asker, asker, own_vector
+from tests.unit.lab.asking import Asker, asker
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.wire import Outcome
 
@@ -145,7 +145,7 @@ def test_the_active_node_names_itself_and_the_others_name_it() -> None:
 
 def test_seal_status_has_the_observed_keys() -> None:
     a = asker(auto_unseal=False)
-    seen = own_vector("obs:obs1:seal-status active")
+    seen = vector("obs:obs1:seal-status active").body
     assert set(seen) - {"commit_date"} <= set(a.ask("east/1", "sys/seal-status").json)
 
 

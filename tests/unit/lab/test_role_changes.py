@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.vectors import vector
-from tests.unit.lab.asking import DEMOTE, DR_STATUS, PROMOTE, UPDATE_PRIMARY, Asker, asker, own_vector
+from tests.unit.lab.asking import DEMOTE, DR_STATUS, PROMOTE, UPDATE_PRIMARY, Asker, asker
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.knobs import RoleWindow, WindowModes
 from watchdogd.lab.wire import Outcome
@@ -64,7 +64,7 @@ def test_demote_answers_as_observed_and_keeps_ids_and_data() -> None:
     a = asker()
     before = dr(a, "east/1")
     said = a.demote("east")
-    assert said.json["warnings"] == own_vector("dr-primary-demote")["warnings"]
+    assert said.json["warnings"] == vector("dr-primary-demote").body["warnings"]
     a.wait(5)
     after = dr(a, "east/1")
     assert after["mode"] == "secondary"

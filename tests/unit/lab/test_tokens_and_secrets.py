@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.support.vectors import vector
-from tests.unit.lab.asking import Asker, asker, own_vector
+from tests.unit.lab.asking import Asker, asker
 from watchdogd.lab.routes import ROUTES, routes_of
 
 ROLE = {"allowed_policies": "watchdogd-dr", "orphan": True, "renewable": False, "token_type": "batch"}
@@ -153,7 +153,7 @@ def test_policies_are_written_read_listed_and_refused_as_observed() -> None:
         a.ask("east/1", "sys/policies/acl?list=true", token=root(a)),
     )
     assert listed.data == listed_too.data
-    assert set(own_vector("obs:obs3:policy list")["data"]) == set(listed.data)
+    assert set(vector("obs:obs3:policy list").body["data"]) == set(listed.data)
     bad = a.ask("east/1", "sys/policies/acl/bad", "PUT", token=root(a), body={"policy": "path {"})
     assert (bad.status, bad.errors[0][:24]) == (400, "failed to parse policy: ")
     assert a.ask("east/1", "sys/policies/acl/p", "DELETE", token=root(a)).status == 204
@@ -166,7 +166,7 @@ def test_kv_version_2_reads_writes_and_deletes_as_observed() -> None:
     assert (made.status, made.data["version"]) == (200, 1)
     said = a.ask("east/1", path, token=root(a))
     assert said.data["data"] == {"a": "b"}
-    assert set(said.data["metadata"]) == set(own_vector("obs:obs3:kv2 read")["data"]["metadata"])
+    assert set(said.data["metadata"]) == set(vector("obs:obs3:kv2 read").body["data"]["metadata"])
     cas = a.post("east/1", path, {"options": {"cas": 0}, "data": {"a": "c"}}, token=root(a))
     assert (cas.status, cas.json) == (400, vector("obs:obs3:kv2 write cas mismatch").body)
     assert a.post("east/1", path, {"a": "b"}, token=root(a)).json == vector("obs:obs3:kv2 write no data").body
@@ -181,7 +181,7 @@ def test_kv_version_1_reads_and_writes_as_observed() -> None:
     a = asker()
     assert a.ask("east/1", "kv/foo", "PUT", token=root(a), body={"a": "b"}).status == 204
     said = a.ask("east/1", "kv/foo", token=root(a)).json
-    observed = own_vector("obs:obs3:kv1 read")
+    observed = vector("obs:obs3:kv1 read").body
     assert {k: v for k, v in said.items() if k != "request_id"} == {
         k: v for k, v in observed.items() if k != "request_id"
     }
@@ -251,7 +251,7 @@ def test_activation_tokens_are_three_part_jwts_with_the_documented_payload() -> 
     token = a.activation("east", "s1")
     parts = token.split(".")
     payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    assert list(payload) == list(own_vector("activation-jwt-payload-1.10+"))
+    assert list(payload) == list(vector("activation-jwt-payload-1.10+").body)
     assert payload["exp"] - payload["iat"] == 1800
     assert payload["nbf"] == payload["iat"] - 5
     assert payload["addr"] == "https://127.3.1.1:8200"
@@ -266,7 +266,7 @@ def test_wrapped_answers_look_as_observed() -> None:
     a = asker()
     path = "sys/replication/dr/primary/secondary-token"
     said = a.post("east/1", path, {"id": "s1"}, token=root(a)).json
-    observed = own_vector("obs:obs4:wrap create")
+    observed = vector("obs:obs4:wrap create").body
     assert list(said) == list(observed)
     assert list(said["wrap_info"]) == list(observed["wrap_info"])
     assert said["request_id"] == ""
