@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.support.drill import Drill
+from tests.support.drill_dns import Trouble
 from tests.support.drill_site import EAST, WEST, Setting
 from watchdogd.core.entries import DebtForgiven, ForeignSeen, Runbook, RunOpened, RunOutcome, TokenLeft
 from watchdogd.core.ledger import DebtState, RunState
@@ -251,6 +252,55 @@ async def test_a_demote_without_effect_is_not_asked_again_while_the_elected_prim
         await drill.until(lambda: drill.ledger.run is not None and drill.run.state is RunState.PARKED, within_s=60)
         assert drill.site.sent_to("demote") == 1  # the only living primary is never demoted
         assert drill.site.held == {EAST}
+
+
+async def demote_lost_with_its_debtor(drill: Drill) -> None:
+    """East came back, and was gone again with the demote that it was sent: nobody knows what became of it."""
+    drill.site.break_(
+        FaultKind.APPLIED_LATE, "cluster:east", method="POST", path="primary/demote", seconds=1e6, times=1
+    )
+    drill.daemon.fuse = lambda point: drill.site.lose(EAST) if point == "vault after demote east" else None
+    drill.site.mend(kind=FaultKind.CRASH)
+    await settling(drill)
+    await drill.until(lambda: drill.site.sent_to("demote") and EAST not in drill.site.world.active_primaries(),
+                      within_s=60)  # fmt: skip
+    drill.daemon.fuse = lambda point: None
+
+
+async def test_a_demote_of_unknown_outcome_whose_debtor_is_gone_does_not_hold_the_name_back() -> None:
+    async with Drill() as drill:
+        await drill.healthy()
+        drill.site.names.trouble = Trouble.DEAD
+        drill.site.lose(EAST)
+        await drill.until(lambda: drill.ledger.epoch == 1 and drill.ledger.run is None, within_s=60)
+        await demote_lost_with_its_debtor(drill)
+        assert drill.site.names.published(drill.site.now_s()) == EAST
+        drill.site.names.trouble = Trouble.NONE
+        await drill.until(lambda: drill.site.names.published(drill.site.now_s()) == WEST, within_s=120)
+        assert drill.ledger.open_debt is not None
+        assert drill.site.held == {EAST}
+
+
+async def test_a_debtor_that_was_gone_with_its_demote_is_demoted_when_it_returns_once_more() -> None:
+    async with Drill() as drill:
+        await failed_over(drill)
+        await demote_lost_with_its_debtor(drill)
+        await ended(drill, RunOutcome.SUPERSEDED, within_s=120)
+        assert drill.site.sent_to("demote") == 1
+        drill.site.mend()
+        await drill.until(lambda: drill.is_settled(WEST), within_s=60)
+        assert (drill.site.sent_to("demote"), drill.site.applied("demote")) == (2, 1)
+
+
+async def test_a_demote_that_shows_only_after_its_run_has_ended_closes_the_debt_all_the_same() -> None:
+    async with Drill() as drill:
+        await failed_over(drill)
+        await demote_lost_with_its_debtor(drill)
+        await ended(drill, RunOutcome.SUPERSEDED, within_s=120)
+        drill.site.demote_by_hand(EAST)
+        drill.site.mend()
+        await drill.until(lambda: drill.is_settled(WEST), within_s=120)
+        assert drill.site.sent_to("demote") == 1
 
 
 async def test_a_debtor_with_other_ids_is_not_demoted() -> None:

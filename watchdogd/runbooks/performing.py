@@ -61,6 +61,7 @@ class Performance:
     wait_s: float = 0.0
     not_before_s: float = 0.0
     waits_since_s: float | None = None
+    unseen_since_s: float | None = None
     is_parked: bool = False
     is_just_sent: bool = False
     owed: Owed | None = None
@@ -111,6 +112,7 @@ class Performance:
             return True
         if veto := self.step.veto(self.ctx):
             await self._stop_for(NeedsOperator(Need.VETO, veto))
+        self._end_what_nobody_sees(seen)
         if self.is_parked:
             return False
         if self._is_late():
@@ -178,6 +180,20 @@ class Performance:
             self.ctx.tell(f"passed:{step.name}", Severity.PAGE, f"{why}; the run goes on without it")
         await self._finish(f"not confirmed in time: {seen}")
         return True
+
+    def _end_what_nobody_sees(self, seen: Done) -> None:
+        # Nothing can be done here before it is seen again, and then the table asks for it anew: the slot is for others.
+        now_s = self.ctx.clock.now_s()
+        if seen is not Done.CANNOT_SEE or not self.step.ends_unseen:
+            self.unseen_since_s = None
+            return
+        if self.unseen_since_s is None:
+            self.unseen_since_s = now_s
+        is_waiting = (self.is_parked and not self._waits_for_human()) or self._is_late()
+        if is_waiting and now_s - self.unseen_since_s >= self.step.settle_s:
+            raise NeedsOperator(
+                Need.VETO, f"what became of {self.step.name} cannot be seen any more; debt and fence stay"
+            )
 
     def _may_send(self) -> bool:
         now_s = self.ctx.clock.now_s()
