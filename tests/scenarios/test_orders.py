@@ -9,7 +9,9 @@ from watchdogd.core.entries import ForeignSeen, HoldPlaced
 from watchdogd.core.ledger import DebtState
 from watchdogd.core.policy import Level
 from watchdogd.daemon.protocol import Answer
+from watchdogd.errors import Need
 from watchdogd.lab.faults import FaultKind
+from watchdogd.ports import FenceOutcome, FenceResult
 
 
 def code_of(answer: Answer) -> object:
@@ -176,6 +178,59 @@ async def test_a_daemon_that_starts_late_holds_what_it_finds() -> None:
         await stage.ask("ack")
         await stage.run_for(60)
         assert stage.world.primary() == "west"
+
+
+async def test_a_late_start_whose_hold_cannot_be_written_down_at_once_holds_all_the_same() -> None:
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        await stage.leave()
+        stage.lose("east")
+        await stage.run_for(1000)
+        stage.journal.refusal = "the disk is full"
+        await stage.start()
+        await stage.run_for(30)
+        assert "nobody looked" in stage.facts.ledger.hold
+        stage.journal.refusal = ""
+        await stage.run_for(60)
+        assert stage.world.applied == []
+        assert "nobody looked" in stage.ledger.hold
+        await stage.ask("ack")
+        await stage.run_for(60)
+        assert stage.world.primary() == "west"
+
+
+async def test_a_wall_clock_that_went_back_over_a_reboot_hides_no_late_start() -> None:
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        await stage.leave()
+        stage.lose("east")
+        await stage.run_for(1000)
+        stage.boot_id, stage.clock.stepped_s = "boot-2", -86_400.0
+        await stage.start()
+        await stage.run_for(60)
+        assert "no clock can tell" in stage.ledger.hold
+        assert stage.world.applied == []
+
+
+async def test_a_stale_run_that_cannot_be_parked_at_once_is_not_taken_up() -> None:
+    async with Stage() as stage:
+        await stage.run_until(25)
+        stage.fence.result = FenceResult(outcome=FenceOutcome.TRY_AGAIN)
+        stage.lose("east")
+        await stage.run_for(20)
+        assert not (await stage.ask("failover", target="west")).is_error
+        await stage.run_for(10)
+        await stage.kill()
+        await stage.run_for(1000)
+        stage.fence.result = None
+        stage.journal.refusal = "the disk is full"
+        await stage.start()
+        await stage.run_for(30)
+        stage.journal.refusal = ""
+        await stage.run_for(60)
+        assert stage.world.applied == []
+        assert stage.ledger.run is not None
+        assert stage.ledger.run.parked_need == Need.STALE_RUN
 
 
 @pytest.mark.parametrize("restart_after_s", [1, 4, 7, 10, 13, 16])

@@ -184,6 +184,7 @@ class Stage:
         self.world.published_cluster = self.names.published_cluster
         self.check = check
         self.clock = LoopClock()
+        self.boot_id = "boot-1"
         self.memory = DictMemory()
         self.journal = MemoryJournal(clock=self.clock)
         self.notifier = ListNotifier()
@@ -233,7 +234,7 @@ class Stage:
             stack=stack,
         )
         ground = Ground(
-            stamper=Stamper(clock=self.clock, boot_id="boot-1"),
+            stamper=Stamper(clock=self.clock, boot_id=self.boot_id),
             journal=self.journal,
             memory=self.memory,
             notifier=self.notifier,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -47,10 +48,14 @@ class Stamp:
     boot_id: str = ""
 
     def age_s(self, now: Stamp) -> float:
-        """Seconds from this stamp to `now`, never negative."""
+        """Seconds from this stamp to `now`, never negative; infinite when nobody can tell.
+
+        That is so when the wall clock went back over a reboot: then neither clock knows how long ago it was, and
+        what may be too old is.
+        """
         if self.boot_id == now.boot_id:
             return max(0.0, now.at_s - self.at_s)
-        return max(0.0, now.at_utc_s - self.at_utc_s)
+        return now.at_utc_s - self.at_utc_s if now.at_utc_s >= self.at_utc_s else inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

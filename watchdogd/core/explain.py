@@ -6,6 +6,7 @@ Everything here is text, numbers, booleans, None, lists and mappings. Enums are 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import TypeAlias
 
 from watchdogd.core.decision import Decision, Execution, Todo
@@ -154,6 +155,11 @@ def evidence(facts: Facts, around: Surroundings) -> Iterator[Shape]:
         yield _said(f"credential {credential.name}", credential.why or "proven", None)
 
 
+def _age_s(at: Stamp, now: Stamp) -> float | None:
+    age_s = at.age_s(now)
+    return round(age_s, 1) if isfinite(age_s) else None
+
+
 def _said(source: str, seen: str, age_s: float | None) -> Shape:
     return {"source": source, "seen": seen, "age_s": None if age_s is None else round(max(0.0, age_s), 1)}
 
@@ -237,7 +243,7 @@ def _life_shape(facts: Facts) -> Shape | None:
     life, by = facts.known.life, facts.known.life_seen_by
     if life is None:
         return None
-    return {"age_s": round(life.age_s(facts.now), 1), "at_utc_s": round(life.at_utc_s, 1), "by": by}
+    return {"age_s": _age_s(life, facts.now), "at_utc_s": round(life.at_utc_s, 1), "by": by}
 
 
 def name_shape(name: NameFact | None, decision: Decision) -> Shape:
@@ -265,7 +271,7 @@ def ledger_shape(ledger: Ledger, now: Stamp) -> Shape:
                 "debtor": debt.debtor,
                 "creditor": debt.creditor,
                 "state": debt.state.value,
-                "age_s": round(debt.since.age_s(now), 1),
+                "age_s": _age_s(debt.since, now),
             }
             for debt in ledger.debts
             if debt.is_open
@@ -276,7 +282,7 @@ def ledger_shape(ledger: Ledger, now: Stamp) -> Shape:
         ],
         "paused": None
         if pause is None
-        else {"reason": pause.reason, "since_s": round(pause.since.age_s(now), 1), "until_utc_s": pause.until_utc_s},
+        else {"reason": pause.reason, "since_s": _age_s(pause.since, now), "until_utc_s": pause.until_utc_s},
         "ack_missing": ledger.ack_asked_by,
         "hold": ledger.hold,
         "foreign": ledger.foreign,
@@ -297,7 +303,7 @@ def run_shape(run: Run, now: Stamp) -> Shape:
         "state": run.state.value,
         "outcome": run.outcome.value if run.outcome is not None else None,
         "epoch": run.epoch,
-        "age_s": round(run.opened.age_s(now), 1),
+        "age_s": _age_s(run.opened, now),
         "opened_utc_s": round(run.opened.at_utc_s, 1),
         "touched_utc_s": round(run.touched.at_utc_s, 1),
         "waivers": [*sorted(run.waivers)],

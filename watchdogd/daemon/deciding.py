@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 
 import structlog
 
@@ -83,11 +84,12 @@ class Deciding:
         if not ages_s:
             cause = "the first start"
         elif min(ages_s) > LATE_START_S:
-            cause = f"nobody looked for {min(ages_s) / 60:.0f} minutes before this start"
+            cause = f"nobody looked for {_minutes(min(ages_s))} before this start"
         elif _is_raised(self._memory.get(pair, LEVEL), self.policy):
             cause = "the level of failover was raised"
         if cause and not ledger.hold:
-            await self._write(HoldPlaced(cause=cause))
+            self._desk.hold_due = cause
+            await self._write_hold()
 
     async def decide_forever(self) -> None:
         """Tick for ever."""
@@ -106,7 +108,14 @@ class Deciding:
         async with self._ticking:
             await self._tick()
 
+    async def _write_hold(self) -> None:
+        # It counts from now on, and no run goes on before it is durable: a full disk is no way around it.
+        cause = self._desk.hold_due
+        if cause and await self._write(HoldPlaced(cause=cause)):
+            self._desk.hold_due = ""
+
     async def _tick(self) -> None:
+        await self._write_hold()
         facts = self._desk.assess()
         self._suspected = self._suspected.observe(facts)
         # A tilted daemon decides nothing, and writes no observation down either.
@@ -173,6 +182,10 @@ class Deciding:
             return False
         log.info("observation_written", pair=self.policy.pair, entries=[entry.kind for entry in entries])
         return True
+
+
+def _minutes(age_s: float) -> str:
+    return f"{age_s / 60:.0f} minutes" if isfinite(age_s) else "a time that no clock can tell"
 
 
 def _is_raised(kept: object, policy: PairPolicy) -> bool:

@@ -153,9 +153,11 @@ class Running:
 
     async def run_forever(self) -> None:
         """Resume the open run, then whatever is wanted, until told to stop."""
-        await self._resume_or_park()
+        is_settled = False  # what an earlier incarnation left open: taken up, or parked durably
         while not self._stopping:
-            await self._turn()
+            is_settled = is_settled or await self._resume_or_park()
+            if is_settled:
+                await self._turn()
             await asyncio.sleep(TURN_S)
         self.is_idle = True
 
@@ -238,22 +240,27 @@ class Running:
             return self._stopping
         if self._desk.tilt.why:
             return self._desk.tilt.why
+        if self._desk.hold_due:
+            return f"a hold is not written down yet: {self._desk.hold_due}"
         ledger = self._journal.ledger(self._pair)
         if ledger.pause is None or (ledger.run is not None and ledger.run.abort_asked):
             return ""  # giving up undoes what was done: a pause does not keep a fence on
         return f"paused: {ledger.pause.reason}"
 
-    async def _resume_or_park(self) -> None:
-        """A run that nobody touched for long, before its point of no return, waits for a human."""
+    async def _resume_or_park(self) -> bool:
+        """A run that nobody touched for long, before its point of no return, waits for a human.
+
+        False while that cannot be written down: the run is not taken up before it is.
+        """
         run = self._journal.ledger(self._pair).run
         if run is None or run.state is not RunState.OPEN:
-            return
-        age_s = run.touched.age_s(self._stamper.now())
-        is_past_return = not run.step(PROMOTE).was_never_applied
-        if run.runbook is not Runbook.FAILOVER or is_past_return or age_s <= self._gear.policy.timing.resume_max_age_s:
+            return True
+        if not self._is_stale(run):
             log.info("run_resumed", pair=self._pair, run_id=run.run_id, runbook=run.runbook.value)
-            return
-        why = f"untouched for {age_s / 60:.0f} minutes before its point of no return"
+            return True
+        why = (
+            f"untouched for longer than {self._gear.policy.timing.resume_max_age_s:.0f} s before its point of no return"
+        )
         step = next((name for name, record in run.steps.items() if not record.done), "recheck")
         try:
             await self._journal.append(
@@ -261,7 +268,15 @@ class Running:
             )
         except NeedsOperator as need:
             log.warning("run_not_parked", pair=self._pair, run_id=run.run_id, error=need.detail)
+            return False
         log.warning("run_parked", pair=self._pair, run_id=run.run_id, why=why)
+        return True
+
+    def _is_stale(self, run: Run) -> bool:
+        age_s = run.touched.age_s(self._stamper.now())
+        is_past_return = not run.step(PROMOTE).was_never_applied
+        is_young = age_s <= self._gear.policy.timing.resume_max_age_s
+        return run.runbook is Runbook.FAILOVER and not is_past_return and not is_young
 
 
 def _would_go_but_for_the_slot(todo: Todo) -> bool:

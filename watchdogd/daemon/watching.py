@@ -35,6 +35,7 @@ class PairDesk:
         self.rounds: dict[tuple[ClusterId, NodeAddress], int] = {}
         self.newest_rounds: list[NodeSeen] = []
         self.around: Surroundings | None = None
+        self.hold_due = ""  # a hold that counts already and could not be written down yet
         self._sightings = sightings
         self._journal = journal
         self._stamper = stamper
@@ -44,8 +45,9 @@ class PairDesk:
 
     @property
     def ledger(self) -> Ledger:
-        """The durable state of the pair now."""
-        return self._journal.ledger(self.policy.pair)
+        """The durable state of the pair now, and the hold that is yet to be written."""
+        ledger = self._journal.ledger(self.policy.pair)
+        return replace(ledger, hold=self.hold_due) if self.hold_due and not ledger.hold else ledger
 
     @property
     def tilt(self) -> TiltWatch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -416,7 +417,7 @@ def test_our_own_attempts_and_what_must_be_deleted_are_known_per_cluster() -> No
         (stamp(10.0), stamp(15.5), 5.5),
         (stamp(10.0), stamp(5.0), 0.0),
         (stamp(900.0), Stamp(at_s=3.0, at_utc_s=1_000_960.0, boot_id="boot-2"), 60.0),
-        (stamp(900.0), Stamp(at_s=3.0, at_utc_s=5.0, boot_id="boot-2"), 0.0),
+        (stamp(900.0), Stamp(at_s=3.0, at_utc_s=5.0, boot_id="boot-2"), inf),
     ],
     ids=["same boot", "same boot, backwards", "after a reboot", "after a reboot, wall clock set back"],
 )
