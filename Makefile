@@ -28,13 +28,14 @@ define not_yet
 	@echo "make $@: not built yet: $(1)" >&2; exit 1
 endef
 
-.PHONY: help demo test quick lint bench soak boot deb image coverage lock schema clean
+.PHONY: help demo test quick lint bench soak boot deb image install coverage lock schema clean
 help:
 	@echo "make demo    the main job on the embedded world: two clusters, a lost region, a failover"
 	@echo "make test    everything CI runs: set-up, lint, types, layers, tests (not soak, boot, image)"
 	@echo "make quick   lint and the tests that need no real server, under a minute"
 	@echo "make lint    ruff, ruff format --check, mypy --strict, import-linter"
 	@echo "make soak    seeded days of faults: make soak SEED=7"
+	@echo "make install the daemon, its systemd unit and users, on this machine: make install PREFIX=/opt/watchdogd"
 	@echo "make bench boot deb image      see docs/ for what each is; the missing ones say so"
 	@echo "make coverage lock schema clean"
 
@@ -91,13 +92,35 @@ bench:
 	$(call not_yet,there is no benchmark in tests/bench)
 
 boot:
-	$(call not_yet,there is no unit file in systemd/ and no boot test)
+	$(call not_yet,there is no boot test yet)
 
 deb:
 	$(call not_yet,there is no Debian package yet)
 
 image:
 	$(call not_yet,there is no Dockerfile yet)
+
+# ---------------------------------------------------------------------------------------------------------- install
+# The daemon, its unit and what that needs, for this machine or below DESTDIR. Only the hashed locks say what is installed.
+PREFIX  ?= /opt/watchdogd
+DESTDIR ?=
+ETC     := $(DESTDIR)/etc
+UNITS   := $(ETC)/systemd/system
+TARGET  := $(DESTDIR)$(PREFIX)
+install: $(VENV)/.run
+	$(PYTHON) -m venv --without-pip $(TARGET)
+	$(BIN)/python -m pip --disable-pip-version-check --python $(TARGET)/bin/python install --quiet --require-hashes -r requirements.lock
+	rm -rf dist && $(BIN)/python -m hatchling build -t wheel >/dev/null
+	$(BIN)/python -m pip --disable-pip-version-check --python $(TARGET)/bin/python install --quiet --no-deps --force-reinstall dist/*.whl
+	@test -z "$(DESTDIR)" || grep -rlIF "$(TARGET)" $(TARGET)/bin | xargs -r sed -i "s#$(TARGET)#$(PREFIX)#g"
+	install -D -m 0644 systemd/watchdogd.service $(UNITS)/watchdogd.service
+	sed -i "s#/opt/watchdogd/#$(PREFIX)/#g" $(UNITS)/watchdogd.service
+	test -e $(UNITS)/watchdogd.service.d/credentials.conf || \
+	  install -D -m 0644 systemd/credentials.conf $(UNITS)/watchdogd.service.d/credentials.conf
+	install -D -m 0644 systemd/watchdogd.sysusers $(ETC)/sysusers.d/watchdogd.conf
+	install -D -m 0644 systemd/watchdogd.tmpfiles $(ETC)/tmpfiles.d/watchdogd.conf
+	install -d $(DESTDIR)/usr/local/bin && ln -sf $(PREFIX)/bin/watchdogd $(PREFIX)/bin/watchdogctl $(DESTDIR)/usr/local/bin/
+	@test -n "$(DESTDIR)" || { systemd-sysusers watchdogd.conf && systemd-tmpfiles --create watchdogd.conf && systemctl daemon-reload; }
 
 # ---------------------------------------------------------------------------------------------------- for developers
 # No header and no annotations: the locks then hold names, versions and hashes, and no host name or path.

@@ -166,13 +166,16 @@ class DaemonProcess:
 
 @asynccontextmanager
 async def started(
-    config: Path, socket: Path, *, environ: Mapping[str, str] | None = None
+    config: Path,
+    socket: Path,
+    *,
+    environ: Mapping[str, str] | None = None,
+    program: Sequence[str] = ("-m", "watchdogd.cli.main"),
 ) -> AsyncIterator[DaemonProcess]:
     """`watchdogd run CONFIG` while the block runs."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "watchdogd.cli.main",
+        *program,
         "run",
         str(config),
         stdin=asyncio.subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 import signal
 import sys
@@ -96,6 +97,7 @@ async def _until_it_ends(loop: Callable[[], Awaitable[None]]) -> None:
 def run(config_path: str) -> int:
     """`watchdogd run`: until TERM or INT; the exit code. Raises: ConfigError for what cannot be started on."""
     configure_from_environment()
+    faulthandler.enable()  # the watchdog ends a hanging daemon with SIGABRT: what every thread was doing is logged then
     settings = load_config(config_path)
     try:
         with locked(Path(settings.state_dir)):
