@@ -16,9 +16,9 @@ from watchdogd.adapters.metrics import TABLE
 from watchdogd.cli import ctl, demo, lab, main
 from watchdogd.core.budget import worst_case
 from watchdogd.core.gates import GATES, is_waivable
+from watchdogd.core.parked import NEVER_SKIPPED
 from watchdogd.core.policy import Timing
 from watchdogd.core.situations import NAMES, SITUATIONS
-from watchdogd.daemon.acts import NEVER_SKIPPED
 from watchdogd.daemon.exits import Exit
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.policies import parse

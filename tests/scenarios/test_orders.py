@@ -291,6 +291,29 @@ async def test_anchors_that_cannot_be_reached_close_their_gate_and_only_their_wa
         assert stage.world.primary() == "west"
 
 
+async def test_a_parked_run_is_told_with_its_cause_everywhere_and_offers_what_is_accepted() -> None:
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        stage.fence.result = FenceResult(outcome=FenceOutcome.FAILED, why="exit status 1", output="no such gateway")
+        stage.lose("east")
+        await stage.run_for(120)
+        run = stage.ledger.run
+        assert run is not None
+        status = await stage.ask("status", caller=READER)
+        (pair,) = status.body["pairs"]  # type: ignore[misc]
+        page = next(one for one in stage.notifier.told if one.key.endswith(":parked:fence"))
+        explained = stage.explain()["decision"]
+        for said in (pair["action"], page.summary, explained["sentence"]):  # type: ignore[index,call-overload]
+            assert "exit status 1; no such gateway" in said
+        verbs = [command.split()[2] for command in page.details]
+        assert verbs == ["retry", "proceed", "abort"]
+        assert code_of(await stage.ask("run-skip", run_id=run.run_id)) == "blocked"
+        assert code_of(await stage.ask("run-adopt", run_id=run.run_id, cluster="west")) == "blocked"
+        assert (await stage.ask("run-proceed", run_id=run.run_id, waive="fence")).status == 202
+        await stage.run_for(60)
+        assert stage.world.primary() == "west"
+
+
 async def test_flapping_is_paged() -> None:
     async with Stage() as stage:
         await stage.run_until(25)

@@ -142,10 +142,10 @@ def run_lines(body: Shape) -> list[str]:
     parked = _table(body.get("parked"))
     if parked:
         lines.append(f"  PARKED at {parked['step']}: {parked['why']}")
-        lines += _last_answer(body, parked["step"])
-        lines.append("  then one of these, each with --reason '...':")
-        for verb in ("retry {}", "proceed {} --waive GATE", "skip {}", "abort {}", "adopt {} CLUSTER"):
-            lines.append(f"    watchdogctl run {verb.format(body['run_id'])}")
+        lines += _last_answer(body, parked)
+        acts = parked.get("acts")
+        if isinstance(acts, list) and acts:
+            lines += ["  what it would take now:", *(f"    {act}" for act in acts)]
     return [*lines, "", *(_entry_line(one) for one in _tables(body["entries"]))]
 
 
@@ -153,11 +153,12 @@ def _sent(times: Json) -> str:
     return "" if not times else ", sent once" if times == 1 else f", sent {times} times"
 
 
-def _last_answer(body: Shape, step: Json) -> list[str]:
-    """Why the latest attempt of the step did not do it: the run itself only says that it waits."""
+def _last_answer(body: Shape, parked: Shape) -> list[str]:
+    """Why the latest attempt of the step did not do it, where the run itself only says that it waits."""
     refused = (_table(one["entry"]) for one in _tables(body["entries"]) if one["kind"] == "step_not_applied")
-    whys = [_flat(entry.get("why")) for entry in refused if entry.get("step") == step]
-    return [f"  its last attempt: {whys[-1]}"] if whys else []
+    whys = [_flat(entry.get("why")) for entry in refused if entry.get("step") == parked["step"]]
+    is_said = bool(whys) and whys[-1].split(": ", 1)[-1] in str(parked["why"])
+    return [f"  its last attempt: {whys[-1]}"] if whys and not is_said else []
 
 
 def timing_lines(body: Shape) -> list[str]:

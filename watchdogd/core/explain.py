@@ -14,8 +14,9 @@ from watchdogd.core.entries import Stamp
 from watchdogd.core.facts import Facts, GateAnswer, Side, Sight, Surroundings
 from watchdogd.core.ledger import Ledger, Run
 from watchdogd.core.link import Hears
-from watchdogd.core.model import ClusterView, NodeSeen
+from watchdogd.core.model import ClusterId, ClusterView, NodeSeen
 from watchdogd.core.naming import NameFact
+from watchdogd.core.parked import commands
 
 Json: TypeAlias = str | int | float | bool | list["Json"] | dict[str, "Json"] | None
 Shape: TypeAlias = dict[str, Json]
@@ -195,7 +196,7 @@ def facts_shape(facts: Facts, decision: Decision) -> Shape:
         "estimated_loss_by": known.loss.told_by,
         "flaps": facts.flaps,
         "name": name_shape(facts.name, decision),
-        **ledger_shape(ledger, facts.now),
+        **ledger_shape(ledger, facts.now, facts.views),
     }
 
 
@@ -260,11 +261,11 @@ def name_shape(name: NameFact | None, decision: Decision) -> Shape:
     }
 
 
-def ledger_shape(ledger: Ledger, now: Stamp) -> Shape:
+def ledger_shape(ledger: Ledger, now: Stamp, views: Mapping[ClusterId, ClusterView]) -> Shape:
     """What is durable: debts, fences, the open run, pause, hold, acknowledgement."""
     pause = ledger.pause
     return {
-        "run": run_shape(ledger.run, now) if ledger.run is not None else None,
+        "run": run_shape(ledger.run, now, views) if ledger.run is not None else None,
         "debts": [
             {
                 "epoch": debt.epoch,
@@ -289,9 +290,10 @@ def ledger_shape(ledger: Ledger, now: Stamp) -> Shape:
     }
 
 
-def run_shape(run: Run, now: Stamp) -> Shape:
-    """One run with its steps."""
-    parked: Shape = {"step": run.parked_step, "need": run.parked_need, "why": run.parked_why}
+def run_shape(run: Run, now: Stamp, views: Mapping[ClusterId, ClusterView]) -> Shape:
+    """One run with its steps, and what would be accepted of it while it is parked."""
+    acts: list[Json] = [*commands(run, views)]
+    parked: Shape = {"step": run.parked_step, "need": run.parked_need, "why": run.parked_why, "acts": acts}
     return {
         "run_id": run.run_id,
         "incident_id": run.incident_id,

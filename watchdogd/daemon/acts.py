@@ -23,6 +23,7 @@ from watchdogd.core.facts import GateAnswer, Side
 from watchdogd.core.gates import WAIVABLE, is_waivable, without
 from watchdogd.core.ledger import Ledger, Run, RunState
 from watchdogd.core.model import ClusterId
+from watchdogd.core.parked import RunVerb, why_not, why_not_adopted
 from watchdogd.daemon.deciding import Standing
 from watchdogd.daemon.observed import resuming
 from watchdogd.daemon.protocol import (
@@ -42,8 +43,6 @@ from watchdogd.daemon.stamps import Stamper
 from watchdogd.daemon.unit import PairUnit
 from watchdogd.ports import Chronicle
 
-# Skipping one of these would be an effect without its proof, or without its fence: waive the gate, or abort.
-NEVER_SKIPPED = frozenset({"recheck", "credential", "demote_source", "fence", "promote", "promote_back", "demote"})
 PAUSE_S_MAX = 30 * 86_400.0
 
 
@@ -219,9 +218,8 @@ async def _adopt(desk: Desk, asked: Asked, caller: Caller, ending: tuple[RunEnde
     standing, cluster = desk.standing, desk.cluster(asked.text("cluster"))
     if cluster is None:
         return desk.no_cluster(asked.text("cluster"))
-    view = standing.facts.views.get(cluster) if standing is not None else None
-    if view is None or not view.is_active_primary or view.wrong:
-        return refuse(BLOCKED, "blocked", f"{cluster} is not seen as an active primary with the pinned ids")
+    if why := why_not_adopted(cluster, standing.facts.views if standing is not None else {}):
+        return refuse(BLOCKED, "blocked", why)
     epoch, pair = desk.ledger.next_epoch, desk.unit.policy.pair
     adopted = Adopted(epoch=epoch, cluster=cluster, by_uid=caller.uid, reason=asked.text("reason"))
     await desk.journal.append(pair, *ending, adopted)
@@ -253,11 +251,13 @@ def _open_run(desk: Desk, asked: Asked) -> Run | Answer:
     return run
 
 
-def _parked_run(desk: Desk, asked: Asked) -> Run | Answer:
+def _parked_run(desk: Desk, asked: Asked, verb: RunVerb) -> Run | Answer:
+    """The open run, when it takes `verb` now."""
     run = _open_run(desk, asked)
-    if isinstance(run, Run) and run.state is not RunState.PARKED:
-        return refuse(CONFLICT, "stale", f"{run.run_id} is not parked: it goes on by itself, or `abort` it")
-    return run
+    if not isinstance(run, Run) or not (why := why_not(run, verb)):
+        return run
+    is_parked = run.state is RunState.PARKED
+    return refuse(BLOCKED, "blocked", why) if is_parked else refuse(CONFLICT, "stale", why)
 
 
 async def _unpark(desk: Desk, run: Run, entry: RunUnparked) -> Answer:
@@ -267,7 +267,7 @@ async def _unpark(desk: Desk, run: Run, entry: RunUnparked) -> Answer:
 
 async def run_retry(desk: Desk, asked: Asked, caller: Caller) -> Answer:
     """Try the parked step again."""
-    run = _parked_run(desk, asked)
+    run = _parked_run(desk, asked, RunVerb.RETRY)
     if isinstance(run, Answer):
         return run
     entry = RunUnparked(run_id=run.run_id, by_uid=caller.uid, verb="retry", reason=asked.text("reason"))
@@ -276,20 +276,17 @@ async def run_retry(desk: Desk, asked: Asked, caller: Caller) -> Answer:
 
 async def run_skip(desk: Desk, asked: Asked, caller: Caller) -> Answer:
     """Pass over the parked step."""
-    run = _parked_run(desk, asked)
+    run = _parked_run(desk, asked, RunVerb.SKIP)
     if isinstance(run, Answer):
         return run
     step = run.parked_step
-    if step in NEVER_SKIPPED:
-        way_out = "`run proceed --waive GATE`, `run retry` or `run abort`"
-        return refuse(BLOCKED, "blocked", f"{step} is never skipped: {way_out}")
     entry = RunUnparked(run_id=run.run_id, by_uid=caller.uid, verb="skip", skip_step=step, reason=asked.text("reason"))
     return await _unpark(desk, run, entry)
 
 
 async def run_proceed(desk: Desk, asked: Asked, caller: Caller) -> Answer:
     """Go on with more gates waived, each by its name, for this run only."""
-    run = _parked_run(desk, asked)
+    run = _parked_run(desk, asked, RunVerb.PROCEED)
     if isinstance(run, Answer):
         return run
     waive = asked.words("waive")
@@ -316,7 +313,7 @@ async def run_abort(desk: Desk, asked: Asked, caller: Caller) -> Answer:
 
 async def run_adopt(desk: Desk, asked: Asked, caller: Caller) -> Answer:
     """Take the world as it is: the run ends, and the named cluster is elected."""
-    run = _parked_run(desk, asked)
+    run = _parked_run(desk, asked, RunVerb.ADOPT)
     if isinstance(run, Answer):
         return run
     why = f"adopted by uid {caller.uid}: {asked.text('reason')}"

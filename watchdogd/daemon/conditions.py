@@ -11,6 +11,7 @@ from watchdogd.core.explain import sentence, would_act_when
 from watchdogd.core.facts import Facts, Surroundings
 from watchdogd.core.ledger import RunState
 from watchdogd.core.model import NodeAddress, NodeSeen, Reach, Reading
+from watchdogd.core.parked import commands
 from watchdogd.core.policy import PairPolicy
 from watchdogd.core.situations import Act, Phase, Row
 from watchdogd.core.watch import Reset
@@ -121,6 +122,7 @@ def _parked(question: Question) -> Iterator[Notice]:
         f"{run.run_id}:parked:{run.parked_step}",  # the page of the run itself, which a restart forgets
         Severity.PAGE,
         f"{run.runbook} is parked at {run.parked_step}: {run.parked_why}",
+        *commands(run, question.facts.views),
         command=f"watchdogctl run retry {run.run_id} --reason '...'",
     )
 

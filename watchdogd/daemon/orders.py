@@ -185,10 +185,11 @@ class Orders:
         ledger = self._ground.journal.ledger(unit.policy.pair)
         run = next(r for r in (ledger.run, *ledger.recent_runs) if r is not None and r.run_id == asked.run_id)
         found = await self._ground.journal.history(unit.policy.pair, limit=HISTORY_MAX)
+        standing = unit.deciding.standing
         told = [entry_shape(one) for one in found if getattr(one.entry, "run_id", "") == asked.run_id]
         shape: Shape = {
             "pair": unit.policy.pair,
-            **run_shape(run, self._ground.stamper.now()),
+            **run_shape(run, self._ground.stamper.now(), standing.facts.views if standing is not None else {}),
             "entries": [*told[::-1]],
         }
         return Answer(body=shape)
@@ -249,7 +250,7 @@ def status_of(unit: PairUnit) -> Shape:
             for view in facts.views.values()
         ],
         "name": {"situation": decision.name_row.id, "serving": facts.name.serving if facts.name else None},
-        "run": run_shape(ledger.run, facts.now) if ledger.run is not None else None,
+        "run": run_shape(ledger.run, facts.now, facts.views) if ledger.run is not None else None,
         "failover_ready": is_ready(standing),
         "paused": ledger.pause.reason if ledger.pause is not None else None,
         "paused_until_utc_s": ledger.pause.until_utc_s if ledger.pause is not None else None,

@@ -77,6 +77,14 @@ def still_missing(ctx: RunContext, facts: Facts) -> tuple[GateAnswer, ...]:
     return without(asked, ctx.run.waivers, is_fenced=_is_fence_held_or_still_to_come(ctx))
 
 
+def what_is_missing(ctx: RunContext) -> str:
+    """As `still_missing`, by the last look, as one sentence for people; and the hold that nobody has lifted."""
+    look, hold = ctx.memo.look, ctx.ledger.hold
+    missing = still_missing(ctx, look.facts) if look is not None else ()
+    held = [f"held at approve: {hold}"] if hold and ctx.run.asked_by_uid is None else []
+    return "; ".join([*held, *(f"{gate.gate}: {gate.why}" for gate in missing)])
+
+
 def ensure_nothing_foreign(ctx: RunContext, facts: Facts) -> None:
     """Raises NeedsOperator(FOREIGN) when somebody else changed the premises of this run."""
     run = ctx.run

@@ -36,6 +36,7 @@ from watchdogd.runbooks.evidence import (
     still_missing,
     veto_against,
     veto_before_promote,
+    what_is_missing,
 )
 from watchdogd.runbooks.performing import perform
 from watchdogd.runbooks.roll_back import PROMOTE_BACK, PROMOTE_BACK_STEP
@@ -342,7 +343,7 @@ FAILOVER = Procedure(
     steps=(
         Step(name="recheck", done=evidence_holds, deadline_s=15.0, safe=Safe.BEFORE_ANY_EFFECT,
              is_looked_at_again=True, waits_for_window=True, veto=veto_before_promote,
-             parks_as="the evidence no longer holds"),
+             parks_as="the evidence no longer holds", still_missing=what_is_missing),
         Step(name="credential", done=credentials.a_credential_is_ready, act=credentials.generate_for_target,
              guard=credentials.look_at_target, deadline_s=60.0, safe=Safe.BEFORE_ANY_EFFECT,
              is_looked_at_again=True, veto=veto_before_promote, parks_as="no credential that can promote"),

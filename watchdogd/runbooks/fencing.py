@@ -12,6 +12,8 @@ from watchdogd.errors import OutcomeUnknown, Refusal, Refused
 from watchdogd.ports import FenceOutcome, FenceResult, FenceVerb, Severity
 from watchdogd.runbooks.context import RunContext
 
+SAID_MAX = 200
+
 
 async def turn_on(ctx: RunContext) -> None:
     """Run `fence on` for the source; held and verified when this returns.
@@ -27,7 +29,7 @@ async def turn_on(ctx: RunContext) -> None:
             await ctx.write_surely(FenceHeld(cluster=source), _note(ctx, "on", result.output))
         case FenceOutcome.TRY_AGAIN:
             await ctx.write(_note(ctx, "on: try again", result.output))
-            raise Refused(Refusal.NOT_YET, f"the fence asks to try again: {result.output[:200]}")
+            raise Refused(Refusal.NOT_YET, f"the fence asks to try again: {_said(result)}")
         case FenceOutcome.FAILED | FenceOutcome.TIMED_OUT:
             why = f"{result.outcome}: {_said(result)}"
             await ctx.write_surely(FenceUnsure(cluster=source, why=why))
@@ -38,7 +40,12 @@ async def turn_on(ctx: RunContext) -> None:
 
 def _said(result: FenceResult) -> str:
     """How the command ended, and the beginning of what it wrote: either may be empty."""
-    return "; ".join(part for part in (result.why, result.output[:200].strip()) if part)
+    return "; ".join(part for part in (result.why, _first_words(result.output)) if part)
+
+
+def _first_words(output: str) -> str:
+    """The beginning of what the command wrote, on one line: it is told on the page. All of it is in the journal."""
+    return " ".join(output.split())[:SAID_MAX]
 
 
 def has_failed(ctx: RunContext) -> bool:
@@ -62,7 +69,7 @@ async def turn_off(ctx: RunContext, cluster: ClusterId) -> bool:
     ctx.tell(
         f"fence-off:{cluster}",
         Severity.PAGE,
-        f"the fence of {cluster} cannot be turned off: {result.outcome} {result.output[:200]}",
+        f"the fence of {cluster} cannot be turned off: {result.outcome}: {_said(result)}",
     )
     return False
 

@@ -18,13 +18,13 @@ from watchdogd.core.entries import (
     StepNotApplied,
 )
 from watchdogd.core.ledger import RunState
+from watchdogd.core.parked import commands
 from watchdogd.errors import MalformedReply, Need, NeedsOperator, OutcomeUnknown, Refusal, Refused, Unreachable
 from watchdogd.ports import Severity
 from watchdogd.runbooks.context import RunContext, RunGone, RunStopped, StepEvent, StepOutcome
 from watchdogd.runbooks.step import Done, Safe, Step
 
 PARKED_POLL_S = 2.0
-ACTS = "run retry | skip | proceed --waive GATE | abort | adopt"
 # What was parked for these waits for an operator's verb even when its end is seen; lateness ends by itself.
 FOR_A_HUMAN = frozenset({Need.FOREIGN, Need.STALE_RUN})
 
@@ -64,6 +64,7 @@ class Performance:
     unseen_since_s: float | None = None
     is_parked: bool = False
     is_just_sent: bool = False
+    answered: str = ""  # what the latest attempt was answered, in the words of whoever answered
     owed: Owed | None = None
 
     async def run(self) -> None:
@@ -173,6 +174,8 @@ class Performance:
     async def _be_late(self, seen: Done) -> bool:
         step = self.step
         why = step.parks_as or f"{step.name} did not come to its end in time ({seen})"
+        if cause := self.answered or step.still_missing(self.ctx):
+            why = f"{why}: {cause}"
         if not step.is_optional(self.ctx):
             await self._park(NeedsOperator(Need.DEADLINE, why))
             return False
@@ -205,6 +208,7 @@ class Performance:
         # An earlier send of unknown outcome stays unknown; this one certainly did not happen.
         if not self.ctx.record(self.step.name).is_unsure:
             self.unsure_since_s = None
+        self.answered = refused.detail or str(refused)
         self.wait_s = min(self.step.poll_s_max, max(self.step.poll_s, self.wait_s * 2))
         self.not_before_s = self.ctx.clock.now_s() + self.wait_s
         self._tell(StepOutcome.NOT_YET, str(refused))
@@ -249,6 +253,7 @@ class Performance:
             raise
         except (OutcomeUnknown, MalformedReply) as unknown:
             self.unsure_since_s = ctx.clock.now_s()
+            self.answered = str(unknown)
             self._tell(StepOutcome.UNKNOWN, str(unknown))
         except Unreachable as unreachable:
             await self._not_applied(Refused(Refusal.NOT_YET, str(unreachable)))
@@ -261,6 +266,7 @@ class Performance:
             self.unsure_since_s = ctx.clock.now_s()
             self.is_just_sent = True
             self.waits_since_s = None
+            self.answered = ""
             self._tell(StepOutcome.SENT)
 
     def _ensure_still_ours(self) -> None:
@@ -309,7 +315,7 @@ class Performance:
     async def _park(self, need: NeedsOperator) -> None:
         if self.is_parked:
             return
-        ctx, step = self.ctx, self.step.name
+        ctx, step, look = self.ctx, self.step.name, self.ctx.memo.look
         await ctx.write(RunParked(run_id=ctx.run_id, step=step, need=need.need, why=need.detail))
         self.is_parked = True
         ctx.memo.told.discard(f"parked:{step}")
@@ -317,7 +323,7 @@ class Performance:
             f"parked:{step}",
             Severity.PAGE,
             f"{ctx.run.runbook} is parked at {step}: {need.detail}",
-            f"possible acts: {ACTS}",
+            *commands(ctx.run, look.facts.views if look is not None else {}),
             command=f"watchdogctl run retry {ctx.run_id} --reason '...'",
         )
         self._tell(StepOutcome.PARKED, need.detail)

@@ -35,6 +35,10 @@ def _no_veto(ctx: RunContext) -> str:
     return ""
 
 
+def _nothing_missing(ctx: RunContext) -> str:
+    return ""
+
+
 def never(ctx: RunContext) -> bool:
     """Past its deadline the step parks."""
     return False
@@ -89,6 +93,7 @@ class Step:
     parks_while_unsure: bool = False  # a send of unknown outcome cannot be given up, only looked at
     ends_unseen: bool = False  # instead of being parked: what nobody sees for `settle_s` holds no slot
     parks_as: str = ""  # the sentence for people, when it parks or is passed over
+    still_missing: Callable[[RunContext], str] = _nothing_missing  # by the last look, where it is not an answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,7 +86,8 @@ def test_a_parked_run_says_what_its_last_attempt_met_what_was_waived_and_each_wa
         "run_id": "prod-4-failover", "runbook": "failover", "source": "east", "target": "west", "why": "",
         "state": "parked", "outcome": None, "waivers": ["loss"],
         "steps": [{**step, "step": "recheck", "done": True, "intents": 0}, step],
-        "parked": {"step": "fence", "why": "the fence of the old primary does not confirm"},
+        "parked": {"step": "fence", "why": "the fence of the old primary does not confirm",
+                   "acts": ["watchdogctl run proceed prod-4-failover --waive GATE --reason '...'"]},
         "entries": [
             {**refused, "entry": {"step": "fence", "why": "first"}},
             {**refused, "entry": {"step": "fence", "why": "router:\ntoken expired\n"}},
@@ -101,4 +102,4 @@ def test_a_parked_run_says_what_its_last_attempt_met_what_was_waived_and_each_wa
         "  fence             open, sent 2 times",
     ]
     assert "  its last attempt: router: | token expired" in lines
-    assert "    watchdogctl run proceed prod-4-failover --waive GATE" in lines
+    assert "    watchdogctl run proceed prod-4-failover --waive GATE --reason '...'" in lines

@@ -83,9 +83,9 @@ def test_a_run_is_shown_with_its_steps_in_order() -> None:
     )  # fmt: skip
     ledger = apply(Ledger(), opened, now)
     assert ledger.run is not None
-    shape = run_shape(replace(ledger.run, steps={}), now)
+    shape = run_shape(replace(ledger.run, steps={}), now, {})
     assert (shape["state"], shape["outcome"], shape["steps"], shape["parked"]) == ("open", None, [], None)
-    run = ledger_shape(ledger, now)["run"]
+    run = ledger_shape(ledger, now, {})["run"]
     assert isinstance(run, dict)
     assert run["run_id"] == "run-1"
 

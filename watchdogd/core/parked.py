@@ -1,0 +1,91 @@
+"""What may be asked of a parked run: one place that accepts and refuses, and offers only what it would accept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import assert_never
+
+from watchdogd.core.entries import Runbook
+from watchdogd.core.ledger import Run, RunState
+from watchdogd.core.model import ClusterId, ClusterView
+
+Views = Mapping[ClusterId, ClusterView]
+
+# Skipping one of these would be an effect without its proof, or without its fence: waive the gate, or abort.
+NEVER_SKIPPED = frozenset({"recheck", "credential", "demote_source", "fence", "promote", "promote_back", "demote"})
+PROMOTE = "promote"
+
+
+class RunVerb(StrEnum):
+    """What an operator may ask of a run."""
+
+    RETRY = "retry"
+    PROCEED = "proceed"
+    SKIP = "skip"
+    ABORT = "abort"
+    ADOPT = "adopt"
+
+
+def why_not(run: Run, verb: RunVerb) -> str:
+    """Why `verb` would be refused for `run` now; empty where it is accepted. `adopt` asks about a cluster, too."""
+    if verb is not RunVerb.ABORT and run.state is not RunState.PARKED:
+        return f"{run.run_id} is not parked: it goes on by itself, or `abort` it"
+    match verb:
+        case RunVerb.RETRY | RunVerb.ABORT | RunVerb.ADOPT:
+            return ""
+        case RunVerb.SKIP:
+            return why_not_skipped(run)
+        case RunVerb.PROCEED:
+            return why_not_waived(run)
+        case _:
+            assert_never(verb)
+
+
+def why_not_skipped(run: Run) -> str:
+    """Why the step at which `run` is parked is not passed over; empty where it may be."""
+    if run.parked_step not in NEVER_SKIPPED:
+        return ""
+    ways = [verb for verb in ("`run proceed --waive GATE`",) if not why_not_waived(run)]
+    return f"{run.parked_step} is never skipped: {', '.join([*ways, '`run retry`'])} or `run abort`"
+
+
+def why_not_waived(run: Run) -> str:
+    """Why no waiver would change anything for `run`; empty where one may."""
+    if run.runbook is not Runbook.FAILOVER:
+        return f"{run.runbook} asks no gate that could be waived: `run retry` or `run abort`"
+    if run.step(PROMOTE).done:
+        return "the promotion is done: no gate is asked any more"
+    return ""
+
+
+def why_not_adopted(cluster: ClusterId, views: Views) -> str:
+    """Why `cluster` cannot be recorded as the elected one now; empty where it can be."""
+    view = views.get(cluster)
+    if view is None or not view.is_active_primary or view.wrong:
+        return f"{cluster} is not seen as an active primary with the pinned ids"
+    return ""
+
+
+def commands(run: Run, views: Views) -> tuple[str, ...]:
+    """What would be accepted of a parked run now, as an operator types it; nothing for a run that is not parked."""
+    if run.state is not RunState.PARKED:
+        return ()
+    return tuple(
+        f"watchdogctl run {verb} {run.run_id}{more} --reason '...'"
+        for verb in RunVerb
+        if not why_not(run, verb)
+        for more in _more(run, verb, views)
+    )
+
+
+def _more(run: Run, verb: RunVerb, views: Views) -> tuple[str, ...]:
+    match verb:
+        case RunVerb.PROCEED:
+            return (" --waive GATE",)
+        case RunVerb.ADOPT:
+            return tuple(f" {cluster}" for cluster in views if not why_not_adopted(cluster, views))
+        case RunVerb.ABORT if run.abort_asked:
+            return ()  # it was asked for: once more would change nothing
+        case _:
+            return ("",)
