@@ -12,6 +12,7 @@ import boto3
 import pytest
 
 from tests.support import ministack
+from tests.support.own_venv import NotHere
 from tests.support.route53_endpoint import EAST, KEY_ID, NAME, TTL_S, WEST, cname, serving
 from tests.support.route53_endpoint import ZONE_ID as LAB_ZONE_ID
 from watchdogd.adapters.dns.route53 import Route53, Route53Settings, open_route53
@@ -56,7 +57,7 @@ def ministack_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
         with ministack.running(tmp_path_factory.mktemp("ministack")) as url:
             yield url
-    except ministack.NotHere as exc:
+    except NotHere as exc:
         pytest.skip(str(exc))
 
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 
 # What no two servers, or no two calls, can have in common. Their types are still compared.
 VOLATILE = frozenset(
-    "accessor active_time address build_date client_token cluster_address cluster_id cluster_name commit_date "
-    "creation_time created_time deletion_time encoded_root_token encoded_token expire_time hostname id index "
-    "issue_time last_contact last_echo last_heartbeat last_index last_term last_wal leader leader_address "
-    "leader_cluster_address location node_id nonce otp raft_applied_index raft_committed_index request_id role_id "
-    "secret_id secret_id_accessor server_time_utc stable_since token updated_time upgrade_version voters "
-    "version".split()
+    "accessor active_time api_address address build_date client_token cluster_address cluster_id "
+    "cluster_name commit_date creation_time created_time deletion_time encoded_root_token encoded_token "
+    "expire_time hostname id index issue_time last_contact last_echo last_heartbeat last_index last_term "
+    "last_wal leader leader_address leader_cluster_address location node_id nonce otp raft_applied_index "
+    "raft_committed_index request_id role_id secret_id secret_id_accessor server_time_utc stable_since "
+    "token ttl updated_time upgrade_version voters version".split()
 )
 KEYED_BY_NAME = frozenset({"servers"})  # objects whose names are those of nodes: the first entries are compared
 _UUID = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
@@ -49,7 +49,7 @@ def _of_objects(
 
 
 def _of_lists(left: list[object], right: list[object], where: str, alike: Mapping[str, str]) -> list[str]:
-    """Of texts all are compared; of objects the first ones, which have the shape of all."""
+    """Of texts all are compared; of objects one, which has the shape of all: the active node's, or the first."""
     if _is_masked(where):
         return []
     texts = [*left, *right]
@@ -58,7 +58,12 @@ def _of_lists(left: list[object], right: list[object], where: str, alike: Mappin
         return [] if same else [f"{where}: {_shown(left)} | {_shown(right)}"]
     if not left or not right:
         return [] if bool(left) is bool(right) else [f"{where}: {len(left)} entries | {len(right)} entries"]
-    return differences(left[0], right[0], f"{where}[]", alike=alike)
+    return differences(_example(left), _example(right), f"{where}[]", alike=alike)
+
+
+def _example(entries: list[object]) -> object:
+    marked = [e for e in entries if isinstance(e, Mapping) and (e.get("active_node") or e.get("status") == "leader")]
+    return (marked or entries)[0]
 
 
 def _is_masked(where: str) -> bool:
@@ -78,4 +83,4 @@ def _kind(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    return repr(value)[:TEXT_CHARS]
+    return _UUID.sub("UUID", repr(value))[:TEXT_CHARS]

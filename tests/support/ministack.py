@@ -6,40 +6,32 @@ It pins a botocore of its own, hence the environment of its own, built once from
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-LOCK = ROOT / "tests" / "real" / "ministack.lock"
-VENV = ROOT / ".cache" / "ministack-venv"
-BUILD_TIMEOUT_S, START_TIMEOUT_S, STOP_TIMEOUT_S = 300, 30, 5
+from tests.support.own_venv import NotHere, free_port, program, stop
 
-
-class NotHere(Exception):
-    """It cannot be built or started on this machine; the text says why."""
+START_TIMEOUT_S = 30
 
 
 @contextmanager
 def running(scratch: Path) -> Iterator[str]:
     """The URL of a fresh ministack with Route 53 only; the process is gone when the block is left. Raises NotHere."""
-    program, port = _program(), _free_port()
+    script, port = str(program("ministack", "ministack")), free_port()
     with (
         (scratch / "ministack.log").open("wb") as log,
-        subprocess.Popen([program], env=_environment(port, scratch), stdout=log, stderr=log, cwd=scratch) as process,
+        subprocess.Popen([script], env=_environment(port, scratch), stdout=log, stderr=log, cwd=scratch) as process,
     ):
         try:
             _wait_until_it_listens(process, port, scratch / "ministack.log")
             yield f"http://127.0.0.1:{port}"
         finally:
-            _stop(process)
+            stop(process)
 
 
 def _environment(port: int, scratch: Path) -> dict[str, str]:
@@ -57,40 +49,6 @@ def _environment(port: int, scratch: Path) -> dict[str, str]:
     }
 
 
-def _program() -> str:
-    """The console script, after building its environment if the lock file is not the one it was built from."""
-    stamp, wanted = VENV / ".lock-sha256", hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    if not stamp.is_file() or stamp.read_text(encoding="ascii") != wanted:
-        shutil.rmtree(VENV, ignore_errors=True)
-        for command in _build_commands():
-            _run(command)
-        stamp.write_text(wanted, encoding="ascii")
-    return str(VENV / "bin" / "ministack")
-
-
-def _build_commands() -> list[list[str]]:
-    python = str(VENV / "bin" / "python")
-    beside = Path(sys.executable).with_name("uv")
-    if uv := shutil.which("uv") or (str(beside) if beside.is_file() else None):
-        return [
-            [uv, "venv", "--quiet", "--python", sys.executable, str(VENV)],
-            [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", str(LOCK)],
-        ]
-    return [
-        [sys.executable, "-m", "venv", str(VENV)],
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", str(LOCK)],
-    ]
-
-
-def _run(command: list[str]) -> None:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired) as exc:
-        raise NotHere(f"ministack cannot be installed: {exc}") from exc
-    if done.returncode != 0:
-        raise NotHere(f"ministack cannot be installed ({command[0]} {command[1]}): {done.stderr.strip()[-300:]}")
-
-
 def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline_s = time.perf_counter() + START_TIMEOUT_S
     while time.perf_counter() < deadline_s and process.poll() is None:
@@ -103,18 +61,3 @@ def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Pat
         except subprocess.TimeoutExpired:
             continue
     raise NotHere(f"ministack does not start: {log.read_text(encoding='utf-8', errors='replace')[-300:]}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(timeout=STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port

@@ -190,5 +190,6 @@ def _at_node(call: Call, route: tuple[Route, tuple[tuple[str, str], ...]] | None
 
 def _unsupported(call: Call) -> Reply:
     if not call.request.token_text:
-        return errors(404, "unsupported path")
+        is_open = call.request.path.startswith("sys/replication/")  # OBS obs2: no token, no such path
+        return errors(404, "unsupported path") if is_open else errors(403, "permission denied")
     return errors(404, "1 error occurred:\n\t* unsupported path\n\n")

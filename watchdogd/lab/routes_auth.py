@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from watchdogd.lab import policies, tokens
 from watchdogd.lab.call import Call, rfc3339
-from watchdogd.lab.reply import Rejected, Reply, empty, errors
+from watchdogd.lab.reply import Rejected, Reply, empty, envelope, errors
 from watchdogd.lab.routes_roles import duration_s
 from watchdogd.lab.tokens import Token, TokenType
 
@@ -114,7 +114,7 @@ def list_policies(call: Call) -> Reply:
 
 
 def capabilities_self(call: Call) -> Reply:
-    """POST sys/capabilities-self: keyed by path, and under `capabilities` too when one path was asked."""
+    """POST sys/capabilities-self: keyed by path, for one path under `capabilities` too; all of it also at the top."""
     token = call.authenticate()
     asked = _names(call.body().get("paths") or call.body().get("path"))
     if not asked:
@@ -123,7 +123,7 @@ def capabilities_self(call: Call) -> Reply:
     data: dict[str, object] = {**found}
     if len(asked) == 1:
         data["capabilities"] = found[asked[0]]
-    return call.logical(data)
+    return envelope(call.cluster.chance.uuid(), data=data, top=data)
 
 
 def approle_login(call: Call) -> Reply:

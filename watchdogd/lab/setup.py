@@ -118,7 +118,14 @@ def _fill(cluster: Cluster, chance: Seeded, now_s: float, utc_s: float) -> dict[
     put(APPROLES + LOGIN_ROLE, {"token_policies": [LOGIN_ROLE, DR_ROLE], "token_ttl": "1h", "role_id": role_id})
     put(SECRETS + secret_id, {"role": LOGIN_ROLE, "role_id": role_id})
     service = TokenType.SERVICE
-    root = Token(id=tokens.new_id(chance, version), type=service, policies=(ROOT,), created_utc_s=utc_s)
+    root = Token(
+        id=tokens.new_id(chance, version),
+        type=service,
+        policies=(ROOT,),
+        created_utc_s=utc_s,
+        display_name="root",
+        path="auth/token/root",
+    )
     client = Token(
         id=tokens.new_id(chance, version), type=service, policies=("clients", "default"), created_utc_s=utc_s
     )

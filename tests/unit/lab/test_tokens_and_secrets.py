@@ -214,7 +214,10 @@ def test_errors_without_rights_are_those_that_were_observed() -> None:
 
 def test_unknown_paths_and_verbs() -> None:
     a = asker()
-    assert (a.ask("east/1", "sys/nothing").status, a.ask("east/1", "sys/nothing").errors) == (404, ["unsupported path"])
+    said = a.ask("east/1", "sys/nothing")
+    assert (said.status, said.errors) == (403, ["permission denied"])
+    said = a.ask("east/1", "sys/replication/nothing")
+    assert (said.status, said.errors) == (404, ["unsupported path"])
     assert a.ask("east/1", "sys/nothing", token=root(a)).errors == ["1 error occurred:\n\t* unsupported path\n\n"]
     assert a.ask("east/1", "auth/token/create", token=root(a)).status == 405
     assert a.ask("east/1", "nowhere/x", token=root(a)).errors == [
