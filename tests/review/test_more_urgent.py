@@ -23,7 +23,7 @@ async def test_a_target_without_quorum_does_not_keep_a_returned_primary_beside_i
         await drill.until(
             lambda: drill.ledger.open_debt is not None and drill.ledger.open_debt.state == "owed", within_s=30
         )
-        await asyncio.sleep(5.0)
+        await asyncio.sleep(2.0)
         assert drill.run.runbook is Runbook.FAILOVER
         drill.site.mend(kind=FaultKind.CRASH)
         await drill.until(lambda: drill.site.applied("demote", EAST) == 1, within_s=30)

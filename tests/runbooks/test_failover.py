@@ -86,6 +86,19 @@ async def test_a_failover_that_was_asked_for_wants_no_acknowledgement() -> None:
         assert effects(drill) == ["promote west"]
 
 
+async def test_a_promoted_cluster_without_quorum_is_paged_and_the_name_moves_all_the_same() -> None:
+    async with Drill() as drill:
+        await lost(drill)
+        await drill.until(lambda: drill.run.step("promote").done, within_s=30, every_s=0.01)
+        serving = drill.site.world.clusters[WEST].serving()
+        assert serving is not None
+        for node in {"west/1", "west/2", "west/3"} - {serving.target}:
+            drill.site.break_(FaultKind.HANG, f"node:{node}")
+        await drill.until(lambda: drill.site.names.published(drill.site.now_s()) == WEST, within_s=40)
+        assert any("only 1 of the 2 nodes" in notice.summary for notice in drill.notifier.told)
+        assert (Runbook.FAILOVER, "succeeded") in drill.ended
+
+
 async def test_the_run_waits_until_a_quorum_of_the_target_follows() -> None:
     async with Drill() as drill:
         await lost(drill)
@@ -98,7 +111,7 @@ async def test_the_run_waits_until_a_quorum_of_the_target_follows() -> None:
         await failed_over(drill)
 
 
-async def test_a_promoted_cluster_without_quorum_parks_and_goes_on_by_itself_when_it_has_one() -> None:
+async def test_a_promoted_cluster_that_is_not_seen_any_more_parks_and_goes_on_by_itself_when_it_is() -> None:
     async with Drill() as drill:
         await lost(drill)
         await drill.until(lambda: drill.run.step("promote").done, within_s=30, every_s=0.01)

@@ -86,7 +86,14 @@ def _pair(name: PairId, table: file.PairTable) -> PairSettings:
         min_unsealed=table.policy.min_unsealed,
         two_primaries=table.policy.two_primaries,
         two_secondaries=table.policy.two_secondaries,
-        witnesses=tuple(WitnessPolicy(name=w.name, is_independent=w.path == "independent") for w in table.witness),
+        witnesses=tuple(
+            WitnessPolicy(
+                name=witness.name,
+                is_independent=witness.path == "independent",
+                timeout_s=witness.timeout if isinstance(witness, file.ExecWitnessTable) else 0.0,
+            )
+            for witness in table.witness
+        ),
         record=table.dns.record,
         ttl_s=int(table.dns.ttl),
         dns_targets={ClusterId(key): target for key, target in table.dns.targets.items()},

@@ -38,6 +38,9 @@ class OnFenceFailure(StrEnum):
     PAGE_AND_GO_ON = "page-and-go-on"
 
 
+WITNESS_SLOW_S = 5.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """INTERFACES section 1; all in seconds, on CLOCK_BOOTTIME."""
@@ -63,6 +66,11 @@ class Timing:
     credential_horizon_s: float = 72 * 3600.0
     credential_warn_s: float = 96 * 3600.0
     resume_max_age_s: float = 600.0
+
+    @property
+    def witness_kept_s(self) -> float:
+        """How long an answer of a witness counts: beyond three rounds and a slow answer it is nothing."""
+        return 3 * self.interval_s + WITNESS_SLOW_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +119,7 @@ class WitnessPolicy:
 
     name: str
     is_independent: bool = False
+    timeout_s: float = 0.0  # of its command; 0 where the probe's own time-out bounds it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

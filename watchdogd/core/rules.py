@@ -124,6 +124,18 @@ def _shape(pair: PairPolicy) -> Iterator[Violation]:
             "the same as a vault_id",
             f"cluster_id of sys/replication/{pair.replication}/status, not of sys/health",
         )
+    yield from _witnesses(pair)
+
+
+def _witnesses(pair: PairPolicy) -> Iterator[Violation]:
+    timing = pair.timing
+    for witness in pair.witnesses:
+        if witness.timeout_s + timing.interval_s > timing.witness_kept_s:
+            yield _broken(
+                f"witness.{witness.name}.timeout",
+                f"{witness.timeout_s:g}s: what it saw would be forgotten before it is asked again",
+                f"at most {timing.witness_kept_s - timing.interval_s:g}s (2 x interval + 5s)",
+            )
     twice = [name for name, n in Counter(witness.name for witness in pair.witnesses).items() if n > 1]
     for name in twice:
         yield _broken("witness", f"two witnesses are called {name!r}", "a name of its own for each")

@@ -92,7 +92,7 @@ class Sightings:
 
     def witnesses(self, now_s: float) -> tuple[WitnessSeen, ...]:
         """Every witness. What was seen too long ago is nothing."""
-        keeps_s = 3 * self._policy.timing.interval_s + ANCHORS_EVERY_S
+        keeps_s = self._policy.timing.witness_kept_s
         return tuple(
             seen
             if now_s - seen.seen_s <= keeps_s

@@ -44,6 +44,7 @@ from watchdogd.runbooks.step import Done, Procedure, Safe, Step, always
 
 FENCE_OFF_DEADLINE_S, FENCE_OFF_POLL_S = 300.0, 5.0
 DEMOTE_SHOWS_S = 30.0
+QUORUM_WAITED_S = 5.0  # as long as the published address is waited for in a failover
 SETTLE_S = 60.0  # covers the slowest promote seen
 PROMOTE_BACK_IN_GIVING_UP = replace(PROMOTE_BACK_STEP, safe=Safe.NEVER, ignores_abort=True)
 
@@ -174,13 +175,26 @@ def _is_catching_up(ctx: RunContext, node: NodeSeen) -> bool:
 
 
 async def target_serves(ctx: RunContext) -> Done:
-    """YES when the target is an active primary with a quorum of its nodes following."""
+    """YES when the target is an active primary and a quorum of its nodes follows.
+
+    The quorum is waited for a moment only, and then paged: it makes the target no more primary, and the service name
+    waits behind this run.
+    """
     look = await ctx.look(only=ctx.run.target)
     view = look.facts.view(ctx.run.target)
     if not view.is_active_primary:
         return Done.CANNOT_SEE
-    serving = sum(node.is_life for node in view.nodes)
-    return Done.YES if serving >= ctx.policy.min_serving_nodes(ctx.run.target) else Done.NO
+    serving, needed = sum(node.is_life for node in view.nodes), ctx.policy.min_serving_nodes(ctx.run.target)
+    if serving >= needed:
+        return Done.YES
+    now_s = ctx.clock.now_s()
+    if ctx.memo.without_quorum_since_s is None:
+        ctx.memo.without_quorum_since_s = now_s
+    if now_s - ctx.memo.without_quorum_since_s < QUORUM_WAITED_S:
+        return Done.NO
+    summary = f"{ctx.run.target} is primary, but only {serving} of the {needed} nodes that it needs follow"
+    ctx.tell("no-quorum", Severity.PAGE, summary, "its next loss of a node is an outage; the service name goes on")
+    return Done.YES
 
 
 def _elected_entries(ctx: RunContext) -> tuple[Entry, ...]:
@@ -335,7 +349,7 @@ def _choices(ctx: RunContext) -> str:
 AFTER_PROMOTE: tuple[Step, ...] = (
     Step(name="target_primary", done=target_serves, deadline_s=300.0,
          safe=Safe.ALWAYS, is_convergent=True,
-         parks_as="the promoted cluster has no quorum following"),
+         parks_as="the promoted cluster is not seen as primary any more"),
     Step(name="tell", done=told, with_done=_ack_entries, safe=Safe.ALWAYS, is_convergent=True),
 )  # fmt: skip
 

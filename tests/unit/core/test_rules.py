@@ -241,6 +241,7 @@ NODE = CLUSTERS[EAST].nodes[0]
         ("policy.min_unsealed", replace(with_east(nodes=(NODE,)), min_unsealed=2)),
         ("policy.two_primaries", replace(GOOD, two_primaries="propose-lowest-wal")),
         ("witness", replace(GOOD, witnesses=(WitnessPolicy(name="x"), WitnessPolicy(name="x")))),
+        ("witness.x.timeout", replace(GOOD, witnesses=(WitnessPolicy(name="x", timeout_s=11.1),))),
         ("credentials.dr_operation_token", replace(GOOD, credentials=CredentialPolicy())),
         ("dns.targets", replace(GOOD, dns_targets={EAST: "e.example.com"})),
         ("dns.targets.north", replace(GOOD, dns_targets={**GOOD.dns_targets, ClusterId("north"): "n.example.com"})),
@@ -254,6 +255,10 @@ NODE = CLUSTERS[EAST].nodes[0]
 )
 def test_a_contradiction_is_refused_where_it_stands(path: str, pair: PairPolicy) -> None:
     assert path in paths(pair)
+
+
+def test_a_witness_that_answers_as_late_as_it_may_is_accepted() -> None:
+    assert paths(replace(GOOD, witnesses=(WitnessPolicy(name="x", timeout_s=11.0),))) == []
 
 
 def test_a_failover_needs_a_neutral_anchor() -> None:
