@@ -11,7 +11,6 @@ from tests.support.drill_dns import DrillDns
 from tests.support.drill_rules import ensure_foreseen
 from tests.support.drill_site import (
     EAST,
-    FENCE_AGAIN_S,
     MUTATIONS,
     PAIR,
     TICK_S,
@@ -26,14 +25,13 @@ from tests.support.memory import ListNotifier, MemoryFence, MemoryJournal, Revok
 from watchdogd.adapters.vault import parse
 from watchdogd.adapters.vault.client import NodeClient
 from watchdogd.adapters.vault.hands import SecretSource, VaultHands, Ways
-from watchdogd.core.decision import Decision, Execution, decide
+from watchdogd.core.decision import Decision, decide
 from watchdogd.core.entries import Entry, Runbook, RunParked, Stamp
 from watchdogd.core.facts import CredentialSeen, Facts, FenceSeen, Surroundings, WitnessSeen
 from watchdogd.core.ledger import Ledger, Run, RunState
 from watchdogd.core.model import ClusterId, Mode, NodeAddress, NodeSeen, PairId, Replication
 from watchdogd.core.naming import name_fact
 from watchdogd.core.readings import read
-from watchdogd.core.situations import Act
 from watchdogd.core.watch import PairWatch
 from watchdogd.daemon.observed import Suspected, entries_due
 from watchdogd.errors import MalformedReply, Need, NeedsOperator, OutcomeUnknown, Refusal, Refused, Unreachable
@@ -165,7 +163,7 @@ class Watch:
         self._ran_here: set[str] = set()
         self._wanted: tuple[Runbook, ClusterId, ClusterId, str, str] | None = None
         self._is_settling_first = False
-        self._fence_asked_s = -1000.0
+        self._begun_s: dict[str, float] = {}
 
     def _clients(self) -> dict[NodeAddress, NodeClient]:
         addresses = Worked(self.site.answered)
@@ -308,31 +306,18 @@ class Watch:
         self.decision = decision
         open_run_ = facts.ledger.run
         self._is_settling_first = any(
-            todo.execution is Execution.GO
-            and todo.runbook in (Runbook.SETTLE_DEBT, Runbook.FAILOVER)
-            and (open_run_ is None or open_run_.runbook is not todo.runbook)
-            and not [gate for gate in todo.blocked_by if gate.gate != "slot"]
+            todo.takes_the_slot and (open_run_ is None or open_run_.runbook is not todo.runbook)
             for todo in decision.todo
         )
         self._wanted = None
         if open_run_ is not None or self.stopping:
             return
-        for todo in decision.todo:
-            if todo.goes and todo.runbook is not None:
-                self._wanted = (todo.runbook, todo.source, todo.target, todo.situation, todo.why)
-                return
-        if decision.row.act in (Act.NOTHING, Act.ALERT):
-            self._wanted = self._left_fence(facts)
-
-    def _left_fence(self, facts: Facts) -> tuple[Runbook, ClusterId, ClusterId, str, str] | None:
-        ledger, now_s = facts.ledger, facts.now.at_s
-        left = next((cluster for cluster in ledger.fences if cluster != ledger.elected), None)
-        if left is None or ledger.open_debt is not None or ledger.elected is None or ledger.pause is not None:
-            return None
-        if now_s - self._fence_asked_s < FENCE_AGAIN_S:
-            return None
-        self._fence_asked_s = now_s
-        return Runbook.SETTLE_DEBT, left, ledger.elected, "I11", "a fence has outlived its debt"
+        goes = next((todo for todo in decision.todo if todo.goes), None)
+        if goes is None or goes.runbook is None:
+            return
+        if facts.now.at_s - self._begun_s.get(goes.situation, -1000.0) >= goes.again_after_s:
+            self._begun_s[goes.situation] = facts.now.at_s
+            self._wanted = (goes.runbook, goes.source, goes.target, goes.situation, goes.why)
 
     # -- running -------------------------------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ from watchdogd.secret import Secret
 
 PAIR = PairId("prod")
 EAST, WEST = ClusterId("east"), ClusterId("west")
-TICK_S, TURN_S, FENCE_AGAIN_S = 1.0, 0.25, 60.0
+TICK_S, TURN_S = 1.0, 0.25
 # Short windows: what is rehearsed here is the procedure, not the detection.
 TIMING = Timing(
     interval_s=1.0,

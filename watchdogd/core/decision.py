@@ -11,10 +11,13 @@ from watchdogd.core.gates import is_waivable
 from watchdogd.core.model import ClusterId
 from watchdogd.core.naming import NameSeen
 from watchdogd.core.policy import Level, PairPolicy
-from watchdogd.core.situations import Act, NameRow, Phase, Row, name_situation_of, situation_of
+from watchdogd.core.situations import LEFT_FENCE, Act, NameRow, Phase, Row, name_situation_of, situation_of
 
 # Gates that every run asks; a failover asks all of them.
 EVERY_RUN = frozenset({"paused", "tilt", "state", "slot", "stale", "blind"})
+
+# A run of which only convergent steps are left gives way to these: a name that cannot be moved holds nothing hostage.
+MORE_URGENT = frozenset({Runbook.SETTLE_DEBT, Runbook.FAILOVER, Runbook.ROLL_BACK})
 
 
 class Execution(StrEnum):
@@ -37,11 +40,18 @@ class Todo:
     why: str
     blocked_by: tuple[GateAnswer, ...]
     command: str
+    again_after_s: float = 0.0  # of a leftover, which has time: it is not begun anew within this time
 
     @property
     def goes(self) -> bool:
         """True when it is to be carried out now."""
         return self.runbook is not None and self.execution is Execution.GO and not self.blocked_by
+
+    @property
+    def takes_the_slot(self) -> bool:
+        """True when it would go but for the slot, and a run of which only convergent steps are left gives way to it."""
+        blocked = any(gate.gate != "slot" for gate in self.blocked_by)
+        return self.runbook in MORE_URGENT and self.execution is Execution.GO and not blocked and not self.again_after_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +82,7 @@ def decide(facts: Facts, policy: PairPolicy) -> Decision:
         row=row,
         beneath=beneath,
         name_row=name_row,
-        todo=tuple(sorted(todo, key=_precedence)),
+        todo=(*sorted(todo, key=_precedence), *_left_fence(beneath, facts, policy)),
         is_flapping=facts.flaps > policy.flaps_max,
     )
 
@@ -121,6 +131,25 @@ def _held(level: Level, facts: Facts) -> Level:
     """`level`, at most `approve` while an outage is held, or until what somebody else changed is adopted."""
     is_held = facts.ledger.hold or facts.ledger.foreign
     return min_level(level, Level.APPROVE) if is_held else level
+
+
+def _left_fence(row: Row, facts: Facts, policy: PairPolicy) -> tuple[Todo, ...]:
+    """A fence that outlived its debt, last of all and beside a quiet row only.
+
+    Only while its cluster itself says that it is secondary: whatever became of the debt, what nobody sees stays fenced.
+    """
+    ledger = facts.ledger
+    if row.act not in LEFT_FENCE.beside or ledger.elected is None:
+        return ()
+    if ledger.open_debt is not None or ledger.run is not None or policy.levels.settle_debt is not Level.AUTO:
+        return ()
+    secondary = {cluster for cluster, view in facts.views.items() if view.is_active_secondary}
+    left = next((cluster for cluster in ledger.fences if cluster in secondary - {ledger.elected}), None)
+    if left is None:
+        return ()
+    why = LEFT_FENCE.why.format(cluster=left)
+    todo = _make(row, facts, Runbook.SETTLE_DEBT, policy.levels.settle_debt, left, ledger.elected)
+    return (replace(todo, situation=LEFT_FENCE.id, why=why, again_after_s=LEFT_FENCE.again_after_s),)
 
 
 def _name_todo(row: NameRow, facts: Facts, policy: PairPolicy) -> Todo | None:

@@ -36,6 +36,16 @@ class Phase(StrEnum):
     FROZEN = "frozen"
 
 
+class Told(StrEnum):
+    """When people are told of a row that holds; whether, and how loud, its act says."""
+
+    AT_ONCE = "at_once"
+    WINDOW = "window"  # it has held for a window
+    HALF_WINDOW = "half_window"  # a window of the evidence is half full
+    BEATS_FADED = "beats_faded"  # it has held for longer than what was heard just before a loss counts as seeing
+    LINK_DOWN = "link_down"  # it has held for link_down_alert
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One situation. `when` names the fields of the signature it asks about and the values that match."""
@@ -45,8 +55,15 @@ class Row:
     act: Act
     when: Mapping[str, frozenset[object]]
     phase: Phase = Phase.STEADY
-    after_window: bool = False  # page only when it has held for a window
+    told: Told = Told.AT_ONCE
+    key: str = ""  # the alarm is called so; by its id where it is empty
+    names_unread: bool = False  # it may only mean that nobody could look: each node that could not be read is named
     is_failover_blocked: bool = False  # a command may still fail over, with what it has to waive
+
+    @property
+    def alarm(self) -> str:
+        """What the alarm of this row is called."""
+        return self.key or self.id
 
     def matches(self, seen: Signature) -> bool:
         """True when every field that the row asks about has one of its values."""
@@ -63,7 +80,9 @@ def _row(
     act: Act,
     phase: Phase = Phase.STEADY,
     *,
-    after_window: bool = False,
+    told: Told = Told.AT_ONCE,
+    key: str = "",
+    names_unread: bool = False,
     is_failover_blocked: bool = False,
     **when: object,
 ) -> Row:
@@ -74,18 +93,23 @@ def _row(
         act=act,
         when=asked,
         phase=phase,
-        after_window=after_window,
+        told=told,
+        key=key,
+        names_unread=names_unread,
         is_failover_blocked=is_failover_blocked,
     )
 
 
 SITUATIONS: tuple[Row, ...] = (
     _row("S-01", "a run is open", Act.CONTINUE, Phase.ACTING, is_run_open=True),
-    _row("S-02", "no cluster was ever seen as active primary with its pins", Act.PAGE, after_window=True, elected=None),
+    _row("S-02", "no cluster was ever seen as active primary with its pins", Act.PAGE, told=Told.WINDOW,
+         names_unread=True, elected=None),
     _row("S-46", "the debtor is back with ids other than pinned", Act.PAGE, Phase.FROZEN,
          debt=Debt.OPEN, partner=Side.WRONG),
-    _row("S-05", "not the pair that the config pins", Act.PAGE, Phase.FROZEN, elected=Side.WRONG),
-    _row("S-05", "not the pair that the config pins", Act.PAGE, Phase.FROZEN, partner=Side.WRONG),
+    _row("S-05", "not the pair that the config pins", Act.PAGE, Phase.FROZEN, names_unread=True,
+         elected=Side.WRONG),
+    _row("S-05", "not the pair that the config pins", Act.PAGE, Phase.FROZEN, names_unread=True,
+         partner=Side.WRONG),
     _row("S-08", "we cannot be trusted to decide now", Act.PAGE, Phase.FROZEN, ours=frozenset({Ours.TILT, Ours.STATE})),
     _row("S-40", "the previous primary is back and believes that it is primary", Act.SETTLE_DEBT, Phase.ACTING,
          elected=Side.PRIMARY, partner=Side.PRIMARY, debt=Debt.OPEN, is_foreign=False),
@@ -105,7 +129,7 @@ SITUATIONS: tuple[Row, ...] = (
     _row("S-58", "both are secondary, nobody hears a primary, and it was not us", Act.LAST_PRIMARY, Phase.FROZEN,
          elected=Side.SECONDARY, partner=Side.SECONDARY, third=Third.NOBODY),
     _row("S-58", "both are secondary; whether one hears a primary cannot be told yet", Act.ALERT, Phase.FROZEN,
-         after_window=True, elected=Side.SECONDARY, partner=Side.SECONDARY),
+         told=Told.WINDOW, elected=Side.SECONDARY, partner=Side.SECONDARY),
     _row("S-11", "a fence of ours holds on the elected primary", Act.RELEASE_FENCE, Phase.SUSPECT,
          elected=Side.PRIMARY, is_fence_on_elected=True),
     _row("S-10", "healthy", Act.NOTHING, elected=Side.PRIMARY, partner=Side.SECONDARY, stream=Stream.STREAMING),
@@ -113,21 +137,21 @@ SITUATIONS: tuple[Row, ...] = (
          elected=Side.PRIMARY, partner=Side.SECONDARY, stream=Stream.SYNCING),
     _row("S-14", "the secondary has heard nothing for long while the primary is up", Act.HEAL,
          elected=Side.PRIMARY, partner=Side.SECONDARY, stream=Stream.STOPPED_LONG),
-    _row("S-13", "the secondary does not stream", Act.ALERT, after_window=True,
+    _row("S-13", "the secondary does not stream", Act.ALERT, told=Told.LINK_DOWN,
          elected=Side.PRIMARY, partner=Side.SECONDARY),
-    _row("S-16", "no protection: the secondary does not serve or cannot be read", Act.ALERT, after_window=True,
+    _row("S-16", "no protection: the secondary does not serve or cannot be read", Act.ALERT, told=Told.WINDOW,
          elected=Side.PRIMARY, partner=NOT_SEEN),
-    _row("S-17", "the elected cluster is up but no node of it could be read as active", Act.PAGE, after_window=True,
+    _row("S-17", "the elected cluster is up but no node of it could be read as active", Act.PAGE, told=Told.WINDOW,
          elected=Side.UP),
     _row("S-20", "we lost our path: somebody else sees the elected cluster", Act.PAGE, Phase.SUSPECT,
-         after_window=True, elected=NOT_UP, sight=Sight.SEES),
+         told=Told.BEATS_FADED, key="lost_sight", elected=NOT_UP, sight=Sight.SEES),
     _row("S-24", "every node of the elected cluster is sealed or uninitialised", Act.PAGE, Phase.SUSPECT,
          elected=Side.SEALED),
     _row("S-22", "could not look at the elected cluster, and nobody sees it", Act.PAGE, Phase.SUSPECT,
-         after_window=True, elected=Side.UNKNOWN, partner=Side.SECONDARY),
-    _row("S-26", "suspect: a window is running", Act.ALERT, Phase.SUSPECT, after_window=True,
+         told=Told.WINDOW, names_unread=True, elected=Side.UNKNOWN, partner=Side.SECONDARY),
+    _row("S-26", "suspect: a window is running", Act.ALERT, Phase.SUSPECT, told=Told.HALF_WINDOW, key="suspect",
          elected=Side.SUSPECT, partner=Side.SECONDARY),
-    _row("S-26", "suspect: a window is running", Act.ALERT, Phase.SUSPECT, after_window=True,
+    _row("S-26", "suspect: a window is running", Act.ALERT, Phase.SUSPECT, told=Told.HALF_WINDOW, key="suspect",
          elected=Side.DOWN, partner=Side.SECONDARY, sight=Sight.RUNNING),
     _row("S-30", "the primary is down, the secondary hears nothing and is able", Act.FAILOVER, Phase.ACTING,
          elected=Side.DOWN, partner=Side.SECONDARY, sight=Sight.FULL, debt=Debt.NONE, is_able=True,
@@ -137,7 +161,7 @@ SITUATIONS: tuple[Row, ...] = (
     _row("S-32", "the primary is down and a gate is closed", Act.PAGE, Phase.SUSPECT,
          is_failover_blocked=True, elected=Side.DOWN, partner=Side.SECONDARY),
     _row("S-36", "blind: the elected cluster is not up and the secondary cannot be read", Act.PAGE, Phase.SUSPECT,
-         after_window=True, elected=NOT_UP, partner=NOT_SEEN),
+         told=Told.WINDOW, names_unread=True, elected=NOT_UP, partner=NOT_SEEN),
     _row("S-99", "unclassified", Act.PAGE, Phase.FROZEN),
 )  # fmt: skip
 
@@ -166,6 +190,25 @@ NAMES: Mapping[str, NameRow] = {
         NameRow(id="N-66", why="the elected cluster is not the one active primary: the name stays", act=Act.NOTHING),
     )
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftover:
+    """What is cleared away beside a quiet row, once nothing else is to be done."""
+
+    id: str
+    why: str
+    beside: frozenset[Act]  # the acts of the rows beside which it may go
+    again_after_s: float
+
+
+# A fence that outlived its debt (I11): settle-debt finds the demote done, and turns it off.
+LEFT_FENCE = Leftover(
+    id="I11",
+    why="the fence of {cluster} has outlived its debt",
+    beside=frozenset({Act.NOTHING, Act.ALERT}),
+    again_after_s=60.0,
+)
 
 # While two primaries stand the name stays: S-40 ends in seconds, S-48 wants a human.
 NAME_STAYS = frozenset({"S-40", "S-48"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from watchdogd.core.decision import Decision, Execution, Todo
@@ -14,6 +14,7 @@ from watchdogd.core.model import NodeAddress, NodeSeen, Reach, Reading
 from watchdogd.core.parked import commands
 from watchdogd.core.policy import PairPolicy
 from watchdogd.core.situations import Act, Phase, Row
+from watchdogd.core.telling import is_due
 from watchdogd.core.watch import Reset
 from watchdogd.ports import Notice, Severity
 
@@ -21,15 +22,11 @@ RESETS_MAX = 3  # in 15 minutes
 NODE_BLOCKS_AFTER_S = 600.0
 NAME_ALERT_AFTER_S = 60.0
 NOT_READY_AFTER_S = 300.0
-WARN_AT = 0.5  # of a window
-KEY_OF_ROW: Mapping[str, str] = {"S-20": "lost_sight", "S-26": "suspect"}
 # Closed while all is well, or said elsewhere: no lack of readiness.
 SAID_ELSEWHERE = frozenset(
     {"window", "secondary-sees", "secondary-blind", "level", "paused", "cold-start", "tilt", "state", "slot", "ack"}
 )
 CANNOT_LOOK = frozenset({Reading.OURS, Reading.STRANGE})
-# Rows that may only mean that nobody could look: each node that could not be read is named, with its way out.
-BLIND_ROWS = frozenset({"S-02", "S-05", "S-22", "S-36"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,16 +84,17 @@ def _row(question: Question) -> Iterator[Notice]:
         return
     held_s = question.held_s(f"row:{row.id}")
     severity = _severity(row, decision)
-    if severity is None or not _is_due(row, question, held_s):
+    progress = max((window.progress for window in question.facts.windows), default=0.0)
+    if severity is None or not is_due(row, question.policy.timing, held_s=held_s, progress=progress):
         return
     todo = next((one for one in decision.todo if one.situation == row.id), None)
     elected = question.facts.elected.cluster if question.facts.elected else "nobody"
     yield question.notice(
-        KEY_OF_ROW.get(row.id, row.id),
+        row.alarm,
         severity,
         f"{row.id} {row.why}; {elected} is elected at epoch {question.facts.ledger.epoch}"
         + (f"; {sentence(decision, question.facts)}" if decision.todo else ""),
-        *(_unread(question) if row.id in BLIND_ROWS else ()),
+        *(_unread(question) if row.names_unread else ()),
         *_why_not(question, todo),
         command=todo.command if todo is not None else "",
     )
@@ -138,17 +136,6 @@ def _severity(row: Row, decision: Decision) -> Severity | None:
             return None if any(todo.goes for todo in decision.todo) else Severity.PAGE
         case Act.NOTHING | Act.CONTINUE:
             return None
-
-
-def _is_due(row: Row, question: Question, held_s: float) -> bool:
-    timing = question.policy.timing
-    if not row.after_window and row.id != "S-20":
-        return True
-    if row.id == "S-20":  # what a secondary heard just before a loss still counts as seeing for three beats
-        return held_s >= timing.heartbeat_stale_after_s + timing.interval_s
-    if row.id == "S-26":
-        return any(window.progress >= WARN_AT for window in question.facts.windows)
-    return held_s >= (timing.link_down_alert_s if row.id == "S-13" else timing.down_after_s)
 
 
 def _why_not(question: Question, todo: Todo | None) -> Iterator[str]:

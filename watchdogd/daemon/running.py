@@ -9,13 +9,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from watchdogd.core.decision import Decision, Execution, Todo
+from watchdogd.core.decision import Decision, Todo
 from watchdogd.core.entries import Runbook, RunParked
 from watchdogd.core.facts import Facts
 from watchdogd.core.ledger import Run, RunState
 from watchdogd.core.model import ClusterId, RunId
-from watchdogd.core.policy import Level
-from watchdogd.core.situations import Act
 from watchdogd.daemon.gear import PairGear
 from watchdogd.daemon.stamps import Stamper
 from watchdogd.daemon.watching import PairDesk
@@ -26,10 +24,7 @@ from watchdogd.runbooks.engine import execute
 from watchdogd.runbooks.opening import open_run
 
 TURN_S = 0.25
-FENCE_AGAIN_S = 60.0  # a fence that did not come off is asked again after so long
 PROMOTE = "promote"
-# A run of which only convergent steps are left gives way to these: a name that cannot be moved holds nothing hostage.
-MORE_URGENT = frozenset({Runbook.SETTLE_DEBT, Runbook.FAILOVER, Runbook.ROLL_BACK})
 
 log = structlog.get_logger()
 OnStep = Callable[[StepEvent], None]
@@ -81,7 +76,7 @@ class Running:
         self._settle_first = False
         self._ran_here: set[RunId] = set()
         self._broken: RunId | None = None
-        self._fence_asked_s = 0.0
+        self._begun_s: dict[str, float] = {}  # when each situation was handed over last
         self._opening = asyncio.Lock()
         self.is_idle = True
 
@@ -89,42 +84,22 @@ class Running:
 
     def decided(self, facts: Facts, decision: Decision) -> None:
         """Take over what the newest decision wants done now."""
-        self._settle_first = any(_would_go_but_for_the_slot(todo) for todo in decision.todo)
+        self._settle_first = any(todo.takes_the_slot for todo in decision.todo)
         self._wanted = None
         if facts.ledger.run is not None or self._stopping:
             return
-        goes = next((todo for todo in decision.todo if todo.goes and todo.runbook is not None), None)
-        if goes is not None and goes.runbook is not None:
+        goes = next((todo for todo in decision.todo if todo.goes), None)
+        if goes is not None and goes.runbook is not None and self._is_due_again(goes, facts.now.at_s):
             self._wanted = Wanted(
                 runbook=goes.runbook, source=goes.source, target=goes.target, situation=goes.situation, why=goes.why
             )
-        elif decision.row.act in (Act.NOTHING, Act.ALERT):
-            self._wanted = self._left_fence(facts)
 
-    def _left_fence(self, facts: Facts) -> Wanted | None:
-        """A fence that outlived its debt (I11): settle-debt finds the demote done and turns it off.
-
-        Only while its cluster itself says that it is secondary: whatever became of the debt, what nobody sees stays
-        fenced.
-        """
-        ledger, now_s = facts.ledger, facts.now.at_s
-        blocked = any(gate.gate in ("paused", "tilt", "state") for gate in facts.closed_gates())
-        if ledger.open_debt is not None or ledger.elected is None or blocked:
-            return None
-        secondary = {cluster for cluster, view in facts.views.items() if view.is_active_secondary}
-        left = next((cluster for cluster in ledger.fences if cluster in secondary - {ledger.elected}), None)
-        if left is None or self._gear.policy.levels.settle_debt is not Level.AUTO:
-            return None
-        if now_s - self._fence_asked_s < FENCE_AGAIN_S:
-            return None
-        self._fence_asked_s = now_s
-        return Wanted(
-            runbook=Runbook.SETTLE_DEBT,
-            source=left,
-            target=ledger.elected,
-            situation="I11",
-            why=f"the fence of {left} has outlived its debt",
-        )
+    def _is_due_again(self, todo: Todo, now_s: float) -> bool:
+        begun_s = self._begun_s.get(todo.situation)
+        if begun_s is not None and now_s - begun_s < todo.again_after_s:
+            return False
+        self._begun_s[todo.situation] = now_s
+        return True
 
     async def open(self, wanted: Wanted) -> Run:
         """Take the slot. Raises: NeedsOperator(STOPPED) when it is taken, NeedsOperator(JOURNAL)."""
@@ -277,8 +252,3 @@ class Running:
         is_past_return = not run.step(PROMOTE).was_never_applied
         is_young = age_s <= self._gear.policy.timing.resume_max_age_s
         return run.runbook is Runbook.FAILOVER and not is_past_return and not is_young
-
-
-def _would_go_but_for_the_slot(todo: Todo) -> bool:
-    blocked = [gate for gate in todo.blocked_by if gate.gate != "slot"]
-    return todo.runbook in MORE_URGENT and todo.execution is Execution.GO and not blocked

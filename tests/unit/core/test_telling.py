@@ -1,0 +1,106 @@
+"""When a row is told, and when a fence that was left over is cleared away: the table decides, all of it is walked."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from tests.support.pair import Rounds, policy_of
+from watchdogd.core.decision import Decision, Execution, decide
+from watchdogd.core.entries import Runbook
+from watchdogd.core.facts import Facts, GateAnswer
+from watchdogd.core.ledger import Debt, DebtState, FenceState, HeldFence
+from watchdogd.core.model import ClusterId, RunId
+from watchdogd.core.policy import Level, Timing
+from watchdogd.core.situations import LEFT_FENCE, SITUATIONS, Act, Row, Told
+from watchdogd.core.telling import is_due
+
+EAST, WEST = ClusterId("east"), ClusterId("west")
+TIMING = Timing()
+SAID_BY = {row.id: row.told for row in SITUATIONS}
+
+
+def test_every_row_says_when_it_is_told_and_rows_of_one_id_agree() -> None:
+    assert {row.told for row in SITUATIONS} == set(Told)
+    for one, two in itertools.combinations(SITUATIONS, 2):
+        if one.id == two.id and one.act is two.act:
+            assert (one.told, one.key, one.names_unread) == (two.told, two.key, two.names_unread)
+
+
+def test_no_two_situations_share_an_alarm() -> None:
+    alarms: dict[str, set[str]] = {}
+    for row in SITUATIONS:
+        alarms.setdefault(row.alarm, set()).add(row.id)
+    assert [ids for ids in alarms.values() if len(ids) > 1] == []
+
+
+@pytest.mark.parametrize("row", SITUATIONS, ids=lambda row: f"{row.id} {row.why[:20]}")
+def test_a_row_is_told_at_its_second_and_not_before(row: Row) -> None:
+    after_s = {
+        Told.AT_ONCE: 0.0, Told.WINDOW: 50.0, Told.BEATS_FADED: 18.0, Told.LINK_DOWN: 120.0, Told.HALF_WINDOW: 0.0,
+    }[row.told]  # fmt: skip
+    progress = 0.5 if row.told is Told.HALF_WINDOW else 0.0
+    assert is_due(row, TIMING, held_s=after_s, progress=progress)
+    if after_s:
+        assert not is_due(row, TIMING, held_s=after_s - 0.1, progress=1.0)
+    if progress:
+        assert not is_due(row, TIMING, held_s=3600.0, progress=0.49)
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [("S-20", Told.BEATS_FADED), ("S-26", Told.HALF_WINDOW), ("S-13", Told.LINK_DOWN), ("S-40", Told.AT_ONCE)],
+)
+def test_the_rows_that_wait_for_something_of_their_own(row: str, told: Told) -> None:
+    assert SAID_BY[row] is told
+
+
+# -- the fence that was left over --------------------------------------------------------------------------------------
+
+
+def left(**changes: object) -> Facts:
+    """A healthy pair, and a fence of ours on its secondary."""
+    *_, (_, facts, _) = Rounds().run(100.0)
+    fence = HeldFence(cluster=WEST, epoch=1, run_id=RunId("r"), state=FenceState.HELD)
+    ledger = replace(facts.ledger, fences={WEST: fence}, **changes)  # type: ignore[arg-type]
+    return replace(facts, ledger=ledger)
+
+
+def decided(facts: Facts, level: Level = Level.AUTO) -> Decision:
+    policy = policy_of()
+    return decide(facts, replace(policy, levels=replace(policy.levels, settle_debt=level)))
+
+
+def test_a_fence_that_outlived_its_debt_is_cleared_away_beside_a_healthy_pair() -> None:
+    (todo,) = decided(left()).todo
+    assert (todo.situation, todo.runbook, todo.source, todo.target) == ("I11", Runbook.SETTLE_DEBT, WEST, EAST)
+    assert (todo.execution, todo.goes, todo.again_after_s) == (Execution.GO, True, LEFT_FENCE.again_after_s)
+    assert not todo.takes_the_slot
+
+
+@pytest.mark.parametrize("gate", ["paused", "tilt", "state"])
+def test_it_stays_while_a_gate_of_every_run_is_closed(gate: str) -> None:
+    facts = left()
+    closed = replace(facts, gates=(*facts.gates, GateAnswer(gate=gate, is_open=False, why="x")))
+    assert [todo.goes for todo in decided(closed).todo] == [False]
+
+
+def test_it_stays_while_a_debt_is_open_or_the_level_is_lower() -> None:
+    debt = Debt(epoch=1, debtor=WEST, creditor=EAST, state=DebtState.OWED, since=left().now)
+    assert decided(left(debts=(debt,))).todo == ()
+    assert decided(left(), Level.APPROVE).todo == ()
+
+
+def test_it_stays_on_the_elected_cluster_and_on_what_does_not_say_secondary() -> None:
+    facts = left()
+    on_elected = HeldFence(cluster=EAST, epoch=1, run_id=RunId("r"), state=FenceState.HELD)
+    assert decided(replace(facts, ledger=replace(facts.ledger, fences={EAST: on_elected}))).todo == ()
+    west = replace(facts.partner, active=None)
+    assert decided(replace(facts, views={**facts.views, WEST: west})).todo == ()
+
+
+def test_it_goes_beside_quiet_rows_only() -> None:
+    assert LEFT_FENCE.beside == {Act.NOTHING, Act.ALERT}
+    assert {row.act for row in SITUATIONS if row.act in LEFT_FENCE.beside} == LEFT_FENCE.beside
