@@ -177,6 +177,41 @@ async def test_what_must_go_out_over_a_connection_in_use_is_not_sent_elsewhere()
         await busy
 
 
+async def soon_set(event: asyncio.Event) -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+    event.set()
+
+
+async def test_what_waited_for_a_connection_that_was_replaced_meanwhile_is_not_sent_over_the_new_one() -> None:
+    # I10: whatever answers on the newer connection was not looked at. aiohttp repeats the GET, not we.
+    asked_again, let_go, posts = asyncio.Event(), asyncio.Event(), list[bytes]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for number in range(2):
+            request = await read_request(reader)
+            if request.startswith(b"POST"):
+                posts.append(request)
+            if number == 1 and not asked_again.is_set():
+                asked_again.set()
+                await let_go.wait()
+                return
+            writer.write(answer())
+            await writer.drain()
+
+    async with serving(serve) as port, transport_to(at(port)) as transport:
+        first = await transport(get(at(port)), timeout_s=LONG_S)
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(transport(get(at(port)), timeout_s=LONG_S))
+            await asked_again.wait()
+            tasks.create_task(soon_set(let_go))
+            with pytest.raises(Unreachable) as caught:
+                await transport(get(at(port), "POST"), timeout_s=LONG_S, only_on_connection=first.connection)
+        assert reading.result().connection > first.connection
+    assert caught.value.cause is Cause.RESET
+    assert posts == []
+
+
 @pytest.mark.parametrize(("method", "arrives"), [("GET", 3), ("POST", 2), ("PUT", 2), ("DELETE", 2)])
 async def test_only_a_get_is_ever_sent_twice(method: str, arrives: int) -> None:
     counting = Counting(served=1, then="close when asked again")

@@ -7,7 +7,6 @@ exception: before a connection is there, nothing was sent; from then on, it may 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import functools
 import ssl
@@ -175,11 +174,15 @@ class NodeTransport:
         kept = next((lane for lane in self._lanes if lane.connection == only_on and lane.is_open), None)
         if kept is None:
             raise Unreachable(Cause.RESET, f"connection {only_on} is gone")
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(BUSY_WAIT_S):
                 await kept.lock.acquire()
-                return kept
-        raise Unreachable(Cause.RESET, f"connection {only_on} is busy")
+        except TimeoutError:
+            raise Unreachable(Cause.RESET, f"connection {only_on} is busy") from None
+        if kept.connection == only_on:
+            return kept
+        kept.lock.release()  # whoever held it got a newer connection: nothing was seen on that one
+        raise Unreachable(Cause.RESET, f"connection {only_on} is gone")
 
     def _new_lane(self) -> _Lane:
         if len(self._lanes) >= LANES_MAX:
