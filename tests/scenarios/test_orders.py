@@ -199,6 +199,23 @@ async def test_a_late_start_whose_hold_cannot_be_written_down_at_once_holds_all_
         assert stage.world.primary() == "west"
 
 
+async def test_a_hold_that_could_not_be_written_down_before_the_next_restart_is_not_forgotten() -> None:
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        await stage.leave()
+        stage.lose("east")
+        await stage.run_for(1000)
+        stage.journal.refusal = "the disk is full"
+        await stage.start()
+        await stage.run_for(30)
+        await stage.kill()
+        stage.journal.refusal = ""
+        await stage.start()
+        await stage.run_for(60)
+        assert "nobody looked" in stage.ledger.hold
+        assert stage.world.applied == []
+
+
 async def test_a_wall_clock_that_went_back_over_a_reboot_hides_no_late_start() -> None:
     async with Stage(level=Level.AUTO) as stage:
         await stage.run_until(25)

@@ -165,14 +165,10 @@ class Deciding:
         if self._kept_s is not None and now_s - self._kept_s < KEEP_EVERY_S and of == self._kept_of:
             return
         self._kept_s, self._kept_of = now_s, of
-        await self._memory.put(
-            self.policy.pair,
-            {
-                HEARTBEAT: stamp_kept(facts.now),
-                KNOWN: known_kept(known, self.policy),
-                LEVEL: {"failover": self.policy.levels.failover.value},
-            },
-        )
+        values = {KNOWN: known_kept(known, self.policy)}
+        if not self._desk.hold_due:  # what a hold follows from stays, until the hold itself is durable
+            values |= {HEARTBEAT: stamp_kept(facts.now), LEVEL: {"failover": self.policy.levels.failover.value}}
+        await self._memory.put(self.policy.pair, values)
 
     async def _write(self, *entries: Entry) -> bool:
         try:
