@@ -145,8 +145,10 @@ class LinkWatch:
         moved: bool,
         server_utc_s: int,
     ) -> LinkWatch:
-        # What moved did so after the look before this one.
-        moved_s = max(self.seen_s, node.ended_s - _age_s(before, now, server_utc_s))
+        # What moved did so after the look before this one: more than that nothing but a heartbeat tells. The look that
+        # saw it may be later than a loss, and must not make what it shows of the secondary a thing from before it.
+        age_s = _age_s(before, now, server_utc_s)
+        moved_s = self.seen_s if age_s is None else max(self.seen_s, node.ended_s - age_s)
         return replace(
             self,
             signals=now.after(before),
@@ -206,12 +208,11 @@ def _later(one_s: float | None, two_s: float) -> float:
     return two_s if one_s is None else max(one_s, two_s)
 
 
-def _age_s(before: Signals, now: Signals, server_utc_s: int) -> float:
-    # Both are of the secondary's own clock, which is cut to whole seconds. What moved without a heartbeat is as young
-    # as the look.
+def _age_s(before: Signals, now: Signals, server_utc_s: int) -> float | None:
+    # Both are of the secondary's own clock, which is cut to whole seconds. None for what moved without a heartbeat.
     newest = now.newest_heartbeat_utc_s
     if newest is None or not now.has_later_heartbeat(before):
-        return 0.0
+        return None
     return max(0.0, server_utc_s + 1 - newest)
 
 

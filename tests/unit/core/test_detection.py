@@ -107,6 +107,22 @@ def test_a_secondary_whose_state_flips_with_the_loss_stays_able(state: StreamSta
     assert (at_s is None) is (state in (StreamState.MERKLE_DIFF, StreamState.MERKLE_SYNC))
 
 
+@pytest.mark.parametrize("has_peers", [True, False])
+@pytest.mark.parametrize("phase_s", [0.0, 1.0, 2.0, 2.9])
+def test_wal_that_came_just_before_the_loss_does_not_make_the_state_after_it_the_last_known(
+    has_peers: bool, phase_s: float
+) -> None:
+    # DESIGN 2: last known X is "not newer than the last sign of life". The first look after the loss still shows WAL
+    # that grew before it, and a state that has flipped already.
+    rounds = Rounds(
+        dies_s=DIES_S, wal_per_s=100.0, has_peers=has_peers, state_after_loss=StreamState.IDLE,
+        phases_s=dict.fromkeys(nodes_of(WEST), phase_s),
+    )  # fmt: skip
+    at_s = rounds.first("S-30", DIES_S + 80.0)
+    assert at_s is not None
+    assert at_s <= DIES_S + WORST_S
+
+
 def test_a_version_without_arrays_says_that_it_hears_nothing_by_its_broken_channel() -> None:
     at_s = Rounds(dies_s=DIES_S, has_peers=False, wal_per_s=100.0).first("S-30", DIES_S + 80.0)
     assert at_s is not None
