@@ -171,9 +171,11 @@ async def started(
     *,
     environ: Mapping[str, str] | None = None,
     program: Sequence[str] = ("-m", "watchdogd.cli.main"),
+    within: Sequence[str] = (),
 ) -> AsyncIterator[DaemonProcess]:
-    """`watchdogd run CONFIG` while the block runs."""
+    """`watchdogd run CONFIG` while the block runs, started by the command `within` where there is one."""
     process = await asyncio.create_subprocess_exec(
+        *within,
         sys.executable,
         *program,
         "run",

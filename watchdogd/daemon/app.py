@@ -18,6 +18,7 @@ import structlog
 from watchdogd import __version__
 from watchdogd.adapters.clock import SystemClock, read_boot_id
 from watchdogd.adapters.config import load_config
+from watchdogd.adapters.dumps import forbid_dumps
 from watchdogd.adapters.logs import configure_from_environment
 from watchdogd.adapters.metrics import Metrics
 from watchdogd.adapters.notify import LogNotifier
@@ -97,6 +98,8 @@ async def _until_it_ends(loop: Callable[[], Awaitable[None]]) -> None:
 def run(config_path: str) -> int:
     """`watchdogd run`: until TERM or INT; the exit code. Raises: ConfigError for what cannot be started on."""
     configure_from_environment()
+    if why := forbid_dumps():
+        log.warning("memory_can_be_dumped", error=why)
     faulthandler.enable()  # the watchdog ends a hanging daemon with SIGABRT: what every thread was doing is logged then
     settings = load_config(config_path)
     try:
