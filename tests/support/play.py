@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from structlog.testing import capture_logs
 
 from tests.scenarios.invariants import Invariants
-from tests.support.memory import DictMemory
+from tests.support.memory import DictMemory, Fuse
 from tests.support.play_acts import FOREVER_S, Acts
 from tests.support.play_daemon import Incarnation
-from tests.support.play_ports import Disk, PlayClock, PlayJournal
+from tests.support.play_ports import Disk, PlayClock, PlayJournal, no_fuse
 from tests.support.play_site import fence_plan_of, found, policy_of, secrets_of
 from tests.support.stage import PAIR
 from watchdogd.core.decision import Decision
@@ -83,6 +83,7 @@ class Play:
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
+        self.fuse: Fuse = no_fuse
         self.story = Story()
         self.wrong: list[str] = []
         self.world, self.names = found(scenario)
@@ -228,6 +229,10 @@ class Play:
         self._told.situation = self._told.name = ""
         self.tell("daemon started")
         daemon.task = self._tasks.create_task(daemon.run_until_killed())
+
+    def burn(self, point: str) -> None:
+        """An incarnation comes to a point: before or after a journal write, or an effect."""
+        self.fuse(point)
 
     def kill(self) -> None:
         """It is gone."""

@@ -42,12 +42,15 @@ class Incarnation:
 
     def __init__(self, stage: Play) -> None:
         self._stage = stage
-        journal = PlayJournal(clock=stage.clock, durable=stage.durable)
+        journal = PlayJournal(clock=stage.clock, durable=stage.durable, fuse=stage.burn)
         journal.disk, journal.tell_entry, journal.now = stage.disk, stage.told_entry, stage.clock
         self.journal = journal
-        self.transport = PlayTransport(stage.world, stage.clock, stage.tell, stage.invariants.sends)
-        self.fence = PlayFence(world=stage.world, plan=stage.fence_plan, tell=stage.tell, check=stage.invariants.fences)
-        self.dns = PlayDns(names=stage.names, clock=stage.clock, check=stage.invariants.publishes)
+        ask = stage.invariants
+        self.transport = PlayTransport(stage.world, stage.clock, stage.tell, ask.sends, stage.burn)
+        self.fence = PlayFence(
+            world=stage.world, plan=stage.fence_plan, tell=stage.tell, check=ask.fences, burn=stage.burn
+        )
+        self.dns = PlayDns(names=stage.names, clock=stage.clock, check=ask.publishes, burn=stage.burn)
         self.app: App | None = None
         self.orders: Orders | None = None
         self.task: asyncio.Task[None] | None = None

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from tests.support.lab_transport import WorldTransport
-from tests.support.memory import MemoryJournal, Revoked
+from tests.support.memory import Fuse, MemoryJournal, Revoked
 from watchdogd.adapters.vault.names import NameTable
 from watchdogd.core.entries import Entry
 from watchdogd.core.model import ClusterId, NodeAddress, PairId
@@ -36,6 +36,10 @@ MUTATIONS = {"secondary/promote": "promote", "primary/demote": "demote"}
 Tell = Callable[[str, str], None]  # a line of the story, and more about it
 
 
+def no_fuse(point: str) -> None:
+    """Nobody counts the points: before and after each journal write, and before and after each effect."""
+
+
 @dataclass(slots=True, kw_only=True)
 class PlayClock:
     """CLOCK_BOOTTIME is the loop's time and every suspension; the wall clock is the world's, and every jump."""
@@ -57,11 +61,14 @@ class PlayClock:
 class PlayTransport(WorldTransport):
     """Tells `sent promote west` before a role change goes out, and `answered …` before its answer is seen."""
 
-    def __init__(self, world: World, clock: PlayClock, tell: Tell, check: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, world: World, clock: PlayClock, tell: Tell, check: Callable[[str, str], None], burn: Fuse = no_fuse
+    ) -> None:
         super().__init__(world, Place.BASTION)
         self._clock = clock
         self._tell = tell
         self._check = check
+        self._burn = burn
 
     def now_s(self) -> float:
         """The world's time."""
@@ -80,13 +87,16 @@ class PlayTransport(WorldTransport):
         target = self._target_of(request.url)[0]
         if self.revoked:
             raise Revoked(request.url)
+        cluster = target.partition("/")[0]
+        self._burn(f"vault before {verb} {cluster}")
         self._check(verb, target)
-        self._tell(f"sent {verb} {target.partition('/')[0]}", target)
+        self._tell(f"sent {verb} {cluster}", target)
         try:
             return await super().__call__(request, timeout_s=timeout_s, only_on_connection=only_on_connection)
         finally:
             if not self.revoked:
-                self._tell(f"answered {verb} {target.partition('/')[0]}", "")
+                self._burn(f"vault after {verb} {cluster}")
+                self._tell(f"answered {verb} {cluster}", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,12 +194,14 @@ class PlayFence:
     plan: FencePlan
     tell: Tell
     check: Callable[[FenceVerb, ClusterId], None]
+    burn: Fuse = no_fuse
     revoked: bool = False
 
     async def __call__(self, verb: FenceVerb, cluster: ClusterId, *, epoch: int, run_id: str) -> FenceResult:
         if self.revoked:
             raise Revoked(f"fence {verb} {cluster}")
         if verb is not FenceVerb.CHECK:
+            self.burn(f"fence before {verb} {cluster}")
             self.check(verb, cluster)
         planned = self.plan.next(verb)
         end, is_acted = planned.removesuffix(ACTED), planned.endswith(ACTED)
@@ -200,6 +212,7 @@ class PlayFence:
         if verb is not FenceVerb.CHECK:
             if outcome is FenceOutcome.DONE or is_acted:
                 self.world.fence(cluster, verb is FenceVerb.ON)
+            self.burn(f"fence after {verb} {cluster}")
             self.tell(f"fence {verb} {cluster} {end}", "")
         return FenceResult(outcome=outcome, output=end, why="" if outcome is FenceOutcome.DONE else end)
 
@@ -211,6 +224,7 @@ class PlayDns:
     names: Names
     clock: PlayClock
     check: Callable[[str], None]
+    burn: Fuse = no_fuse
     revoked: bool = False
 
     async def observe(self) -> Record:
@@ -221,8 +235,10 @@ class PlayDns:
 
     async def swap(self, expected: Record, wanted: Record, comment: str) -> ChangeRef:
         """As `DnsProvider.swap`."""
+        self.burn("dns before swap")
         self.check(wanted.targets[0])
         answer = await self._ask("POST", CHANGES, change_batch(self.names.service_name, expected, wanted, comment))
+        self.burn("dns after swap")
         return ChangeRef(change_id=_one("Id", answer))
 
     async def is_in_sync(self, change: ChangeRef) -> bool:
