@@ -66,8 +66,9 @@ class Decision:
 
     @property
     def phase(self) -> Phase:
-        """The phase of the pair."""
-        return self.row.phase
+        """The phase of the pair: acting only while something acts."""
+        goes = any(todo.goes and todo.situation == self.row.id for todo in self.todo)
+        return self.row.phase if goes or self.row.phase_idle is None else self.row.phase_idle
 
 
 def decide(facts: Facts, policy: PairPolicy) -> Decision:

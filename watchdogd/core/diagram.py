@@ -14,7 +14,7 @@ def mermaid() -> str:
 
 def table() -> str:
     """Both tables in markdown, one line per row, in the order in which they are asked."""
-    rows = [f"| {row.id} | {row.why} | {_premise(row)} | {row.act} | {row.phase} |" for row in SITUATIONS]
+    rows = [f"| {row.id} | {row.why} | {_premise(row)} | {row.act} | {_phase(row)} |" for row in SITUATIONS]
     names = [f"| {row.id} | {row.why} | {row.act} |" for row in NAMES.values()]
     head = ["| id | why | asked | act | phase |", "|---|---|---|---|---|"]
     return "\n".join([*head, *rows, "", "| id | why | act |", "|---|---|---|", *names]) + "\n"
@@ -52,6 +52,10 @@ def _name(row: NameRow) -> Iterator[str]:
 
 def _acts() -> Iterator[str]:
     yield from (f'  {_act(act)}(["{act}"])' for act in Act)
+
+
+def _phase(row: Row) -> str:
+    return str(row.phase) if row.phase_idle is None else f"{row.phase}; {row.phase_idle} while nothing goes"
 
 
 def _premise(row: Row) -> str:

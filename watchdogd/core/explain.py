@@ -17,6 +17,7 @@ from watchdogd.core.link import Hears
 from watchdogd.core.model import ClusterId, ClusterView, NodeSeen
 from watchdogd.core.naming import NameFact
 from watchdogd.core.parked import commands
+from watchdogd.core.telling import why
 
 Json: TypeAlias = str | int | float | bool | list["Json"] | dict[str, "Json"] | None
 Shape: TypeAlias = dict[str, Json]
@@ -36,7 +37,7 @@ def explain(facts: Facts, decision: Decision, around: Surroundings, *, since_s: 
         "pair": facts.pair,
         "phase": decision.phase.value,
         "situation": decision.row.id,
-        "why": decision.row.why,
+        "why": why(decision.row, facts),
         "decision": decision_shape(decision, facts),
         "since_s": round(since_s, 1),
         "facts": facts_shape(facts, decision),

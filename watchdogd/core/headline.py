@@ -11,6 +11,7 @@ from watchdogd.core.facts import Facts, Side, Stream
 from watchdogd.core.model import ClusterId
 from watchdogd.core.policy import PairPolicy
 from watchdogd.core.situations import Phase
+from watchdogd.core.telling import why
 
 HEALTHY = "S-10"
 NAMED_MAX = 3  # of more pairs, the steady ones are only counted
@@ -36,8 +37,8 @@ class Headline:
 def headline(facts: Facts, decision: Decision, policy: PairPolicy) -> Headline:
     """One pair now."""
     is_healthy = decision.row.id == HEALTHY
-    why = decision.row.why.removeprefix(f"{decision.phase}: ")
-    standing = f"{decision.phase}," if is_healthy else f"{decision.phase}, {decision.row.id} {why};"
+    seen = why(decision.row, facts).removeprefix(f"{decision.phase}: ")
+    standing = f"{decision.phase}," if is_healthy else f"{decision.phase}, {decision.row.id} {seen};"
     sides = ", ".join(f"{cluster} {_side(facts, cluster)}" for cluster in facts.views)
     told = f"{facts.pair}: {standing} {sides}; {_automation(facts, decision, policy)}"
     return Headline(text=told, is_steady=decision.phase is Phase.STEADY)

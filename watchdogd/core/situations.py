@@ -55,8 +55,11 @@ class Row:
     act: Act
     when: Mapping[str, frozenset[object]]
     phase: Phase = Phase.STEADY
+    phase_idle: Phase | None = None  # while what it asks for does not go: observe, a gate, a command that is waited for
     told: Told = Told.AT_ONCE
     key: str = ""  # the alarm is called so; by its id where it is empty
+    claim: str = ""  # what is concluded once it is told; before, only what is seen is said
+    says_who_sees: bool = False  # beside it stands who saw the elected cluster, and how long ago
     names_unread: bool = False  # it may only mean that nobody could look: each node that could not be read is named
     is_failover_blocked: bool = False  # a command may still fail over, with what it has to waive
 
@@ -80,8 +83,11 @@ def _row(
     act: Act,
     phase: Phase = Phase.STEADY,
     *,
+    phase_idle: Phase | None = None,
     told: Told = Told.AT_ONCE,
     key: str = "",
+    claim: str = "",
+    says_who_sees: bool = False,
     names_unread: bool = False,
     is_failover_blocked: bool = False,
     **when: object,
@@ -93,8 +99,11 @@ def _row(
         act=act,
         when=asked,
         phase=phase,
+        phase_idle=phase_idle,
         told=told,
         key=key,
+        claim=claim,
+        says_who_sees=says_who_sees,
         names_unread=names_unread,
         is_failover_blocked=is_failover_blocked,
     )
@@ -112,7 +121,7 @@ SITUATIONS: tuple[Row, ...] = (
          partner=Side.WRONG),
     _row("S-08", "we cannot be trusted to decide now", Act.PAGE, Phase.FROZEN, ours=frozenset({Ours.TILT, Ours.STATE})),
     _row("S-40", "the previous primary is back and believes that it is primary", Act.SETTLE_DEBT, Phase.ACTING,
-         elected=Side.PRIMARY, partner=Side.PRIMARY, debt=Debt.OPEN, is_foreign=False),
+         phase_idle=Phase.FROZEN, elected=Side.PRIMARY, partner=Side.PRIMARY, debt=Debt.OPEN, is_foreign=False),
     _row("S-42", "the only cluster seen alive lacks the writes of the latest epoch", Act.FREEZE, Phase.FROZEN,
          elected=NOT_SEEN, partner=Side.PRIMARY, debt=Debt.OPEN),
     _row("S-44", "the debtor answers, sealed or leaderless", Act.PAGE, Phase.SUSPECT,
@@ -124,8 +133,8 @@ SITUATIONS: tuple[Row, ...] = (
     _row("S-54", "both are secondary and one hears a primary: a third cluster is primary", Act.FREEZE, Phase.FROZEN,
          elected=Side.SECONDARY, partner=Side.SECONDARY, third=Third.HEARD),
     _row("S-56", "both are secondary within an hour of our aborted run: our demote landed late", Act.ROLL_BACK,
-         Phase.ACTING, elected=Side.SECONDARY, partner=Side.SECONDARY, aborted=AbortedRun.RECENT,
-         third=Third.NOBODY),
+         Phase.ACTING, phase_idle=Phase.FROZEN, elected=Side.SECONDARY, partner=Side.SECONDARY,
+         aborted=AbortedRun.RECENT, third=Third.NOBODY),
     _row("S-58", "both are secondary, nobody hears a primary, and it was not us", Act.LAST_PRIMARY, Phase.FROZEN,
          elected=Side.SECONDARY, partner=Side.SECONDARY, third=Third.NOBODY),
     _row("S-58", "both are secondary; whether one hears a primary cannot be told yet", Act.ALERT, Phase.FROZEN,
@@ -143,8 +152,9 @@ SITUATIONS: tuple[Row, ...] = (
          elected=Side.PRIMARY, partner=NOT_SEEN),
     _row("S-17", "the elected cluster is up but no node of it could be read as active", Act.PAGE, told=Told.WINDOW,
          elected=Side.UP),
-    _row("S-20", "we lost our path: somebody else sees the elected cluster", Act.PAGE, Phase.SUSPECT,
-         told=Told.BEATS_FADED, key="lost_sight", elected=NOT_UP, sight=Sight.SEES),
+    _row("S-20", "the elected cluster is not up for us, but somebody else sees it", Act.PAGE, Phase.SUSPECT,
+         told=Told.BEATS_FADED, key="lost_sight", claim="we lost our path to it", says_who_sees=True,
+         elected=NOT_UP, sight=Sight.SEES),
     _row("S-24", "every node of the elected cluster is sealed or uninitialised", Act.PAGE, Phase.SUSPECT,
          elected=Side.SEALED),
     _row("S-22", "could not look at the elected cluster, and nobody sees it", Act.PAGE, Phase.SUSPECT,
@@ -154,8 +164,8 @@ SITUATIONS: tuple[Row, ...] = (
     _row("S-26", "suspect: a window is running", Act.ALERT, Phase.SUSPECT, told=Told.HALF_WINDOW, key="suspect",
          elected=Side.DOWN, partner=Side.SECONDARY, sight=Sight.RUNNING),
     _row("S-30", "the primary is down, the secondary hears nothing and is able", Act.FAILOVER, Phase.ACTING,
-         elected=Side.DOWN, partner=Side.SECONDARY, sight=Sight.FULL, debt=Debt.NONE, is_able=True,
-         are_gates_open=True),
+         phase_idle=Phase.SUSPECT, elected=Side.DOWN, partner=Side.SECONDARY, sight=Sight.FULL, debt=Debt.NONE,
+         is_able=True, are_gates_open=True),
     _row("S-34", "the primary is down and the secondary is not able", Act.PAGE, Phase.SUSPECT,
          is_failover_blocked=True, elected=Side.DOWN, partner=Side.SECONDARY, is_able=False),
     _row("S-32", "the primary is down and a gate is closed", Act.PAGE, Phase.SUSPECT,

@@ -228,7 +228,7 @@ class PairWatch:
             streak = self.streaks.get(elected.cluster, Streak())
             windows = (
                 down_window(elected.cluster, streak, timing, now_s=now_s),
-                link_window(partner_id, link, sight, timing, now_s=now_s),
+                link_window(partner_id, link, sight, timing, witness=witness.name if witness else "", now_s=now_s),
             )
         return Looked(
             views={**views, partner_id: partner},

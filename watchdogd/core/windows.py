@@ -47,8 +47,13 @@ def down_window(elected: ClusterId, streak: Streak, timing: Timing, *, now_s: fl
     )
 
 
-def link_window(partner: ClusterId, link: LinkWatch, sight: Sight, timing: Timing, *, now_s: float) -> Window:
-    """The window of "the secondary hears nothing". It runs beside that of DOWN, and began with the last advance."""
+def link_window(
+    partner: ClusterId, link: LinkWatch, sight: Sight, timing: Timing, *, witness: str = "", now_s: float
+) -> Window:
+    """The window of "the secondary hears nothing". It runs beside that of DOWN, and began with the last advance.
+
+    `witness` is who else sees the elected cluster now.
+    """
     full_at_s = max(_link_full_at_s(link, timing), link.counted_from_s + timing.heartbeat_stale_after_s)
     whole_s = max(full_at_s - link.counted_from_s, 1.0)
     quiet_s = max(0.0, now_s - link.counted_from_s)
@@ -63,8 +68,12 @@ def link_window(partner: ClusterId, link: LinkWatch, sight: Sight, timing: Timin
         is_full=is_full,
         progress=1.0 if is_full else min(1.0, quiet_s / whole_s) if is_running else 0.0,
         full_at_s=full_at_s if is_running else None,
-        why="somebody sees the primary" if sight is Sight.SEES else why,
+        why=_who_sees(partner, witness, quiet_s) if sight is Sight.SEES else why,
     )
+
+
+def _who_sees(partner: ClusterId, witness: str, quiet_s: float) -> str:
+    return f"witness {witness} sees it now" if witness else f"{partner} last heard it {quiet_s:.0f} s ago"
 
 
 def _link_full_at_s(link: LinkWatch, timing: Timing) -> float:

@@ -14,7 +14,7 @@ from watchdogd.core.model import NodeAddress, NodeSeen, Reach, Reading
 from watchdogd.core.parked import commands
 from watchdogd.core.policy import PairPolicy
 from watchdogd.core.situations import Act, Phase, Row
-from watchdogd.core.telling import is_due
+from watchdogd.core.telling import is_due, why_told
 from watchdogd.core.watch import Reset
 from watchdogd.ports import Notice, Severity
 
@@ -92,7 +92,7 @@ def _row(question: Question) -> Iterator[Notice]:
     yield question.notice(
         row.alarm,
         severity,
-        f"{row.id} {row.why}; {elected} is elected at epoch {question.facts.ledger.epoch}"
+        f"{row.id} {why_told(row, question.facts)}; {elected} is elected at epoch {question.facts.ledger.epoch}"
         + (f"; {sentence(decision, question.facts)}" if decision.todo else ""),
         *(_unread(question) if row.names_unread else ()),
         *_why_not(question, todo),

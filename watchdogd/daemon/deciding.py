@@ -14,6 +14,7 @@ from watchdogd.core.entries import Entry, HoldPlaced
 from watchdogd.core.explain import sentence
 from watchdogd.core.facts import Facts, Surroundings
 from watchdogd.core.policy import Level, PairPolicy
+from watchdogd.core.telling import why
 from watchdogd.daemon.alarms import Alarms
 from watchdogd.daemon.conditions import Question, Timers, conditions
 from watchdogd.daemon.keeping import HEARTBEAT, KNOWN, LEVEL, known_kept, stamp_kept, stamp_of
@@ -210,7 +211,7 @@ def _log_decision(facts: Facts, decision: Decision) -> None:
         "decision",
         pair=facts.pair,
         situation=decision.row.id,
-        why=decision.row.why,
+        why=why(decision.row, facts),
         phase=decision.phase.value,
         name_situation=decision.name_row.id,
         elected=facts.ledger.elected,

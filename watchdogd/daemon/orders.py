@@ -14,6 +14,7 @@ from watchdogd.core.headline import held_by
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import PairId
 from watchdogd.core.policy import Policy
+from watchdogd.core.telling import why
 from watchdogd.daemon import acts
 from watchdogd.daemon.deciding import Standing
 from watchdogd.daemon.protocol import ANSWERS_KEPT_S, MALFORMED, NOT_FOUND, STARTING, Answer, Asked, Caller, refuse
@@ -239,7 +240,7 @@ def status_of(unit: PairUnit) -> Shape:
         "pair": unit.policy.pair,
         "phase": decision.phase.value,
         "situation": decision.row.id,
-        "why": decision.row.why,
+        "why": why(decision.row, facts),
         "action": sentence(decision, facts),
         "since_s": round(facts.now.at_s - standing.since_s, 1),
         "elected": ledger.elected,

@@ -37,7 +37,7 @@ def test_a_healthy_pair_reads_like_a_sentence() -> None:
             "prod: suspect, S-26 a window is running; east suspect, west not streaming; "
             "failover auto, window full in 24 s",
         ),
-        (160.0, Level.OBSERVE, f"{DOWN}would failover to west (level observe)"),
+        (160.0, Level.OBSERVE, DOWN.replace("acting", "suspect") + "would failover to west (level observe)"),
         (160.0, Level.AUTO, f"{DOWN}failover to west: goes"),
     ],
 )

@@ -10,12 +10,14 @@ import pytest
 from tests.support.pair import Rounds, policy_of
 from watchdogd.core.decision import Decision, Execution, decide
 from watchdogd.core.entries import Runbook
-from watchdogd.core.facts import Facts, GateAnswer
+from watchdogd.core.facts import Facts, GateAnswer, Sight
 from watchdogd.core.ledger import Debt, DebtState, FenceState, HeldFence
+from watchdogd.core.link import LinkWatch
 from watchdogd.core.model import ClusterId, RunId
 from watchdogd.core.policy import Level, Timing
-from watchdogd.core.situations import LEFT_FENCE, SITUATIONS, Act, Row, Told
-from watchdogd.core.telling import is_due
+from watchdogd.core.situations import LEFT_FENCE, SITUATIONS, Act, Phase, Row, Told
+from watchdogd.core.telling import is_due, why, why_told
+from watchdogd.core.windows import link_window
 
 EAST, WEST = ClusterId("east"), ClusterId("west")
 TIMING = Timing()
@@ -104,3 +106,47 @@ def test_it_stays_on_the_elected_cluster_and_on_what_does_not_say_secondary() ->
 def test_it_goes_beside_quiet_rows_only() -> None:
     assert LEFT_FENCE.beside == {Act.NOTHING, Act.ALERT}
     assert {row.act for row in SITUATIONS if row.act in LEFT_FENCE.beside} == LEFT_FENCE.beside
+
+
+# -- what is said ------------------------------------------------------------------------------------------------------
+
+
+def at(second: float, level: Level = Level.AUTO) -> tuple[Facts, Decision]:
+    """East dies at second 100."""
+    *_, (_, facts, decision) = Rounds(policy=policy_of(failover=level), dies_s=100.0).run(second)
+    return facts, decision
+
+
+def test_in_the_first_seconds_of_a_loss_only_what_is_seen_is_said() -> None:
+    facts, decision = at(106.0)
+    assert decision.row.id == "S-20"
+    said = why(decision.row, facts)
+    assert said.startswith("the elected cluster is not up for us, but somebody else sees it: west last heard it ")
+    assert "path" not in said
+    assert why_told(decision.row, facts) == f"{said}; we lost our path to it"
+
+
+def test_a_witness_that_sees_is_named() -> None:
+    window = link_window(WEST, LinkWatch(), Sight.SEES, TIMING, witness="pr", now_s=10.0)
+    assert window.why == "witness pr sees it now"
+
+
+def test_a_claim_is_only_made_of_a_row_that_waits() -> None:
+    assert {row.id for row in SITUATIONS if row.claim} == {"S-20"}
+    assert [row.id for row in SITUATIONS if row.claim and row.told is Told.AT_ONCE] == []
+
+
+# -- the phase ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("level", "phase"), [(Level.OBSERVE, Phase.SUSPECT), (Level.AUTO, Phase.ACTING)])
+def test_a_pair_is_acting_only_while_something_acts(level: Level, phase: Phase) -> None:
+    _, decision = at(160.0, level)
+    assert decision.row.id == "S-30"
+    assert decision.phase is phase
+
+
+@pytest.mark.parametrize("row", SITUATIONS, ids=lambda row: f"{row.id} {row.why[:20]}")
+def test_every_row_that_may_wait_for_a_level_or_a_gate_has_a_phase_for_it(row: Row) -> None:
+    may_wait = row.phase is Phase.ACTING and row.act is not Act.CONTINUE
+    assert (row.phase_idle is not None) is may_wait
