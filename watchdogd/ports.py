@@ -144,8 +144,11 @@ class Hands(Protocol):
     All raise: Unreachable (nothing was sent), Refused (certainly not applied), OutcomeUnknown.
     """
 
-    async def demote(self, at: NodeSeen) -> None:
-        """Ask the node to demote its cluster, with the first credential that is not denied."""
+    async def demote(self, at: NodeSeen, credential: str) -> None:
+        """Ask the node to demote its cluster with the named one of `demoters`."""
+
+    def demoters(self) -> Sequence[str]:
+        """The names of what may demote and can be read now, the first to try first."""
 
     async def promote(self, at: NodeSeen, credential: str, *, force: bool = False) -> None:
         """Ask the node to promote its cluster with the named credential."""

@@ -80,6 +80,14 @@ async def test_a_refused_demote_is_not_asked_again_and_stops_nothing() -> None:
         assert drill.site.sent_to("demote") == 1
 
 
+async def test_a_demote_denied_with_one_credential_is_tried_with_the_next_after_another_look() -> None:
+    async with Drill(Setting(tokens=("client_token", "dr_token_a"))) as drill:
+        await run_begins(drill)
+        await drill.until(lambda: drill.site.applied("demote", EAST) == 1, within_s=20)
+        record = drill.run.step("demote_source")
+        assert (record.intents, record.not_applied) == (2, 1)
+
+
 async def demoted_in_vain(drill: Drill) -> None:
     """East was demoted by us and shows it; west denies every credential that there is."""
     drill.daemon.hands._ways.tokens.pop("dr_token_a")  # type: ignore[attr-defined]

@@ -255,6 +255,34 @@ async def test_a_demote_without_effect_is_not_asked_again_while_the_elected_prim
         assert drill.site.held == {EAST}
 
 
+async def test_a_demote_that_was_denied_slowly_is_not_repeated_with_another_credential_unlooked() -> None:
+    # I9: the only other primary is gone by the time that the first credential is denied.
+    async with Drill(Setting(tokens=("client_token", "dr_token_a"))) as drill:
+        await failed_over(drill)
+
+        def burn(point: str) -> None:
+            if point == "vault before demote east" and not drill.site.sent_to("demote"):
+                drill.site.break_(FaultKind.DELAY, "cluster:east", seconds=3.0)
+            if point == "vault after demote east" and drill.site.sent_to("demote") == 1:
+                drill.site.lose(WEST)
+                drill.site.mend(kind=FaultKind.DELAY)
+
+        drill.daemon.fuse = burn
+        drill.site.mend()
+        await ended(drill, RunOutcome.SUPERSEDED)
+        assert drill.site.applied("demote") == 0
+        assert drill.site.sent_to("demote") == 1
+        assert drill.site.held == {EAST}
+
+
+async def test_a_demote_that_is_denied_goes_on_with_the_next_credential() -> None:
+    async with Drill(Setting(tokens=("client_token", "dr_token_a"))) as drill:
+        await failed_over(drill)
+        drill.site.mend()
+        await drill.until(lambda: drill.is_settled(WEST), within_s=30)
+        assert (drill.site.sent_to("demote"), drill.site.applied("demote")) == (2, 1)
+
+
 async def demote_lost_with_its_debtor(drill: Drill) -> None:
     """East came back, and was gone again with the demote that it was sent: nobody knows what became of it."""
     drill.site.break_(

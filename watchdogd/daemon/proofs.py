@@ -91,9 +91,13 @@ class ProvenHands:
         self._book = book
         self._expiry_utc_s = expiry_utc_s
 
-    async def demote(self, at: NodeSeen) -> None:
+    async def demote(self, at: NodeSeen, credential: str) -> None:
         """As the port says."""
-        await self._hands.demote(at)
+        await self._hands.demote(at, credential)
+
+    def demoters(self) -> Sequence[str]:
+        """As the port says."""
+        return self._hands.demoters()
 
     async def promote(self, at: NodeSeen, credential: str, *, force: bool = False) -> None:
         """As the port says; a credential that is denied is no longer proven."""

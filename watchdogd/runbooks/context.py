@@ -69,6 +69,7 @@ class Memo:
 
     look: Look | None = None
     denied: set[tuple[ClusterId, str]] = field(default_factory=set)  # what a cluster refused, not tried there again
+    demote_denied: set[tuple[ClusterId, str]] = field(default_factory=set)  # empty again once all were
     generated: str = ""  # the name of the token that this execution made,
     generated_for: ClusterId | None = None  # and the cluster that it is for
     is_told_to_wait: bool = False  # promote was answered "not yet" by the target itself

@@ -90,6 +90,31 @@ async def promote_with_next(ctx: RunContext, node: NodeSeen, *, force: bool = Fa
         raise Refused(Refusal.NOT_YET, f"{credential} was denied, the next one is tried") from refused
 
 
+async def demote_with_next(ctx: RunContext, node: NodeSeen) -> None:
+    """Demote with the next credential; a denied one is remembered, and the next is tried after another look.
+
+    Raises: Refused(DENIED) once all were denied, or none can be read; they are tried anew when asked again.
+    """
+    left = _demoters_left(ctx, node.cluster)
+    if not left:
+        ctx.memo.demote_denied.clear()
+        raise Refused(Refusal.DENIED, "no credential for a demote can be read")
+    try:
+        await ctx.hands.demote(node, left[0])
+    except Refused as refused:
+        if refused.kind is not Refusal.DENIED:
+            raise
+        if not left[1:]:
+            ctx.memo.demote_denied.clear()
+            raise
+        ctx.memo.demote_denied.add((node.cluster, left[0]))
+        raise Refused(Refusal.NOT_YET, f"{left[0]} was denied, the next one is tried") from refused
+
+
+def _demoters_left(ctx: RunContext, cluster: ClusterId) -> list[str]:
+    return [name for name in ctx.hands.demoters() if (cluster, name) not in ctx.memo.demote_denied]
+
+
 async def delete_left_token(ctx: RunContext) -> None:
     """Delete the token that this run generated. After a promote the refusal is expected, and is written down."""
     name, target = ctx.memo.generated, ctx.memo.generated_for

@@ -98,8 +98,10 @@ async def demote_half_active(ctx: RunContext) -> None:
     if node is None:
         raise Refused(Refusal.NOT_YET, "no node of the source says active")
     try:
-        await ctx.hands.demote(node)
+        await credentials.demote_with_next(ctx, node)
     except Refused as refused:
+        if ctx.memo.demote_denied:
+            raise  # certainly not applied, and another credential is left
         # The fence comes next: a refused demote is not asked again and stops nothing.
         raise OutcomeUnknown(str(refused)) from refused
 

@@ -74,7 +74,7 @@ async def _mint_once(ctx: RunContext) -> None:
 
 async def demote_debtor(ctx: RunContext) -> None:
     """Ask the debtor's own active node, over the connection that it was seen on."""
-    await ctx.hands.demote(ctx.active_node(ctx.run.source))
+    await credentials.demote_with_next(ctx, ctx.active_node(ctx.run.source))
 
 
 def _closed(ctx: RunContext) -> tuple[Entry, ...]:

@@ -31,8 +31,11 @@ class ScriptedHands:
         if self.refusal is not None:
             raise Refused(self.refusal)
 
-    async def demote(self, at: NodeSeen) -> None:
+    async def demote(self, at: NodeSeen, credential: str) -> None:
         self._answer()
+
+    def demoters(self) -> Sequence[str]:
+        return list(self.fingerprints)
 
     async def promote(self, at: NodeSeen, credential: str, *, force: bool = False) -> None:
         self._answer()

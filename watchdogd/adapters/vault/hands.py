@@ -15,6 +15,7 @@ from watchdogd.secret import Secret
 
 SecretSource = Callable[[], Secret]  # read at every use; raises ConfigError when it cannot be read
 GENERATED = "generated"
+VAULT_TOKEN = "vault-token"  # noqa: S105  the name of a credential
 MINT_TIMEOUT_S = 3.0
 DEMOTE_TIMEOUT_S = 10.0  # with the settle time of 10 s, a second one fits into the step's 30 s (INTERFACES section 1)
 
@@ -59,26 +60,22 @@ class VaultHands:
 
     # -- role changes ------------------------------------------------------------------------------------------------
 
-    async def demote(self, at: NodeSeen) -> None:
-        """As `Hands.demote`: the Vault token first, then the prepared ones; each is sent at most once."""
+    async def demote(self, at: NodeSeen, credential: str) -> None:
+        """As `Hands.demote`."""
         _ensure_one_connection(at)
-        refused = Refused(Refusal.DENIED, "no credential for a demote can be read")
-        for token in self._demoters():
-            try:
-                await self._clients[at.node].demote(
-                    token=token, only_on_connection=at.connection, timeout_s=DEMOTE_TIMEOUT_S
-                )
-            except Refused as no:
-                if no.kind is not Refusal.DENIED:
-                    raise
-                refused = no
-            else:
-                return
-        raise refused
+        source = self._demoting().get(credential)
+        token = _readable(source) if source is not None else None
+        if token is None:
+            raise Refused(Refusal.DENIED, f"{credential} cannot be read")
+        await self._clients[at.node].demote(token=token, only_on_connection=at.connection, timeout_s=DEMOTE_TIMEOUT_S)
 
-    def _demoters(self) -> list[Secret]:
-        sources = [self._ways.vault_token] if self._ways.vault_token is not None else []
-        return [token for source in (*sources, *self._ways.tokens.values()) if (token := _readable(source)) is not None]
+    def demoters(self) -> Sequence[str]:
+        """As `Hands.demoters`: the Vault token first, then the prepared ones."""
+        return [name for name, source in self._demoting().items() if _readable(source) is not None]
+
+    def _demoting(self) -> Mapping[str, SecretSource]:
+        first = {VAULT_TOKEN: self._ways.vault_token} if self._ways.vault_token is not None else {}
+        return {**first, **self._ways.tokens}
 
     async def promote(self, at: NodeSeen, credential: str, *, force: bool = False) -> None:
         """As `Hands.promote`."""

@@ -23,7 +23,7 @@ SEEN_ON_TWO = NodeSeen(
 )
 ACTS: tuple[Callable[[VaultHands], Awaitable[None]], ...] = (
     lambda hands: hands.promote(SEEN_ON_TWO, "dr-token-1"),
-    lambda hands: hands.demote(SEEN_ON_TWO),
+    lambda hands: hands.demote(SEEN_ON_TWO, "dr-token-1"),
 )
 
 
