@@ -69,7 +69,7 @@ TABLE: tuple[Spec, ...] = (
     Spec(C, "evidence_resets_total", ("pair", "cause"), "Times that a running window began anew."),
     Spec(G, "replication_wal", ("pair", "cluster", "kind"), "WAL positions as the cluster reports them."),
     Spec(G, "replication_lag_wal", ("pair",), "WAL entries that the secondary lacks."),
-    Spec(G, "estimated_loss_seconds", ("pair",), "What a promotion now would lose; NaN where it cannot be told."),
+    Spec(G, "estimated_loss_seconds", ("pair",), "What a promotion now loses at least; NaN where it cannot be told."),
     Spec(G, "failover_ready", ("pair",), "1 when a failover would not be held, were the primary to die now."),
     Spec(G, "readiness_check", ("pair", "check"), "1 for every part of being ready that is fulfilled."),
     Spec(G, "dns_serving", ("pair", "cluster"),

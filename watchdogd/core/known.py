@@ -194,6 +194,18 @@ def _learn_loss(known: Known, elected: ClusterView, status: ReplicationStatus, n
     return replace(known, wal_samples=samples, loss=loss, loss_at=loss_at, source_version=version)
 
 
+def loss_told(known: Known, now: Stamp) -> str:
+    """The loss for people, as a bound: what was written after the positions were read last is in no reading."""
+    loss = known.loss
+    if loss.seconds is None and loss.wal is None:
+        return "unknown"
+    amount = f"{loss.seconds:.0f} s" if loss.seconds is not None else f"{loss.wal} WAL entries"
+    told = f"at least {amount} by {loss.told_by}"
+    if known.loss_at is None:
+        return told
+    return f"{told}, read {known.loss_at.age_s(now):.0f} s before the promote; what was written later is not in it"
+
+
 def _sample(samples: tuple[tuple[float, int], ...], at_s: float, wal: int | None) -> tuple[tuple[float, int], ...]:
     if wal is None or (samples and samples[-1][0] >= at_s):
         return samples

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from watchdogd.core.entries import Entry
-from watchdogd.core.known import Loss
 from watchdogd.core.ledger import Ledger, Run, StepRecord
 from watchdogd.core.model import ClusterId, NodeSeen, PairId, RunId
 from watchdogd.core.policy import PairPolicy
@@ -73,7 +72,7 @@ class Memo:
     generated: str = ""  # the name of the token that this execution made,
     generated_for: ClusterId | None = None  # and the cluster that it is for
     is_told_to_wait: bool = False  # promote was answered "not yet" by the target itself
-    loss: Loss | None = None  # what the promotion costs, as estimated right before it
+    loss: str = ""  # what the promotion costs, as estimated right before it, for people
     told: set[str] = field(default_factory=set)
     change_id: str = ""
     record: Record | None = None  # the service name as the provider held it at the last guard

@@ -18,6 +18,7 @@ from watchdogd.core.entries import (
     RunOutcome,
 )
 from watchdogd.core.facts import Facts
+from watchdogd.core.known import loss_told
 from watchdogd.core.model import Mode, NodeSeen, StreamState
 from watchdogd.errors import Need, NeedsOperator, OutcomeUnknown, Refusal, Refused
 from watchdogd.ports import Severity
@@ -151,7 +152,7 @@ async def promote_guard(ctx: RunContext) -> None:
     """The last look, section 4 in full, and a credential: at every attempt, retry and resume."""
     look = await ctx.look()
     ensure_proof(ctx, look.facts)
-    ctx.memo.loss = look.facts.known.loss
+    ctx.memo.loss = loss_told(look.facts.known, look.facts.now)
     await credentials.ensure_credential(ctx, ctx.run.target)
 
 
@@ -229,10 +230,7 @@ def _tell_end(ctx: RunContext) -> str:
 
 
 def _loss(ctx: RunContext) -> str:
-    loss = ctx.memo.loss
-    if loss is None:
-        return "estimated before the restart: see the notes of the run"
-    return "unknown" if loss.seconds is None else f"{loss.seconds:.0f} s by {loss.told_by}"
+    return ctx.memo.loss or "estimated before the restart: see the notes of the run"
 
 
 def _ack_entries(ctx: RunContext) -> tuple[Entry, ...]:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.pair import EAST, WEST, active, peer_of, silent, stamp, status_of
 from watchdogd.core.entries import Stamp
-from watchdogd.core.known import Known, Loss, Sighting, estimate, is_within_age, learn
+from watchdogd.core.known import Known, Loss, Sighting, estimate, is_within_age, learn, loss_told
 from watchdogd.core.model import ClusterView, ConnectionState, Mode, NodeSeen, Reach, Replication, StreamState
 from watchdogd.core.views import view_of
 
@@ -152,3 +152,20 @@ def test_a_ready_listed_streaming_secondary_follows_without_any_heartbeat() -> N
     assert source.reach is Reach.UP
     assert learnt((source, partner)).follows_at == stamp(10.0)
     assert learnt((alive(10), partner)).follows_at is None
+
+
+# -- the loss, for people ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("loss", "begins"),
+    [
+        (Loss(seconds=0.0, wal=0, told_by="WAL positions"), "at least 0 s by WAL positions, read 16 s before"),
+        (Loss(wal=7, told_by="WAL positions"), "at least 7 WAL entries by WAL positions, read 16 s before"),
+        (Loss(), "unknown"),
+    ],
+)
+def test_a_loss_is_told_as_a_bound_with_the_age_of_its_reading(loss: Loss, begins: str) -> None:
+    told = loss_told(Known(loss=loss, loss_at=stamp(100.0)), stamp(116.0))
+    assert told.startswith(begins)
+    assert told == "unknown" or told.endswith("what was written later is not in it")
