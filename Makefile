@@ -34,7 +34,7 @@ help:
 	@echo "make test    everything CI runs: set-up, lint, types, layers, tests (not soak, boot, image)"
 	@echo "make quick   lint and the tests that need no real server, under a minute"
 	@echo "make lint    ruff, ruff format --check, mypy --strict, import-linter"
-	@echo "make soak    seeded days of faults: make soak SEED=7"
+	@echo "make soak    seeded days of faults, and losses: make soak SEED=7 DAYS=100 LOSSES=100"
 	@echo "make install the daemon, its systemd unit and users, on this machine: make install PREFIX=/opt/watchdogd"
 	@echo "make bench boot deb image      see docs/ for what each is; the missing ones say so"
 	@echo "make coverage lock schema clean"
@@ -84,9 +84,11 @@ coverage: $(VENV)/.dev
 	$(BIN)/coverage erase
 	$(PYTEST) -q -m "$(APART) and not live" --cov=watchdogd --cov-branch --cov-report=term
 
+# It goes on where it stopped (.soak/); one day or one loss alone: make soak SEED=7 DAY=123, make soak SEED=7 LOSS=45
+DAYS   ?= 10000
+LOSSES ?= 10000
 soak: $(VENV)/.dev
-	@ls tests/soak/test_*.py >/dev/null 2>&1 || { echo "make soak: not built yet: tests/soak holds no test" >&2; exit 1; }
-	WATCHDOGD_SOAK_SEED=$(SEED) $(PYTEST) -m soak --timeout=0
+	nice $(BIN)/python -m tests.soak.run --seed $(SEED) --days $(DAYS) --losses $(LOSSES) $(if $(DAY),--day $(DAY)) $(if $(LOSS),--loss $(LOSS))
 
 bench:
 	$(call not_yet,there is no benchmark in tests/bench)

@@ -1,0 +1,128 @@
+"""`make soak`: seeded days and losses for the decision core, in chunks that can be stopped and gone on with.
+
+Every day and every loss has a number, and depends on the seed and that number alone. What was done is kept in
+`.soak/`; a second call goes on from there. What fails prints the line that repeats it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tests.support.soak_days import DayResult, play_day, story_of_day
+from tests.support.soak_losses import LossResult, loss_of, play_loss
+
+SAY_EVERY = 250
+FOLDER = Path(__file__).parents[2] / ".soak"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was done of one kind, by number: the next one, the counts, and every line that repeats a failure."""
+
+    next: int = 0
+    seconds: float = 0.0
+    ticks: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    slowest_s: float = 0.0
+
+    def count(self, what: str, by: int = 1) -> None:
+        """One more."""
+        self.counts[what] = self.counts.get(what, 0) + by
+
+
+def say(text: str) -> None:
+    """One line, at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def day(tally: Tally, seed: int, number: int) -> None:
+    """One day."""
+    result: DayResult = play_day(story_of_day(seed, number), number)
+    tally.ticks += result.ticks
+    tally.count("stretches suspected", result.suspected)
+    tally.count("withdrawn by the last look", result.withdrawn)
+    tally.count("partitions that no evidence can tell", len(result.partitions_s))
+    tally.count("false failovers", len(result.false_s))
+    for at_s in result.false_s:
+        tally.failed.append(f"make soak SEED={seed} DAY={number}  # false at {at_s:.0f} s")
+    if result.partitions_s:
+        say(f"partition: make soak SEED={seed} DAY={number}  # at {result.partitions_s[0]:.0f} s")
+
+
+def loss(tally: Tally, seed: int, number: int) -> None:
+    """One loss."""
+    result: LossResult = play_loss(loss_of(seed, number), number)
+    tally.ticks += result.ticks
+    if result.missed:
+        tally.count("missed")
+        tally.failed.append(f"make soak SEED={seed} LOSS={number}  # {result.missed}")
+    elif result.paged:
+        tally.count(f"held back by the truth and paged ({result.paged})")
+        tally.count("of these paged late", int(result.paged_late))
+    else:
+        tally.count("failed over within the bound")
+        tally.slowest_s = max(tally.slowest_s, result.over_s or 0.0)
+
+
+KINDS: dict[str, Callable[[Tally, int, int], None]] = {"days": day, "losses": loss}
+
+
+def go_on(kind: str, seed: int, until: int) -> Tally:
+    """Everything of one kind up to `until`, from where the last call stopped."""
+    path = FOLDER / f"{kind}-{seed}.json"
+    tally = Tally(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else Tally()
+    FOLDER.mkdir(exist_ok=True)
+    while tally.next < until:
+        begun_s, known = time.perf_counter(), len(tally.failed)
+        KINDS[kind](tally, seed, tally.next)
+        tally.next += 1
+        tally.seconds += time.perf_counter() - begun_s
+        for line in tally.failed[known:]:
+            say(f"FAILED {line}")
+        if tally.next % SAY_EVERY == 0 or tally.next == until:
+            say(told(kind, seed, tally))
+        if tally.next % 10 == 0 or tally.next == until:
+            path.write_text(json.dumps(asdict(tally)), encoding="utf-8")
+    return tally
+
+
+def told(kind: str, seed: int, tally: Tally) -> str:
+    """One line of where it stands."""
+    counts = ", ".join(f"{count} {what}" for what, count in sorted(tally.counts.items()))
+    each_s = tally.seconds / max(1, tally.next)
+    slowest = f", slowest {tally.slowest_s:.1f} s after its evidence began" if tally.slowest_s else ""
+    return f"seed {seed}: {tally.next} {kind}: {counts}{slowest}; {tally.ticks} ticks, {each_s:.3f} s each"
+
+
+def main() -> int:
+    """0 when nothing was false and nothing missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--days", type=int, default=10_000)
+    parser.add_argument("--losses", type=int, default=10_000)
+    parser.add_argument("--day", type=int, help="this one only")
+    parser.add_argument("--loss", type=int, help="this one only")
+    given = parser.parse_args()
+    if given.day is not None or given.loss is not None:
+        tally = Tally()
+        for kind, number in (("days", given.day), ("losses", given.loss)):
+            if number is not None:
+                KINDS[kind](tally, given.seed, number)
+        say("\n".join(tally.failed) or f"nothing wrong: {tally.counts}")
+        return 1 if tally.failed else 0
+    tallies = [go_on("losses", given.seed, given.losses), go_on("days", given.seed, given.days)]
+    failed = [line for tally in tallies for line in tally.failed]
+    say("\n".join(failed) or f"seed {given.seed}: nothing false, nothing missed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
