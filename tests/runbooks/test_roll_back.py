@@ -170,6 +170,39 @@ async def test_killed_while_it_rolls_back_it_goes_on_rolling_back() -> None:
         assert drill.site.applied("promote") == 1
 
 
+async def unknown_both_ways(drill: Drill) -> None:
+    """East was demoted by us; promote was sent to west, and then back to east: nobody heard of either."""
+
+    def burn(point: str) -> None:
+        if point in ("vault before promote west", "vault before promote east"):
+            drill.site.break_(FaultKind.RESET, f"link:bastion>{point.split()[-1]}")
+        if point in ("vault after promote west", "vault after promote east"):
+            drill.site.mend(kind=FaultKind.RESET)
+
+    drill.daemon.fuse = burn
+    await run_begins(drill)
+    await drill.until(lambda: drill.site.sent_to("demote"), within_s=10)
+    await asyncio.sleep(2.0)
+    east_shows_itself(drill)
+    await drill.until(lambda: drill.site.sent_to("promote", WEST), within_s=60)
+    await drill.abort()
+    await drill.until(lambda: drill.site.sent_to("promote", EAST), within_s=200)
+
+
+async def test_a_promote_that_lands_after_the_way_back_was_begun_confirms_no_other_election() -> None:
+    async with Drill() as drill:
+        await unknown_both_ways(drill)
+        drill.kill()
+        drill.site.promote_by_hand(WEST)
+        drill.restart()
+        await drill.until(lambda: drill.ledger.run is None or drill.run.state is RunState.PARKED, within_s=200)
+        await asyncio.sleep(30.0)
+        assert [*drill.site.world.active_primaries()] == [WEST]
+        assert (drill.ledger.elections[-1].cluster, drill.ledger.elections[-1].state) == (EAST, ElectionState.INTENDED)
+        assert drill.run.parked_need == "foreign"
+        assert drill.site.sent_to("promote", EAST) == 1
+
+
 # -- the run of its own ------------------------------------------------------------------------------------------------
 
 

@@ -246,8 +246,8 @@ async def give_up(ctx: RunContext, why: str) -> None:
     if ctx.record(PROMOTE).done:
         _tell_end(ctx)
         await ctx.write_surely(*_ack_entries(ctx), _ended(ctx, RunOutcome.SUCCEEDED, why))
-    elif is_promote_unsent(ctx):
-        await _undo(ctx, why)
+    elif is_promote_unsent(ctx) or ctx.record(PROMOTE_BACK).intents:
+        await _undo(ctx, why)  # once the way back was begun, its election is the one that counts
     else:
         await _watch_unknown_promote(ctx, why)
 
