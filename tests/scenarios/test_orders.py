@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.support.stage import DEMO, EAST, PAIR, READER, WEST, Stage
-from watchdogd.core.entries import ForeignSeen, HoldPlaced
+from watchdogd.core.entries import Adopted, ForeignSeen, HoldPlaced, Resumed
 from watchdogd.core.ledger import DebtState
 from watchdogd.core.policy import Level
 from watchdogd.daemon.protocol import Answer
 from watchdogd.errors import Need
 from watchdogd.lab.faults import FaultKind
 from watchdogd.ports import FenceOutcome, FenceResult
+from watchdogd.runbooks.context import StepOutcome
 
 
 def code_of(answer: Answer) -> object:
@@ -151,6 +152,26 @@ async def test_a_cluster_that_is_not_seen_as_primary_cannot_be_adopted() -> None
         await stage.run_until(25)
         assert code_of(await stage.ask("adopt", cluster="west")) == "blocked"
         assert stage.ledger.epoch == 0
+
+
+async def test_adopting_what_is_elected_lifts_the_hold_and_opens_no_epoch() -> None:
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        await stage.by_hand("promote", WEST)
+        await stage.run_till("S-48", within_s=30)
+        assert not (await stage.ask("adopt", cluster="east", reason="east it is")).is_error
+        assert (stage.ledger.elected, stage.ledger.epoch, stage.ledger.foreign) == ("east", 0, "")
+        adopted = [entry for entry in stage.journal.entries(PAIR) if isinstance(entry, Adopted)]
+        assert [(entry.by_uid, entry.reason) for entry in adopted] == [(1000, "east it is")]
+
+
+async def test_a_resume_keeps_its_reason() -> None:
+    async with Stage() as stage:
+        await stage.run_until(25)
+        await stage.ask("pause")
+        await stage.ask("resume", reason="the firewall is done")
+        (resumed,) = (entry for entry in stage.journal.entries(PAIR) if isinstance(entry, Resumed))
+        assert (resumed.by_uid, resumed.reason) == (1000, "the firewall is done")
 
 
 async def test_a_debt_of_a_cluster_that_never_comes_back_is_forgiven_by_name() -> None:
@@ -329,6 +350,19 @@ async def test_a_parked_run_is_told_with_its_cause_everywhere_and_offers_what_is
         assert (await stage.ask("run-proceed", run_id=run.run_id, waive="fence")).status == 202
         await stage.run_for(60)
         assert stage.world.primary() == "west"
+
+
+async def test_a_run_that_breaks_by_a_bug_of_ours_is_parked_paged_and_counted() -> None:
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        stage.fence.world = None  # type: ignore[assignment]
+        stage.lose("east")
+        await stage.run_for(40)
+        run = stage.ledger.run
+        assert run is not None
+        assert (run.parked_step, run.parked_need) == ("fence", "bug")
+        assert [(event.step, event.outcome) for event in stage.steps][-1] == ("fence", StepOutcome.BROKE)
+        assert any(key.endswith(":bug") for key in stage.notifier.pages)
 
 
 async def test_flapping_is_paged() -> None:

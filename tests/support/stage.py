@@ -59,6 +59,7 @@ from watchdogd.ports import (
     Memory,
     Record,
 )
+from watchdogd.runbooks.context import StepEvent
 from watchdogd.secret import Secret
 
 PAIR = PairId("prod")
@@ -189,6 +190,7 @@ class Stage:
         self.journal = MemoryJournal(clock=self.clock)
         self.notifier = ListNotifier()
         self.timeline: list[Seen] = []
+        self.steps: list[StepEvent] = []
         self.reachable = True  # the anchors
         self.secrets = {
             "a": Secret(self.world.credentials()["dr_token_a"]),
@@ -238,7 +240,7 @@ class Stage:
             journal=self.journal,
             memory=self.memory,
             notifier=self.notifier,
-            observers=Observers(decided=self._decided),
+            observers=Observers(decided=self._decided, stepped=lambda pair, event: self.steps.append(event)),
         )
         self.app = await stack.enter_async_context(App(ground, [gear]))
         self.orders = Orders(self.app.units, ground, _whole_policy(self.policy))

@@ -85,7 +85,7 @@ class FirstElected(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted(Entry):
-    """An operator recorded that `cluster` is the elected one; a new epoch."""
+    """An operator recorded that `cluster` is the elected one: a new epoch, or the epoch that had elected it already."""
 
     kind: ClassVar[str] = "adopted"
     epoch: int
@@ -296,6 +296,7 @@ class Resumed(Entry):
     kind: ClassVar[str] = "resumed"
     by_uid: int | None = None
     expired: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,10 +139,18 @@ def _(entry: FirstElected, ledger: Ledger, stamp: Stamp) -> Ledger:
     return _elect(ledger, election, stamp, debtor=None)
 
 
+def _void_open(ledger: Ledger) -> tuple[Debt, ...]:
+    return tuple(replace(debt, state=DebtState.VOID) if debt.is_open else debt for debt in ledger.debts)
+
+
 @_apply.register
 def _(entry: Adopted, ledger: Ledger, stamp: Stamp) -> Ledger:
+    if entry.epoch == ledger.epoch and ledger.is_confirmed_as_elected(entry.cluster):
+        # Nothing new was elected. After something foreign no debt orders anything; without, it is owed as before.
+        debts = _void_open(ledger) if ledger.foreign else ledger.debts
+        return replace(ledger, debts=debts, foreign="", hold="")
     # What was decided before no longer orders anything: a human has said which cluster counts.
-    settled = replace(ledger, debts=tuple(replace(d, state=DebtState.VOID) if d.is_open else d for d in ledger.debts))
+    settled = replace(ledger, debts=_void_open(ledger))
     election = Election(epoch=entry.epoch, cluster=entry.cluster, state=ElectionState.CONFIRMED)
     return replace(_elect(settled, election, stamp, debtor=None), foreign="")
 

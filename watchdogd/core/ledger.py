@@ -194,6 +194,10 @@ class Ledger:
         """
         return next((e.cluster for e in reversed(self.elections) if e.state is ElectionState.CONFIRMED), None)
 
+    def is_confirmed_as_elected(self, cluster: ClusterId) -> bool:
+        """True when the latest election names `cluster` and was seen to have taken effect."""
+        return self.elected == cluster == self.guarded
+
     @property
     def epoch(self) -> int:
         """The latest epoch that counts; 0 before the first promotion."""

@@ -91,7 +91,7 @@ async def resume(desk: Desk, asked: Asked, caller: Caller) -> Answer:
     pair = desk.unit.policy.pair
     if desk.ledger.pause is None:
         return Answer(body={"pair": pair, "paused": None, "hold": desk.ledger.hold})
-    resumed = Resumed(by_uid=caller.uid)
+    resumed = Resumed(by_uid=caller.uid, reason=asked.text("reason"))
     standing = desk.standing
     await desk.journal.append(pair, *(resuming(standing.facts, resumed) if standing is not None else (resumed,)))
     return Answer(body={"pair": pair, "paused": None, "hold": desk.ledger.hold})
@@ -208,7 +208,10 @@ async def ack(desk: Desk, asked: Asked, caller: Caller) -> Answer:
 
 
 async def adopt(desk: Desk, asked: Asked, caller: Caller) -> Answer:
-    """Record that the named cluster is the elected one: it must be seen as active primary with its pins."""
+    """Record that the named cluster is the elected one: it must be seen as active primary with its pins.
+
+    What is elected already opens no new epoch: what somebody else changed, and the hold, are over.
+    """
     if desk.ledger.run is not None:
         return _run_open(desk.ledger.run)
     return await _adopt(desk, asked, caller, ())
@@ -220,7 +223,8 @@ async def _adopt(desk: Desk, asked: Asked, caller: Caller, ending: tuple[RunEnde
         return desk.no_cluster(asked.text("cluster"))
     if why := why_not_adopted(cluster, standing.facts.views if standing is not None else {}):
         return refuse(BLOCKED, "blocked", why)
-    epoch, pair = desk.ledger.next_epoch, desk.unit.policy.pair
+    ledger, pair = desk.ledger, desk.unit.policy.pair
+    epoch = ledger.epoch if ledger.is_confirmed_as_elected(cluster) else ledger.next_epoch
     adopted = Adopted(epoch=epoch, cluster=cluster, by_uid=caller.uid, reason=asked.text("reason"))
     await desk.journal.append(pair, *ending, adopted)
     return Answer(body={"pair": pair, "elected": cluster, "epoch": epoch})

@@ -19,12 +19,12 @@ from watchdogd.daemon.stamps import Stamper
 from watchdogd.daemon.watching import PairDesk
 from watchdogd.errors import Need, NeedsOperator
 from watchdogd.ports import Eyes, Hands, Journal, Notice, Notifier, Severity
-from watchdogd.runbooks.context import RunContext, StepEvent
+from watchdogd.runbooks.context import RunContext, StepEvent, StepOutcome
 from watchdogd.runbooks.engine import execute
 from watchdogd.runbooks.opening import open_run
 
 TURN_S = 0.25
-PROMOTE = "promote"
+PROMOTE, RECHECK = "promote", "recheck"
 
 log = structlog.get_logger()
 OnStep = Callable[[StepEvent], None]
@@ -174,12 +174,15 @@ class Running:
     async def _park_broken(self, run: Run, bug: Exception) -> None:
         """A bug of ours: the run waits for a human, and is not tried again before one says so."""
         self._broken = run.run_id
+        now = self._journal.ledger(self._pair).run
+        run = now if now is not None and now.run_id == run.run_id else run
         why = f"a bug of the daemon: {type(bug).__name__}; look at both clusters, then `run retry` or `run abort`"
-        step = next((name for name, record in run.steps.items() if not record.done), "")
+        step = next((name for name, record in run.steps.items() if not record.done), RECHECK)
+        attempt = run.step(step).intents
+        broke = StepEvent(run=run, step=step, outcome=StepOutcome.BROKE, elapsed_s=0.0, attempt=attempt, why=why)
+        self._on_step(broke)
         with suppress(NeedsOperator):
-            await self._journal.append(
-                self._pair, RunParked(run_id=run.run_id, step=step or "recheck", need=Need.BUG, why=why)
-            )
+            await self._journal.append(self._pair, RunParked(run_id=run.run_id, step=step, need=Need.BUG, why=why))
         self._notifier.tell(
             Notice(
                 pair=self._pair,
@@ -236,7 +239,7 @@ class Running:
         why = (
             f"untouched for longer than {self._gear.policy.timing.resume_max_age_s:.0f} s before its point of no return"
         )
-        step = next((name for name, record in run.steps.items() if not record.done), "recheck")
+        step = next((name for name, record in run.steps.items() if not record.done), RECHECK)
         try:
             await self._journal.append(
                 self._pair, RunParked(run_id=run.run_id, step=step, need=Need.STALE_RUN, why=why)

@@ -40,6 +40,7 @@ class StepOutcome(StrEnum):
     PARKED = "parked"
     SKIPPED = "skipped"
     GAVE_UP = "gave_up"
+    BROKE = "broke"  # a bug of ours: parked by the loop that carries runs out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

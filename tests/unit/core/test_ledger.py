@@ -25,6 +25,7 @@ from watchdogd.core.entries import (
     FenceReleased,
     FenceUnsure,
     FirstElected,
+    ForeignSeen,
     HoldLifted,
     HoldPlaced,
     Noted,
@@ -243,6 +244,22 @@ def test_who_is_adopted_owes_nothing_and_nobody_else_does() -> None:
         Adopted(epoch=2, cluster=EAST, by_uid=0, reason="west was a mistake"),
     )
     assert (ledger.elected, ledger.epoch, ledger.open_debt) == (EAST, 2, None)
+
+
+@pytest.mark.parametrize("is_foreign", [False, True])
+def test_adopting_what_is_elected_already_opens_no_epoch(is_foreign: bool) -> None:
+    ledger = folded(
+        FirstElected(cluster=EAST),
+        PromoteIntended(run_id=RUN, epoch=1, elected=WEST, debtor=EAST),
+        ElectionConfirmed(epoch=1),
+        HoldPlaced(cause="the first start"),
+        *([ForeignSeen(what="somebody promoted east")] if is_foreign else []),
+        Adopted(epoch=1, cluster=WEST, by_uid=0, reason="west it is"),
+    )
+    assert (ledger.elected, ledger.epoch, len(ledger.elections)) == (WEST, 1, 2)
+    assert (ledger.hold, ledger.foreign) == ("", "")
+    # After something foreign a debt orders nothing; without, it is owed as before.
+    assert (ledger.open_debt is None) is is_foreign
 
 
 # --------------------------------------------------------------------------------------------------------------- runs
