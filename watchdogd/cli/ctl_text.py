@@ -83,7 +83,9 @@ def explain_lines(body: Shape) -> list[str]:
     ]
     for cluster in _tables(facts["clusters"]):
         version = f", Vault {cluster['version']}" if cluster.get("version") else ""
-        lines.append(f"{cluster['cluster']} ({cluster['part']}): {cluster['side']}, mode {cluster['mode']}{version}")
+        corrupted = ", merkle tree CORRUPTED" if cluster.get("corrupted_merkle_tree") else ""
+        side = f"{cluster['side']}, mode {cluster['mode']}{version}{corrupted}"
+        lines.append(f"{cluster['cluster']} ({cluster['part']}): {side}")
         for node in _tables(cluster["nodes"]):
             lines.append(f"  {node['node']!s:<34}{node['reading']!s:<12}{_age(node['age_s']):>6}  {node['why']}")
     lines += ["", "evidence"]

@@ -226,6 +226,7 @@ def cluster_shape(view: ClusterView, facts: Facts) -> Shape:
         "last_wal": status.last_kind_wal if status is not None else None,
         "last_remote_wal": status.last_remote_wal if status is not None else None,
         "state": status.state.value if status is not None else None,
+        "corrupted_merkle_tree": view.says_corrupted,
         "nodes": [node_shape(node, facts.now) for node in view.nodes],
     }
 

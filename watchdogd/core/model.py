@@ -253,6 +253,12 @@ class ClusterView:
         """True when the cluster's own active node says that it is secondary, with the pinned ids."""
         return self.active is not None and self.mode is Mode.SECONDARY
 
+    @property
+    def says_corrupted(self) -> bool:
+        """True when its active node says that its merkle tree is corrupted."""
+        status = self.active.status if self.active is not None else None
+        return status is not None and status.corrupted_merkle_tree
+
     def all_are(self, *readings: Reading) -> bool:
         """True when there are nodes and every one of them reads as one of `readings`."""
         return bool(self.nodes) and all(node.reading in readings for node in self.nodes)

@@ -71,7 +71,19 @@ def conditions(question: Question) -> tuple[Notice, ...]:
     """Every condition that holds now. Feeds the timers: call it once a tick."""
     found = tuple(
         notice
-        for ask in (_row, _parked, _name, _state, _unstable, _flapping, _nodes, _readiness, _expiry, _durable)
+        for ask in (
+            _row,
+            _parked,
+            _name,
+            _state,
+            _unstable,
+            _flapping,
+            _nodes,
+            _corrupted,
+            _readiness,
+            _expiry,
+            _durable,
+        )
         for notice in ask(question)
     )
     question.timers.end_tick()
@@ -224,6 +236,17 @@ def _nodes(question: Question) -> Iterator[Notice]:
 
 def _fix(node: NodeAddress) -> str:
     return f"while it is so, the cluster can never be seen to be down: repair {node}, or list it under `ignore`"
+
+
+def _corrupted(question: Question) -> Iterator[Notice]:
+    for view in question.facts.views.values():
+        if view.says_corrupted:
+            yield question.notice(
+                f"corrupted_merkle_tree:{view.cluster}",
+                Severity.WARN,
+                f"{view.cluster} says that its merkle tree is corrupted: replication may loop or lack what was written",
+                "nothing is done about it: ask HashiCorp's support, and reindex only as they say",
+            )
 
 
 def _readiness(question: Question) -> Iterator[Notice]:

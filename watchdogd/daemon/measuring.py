@@ -165,6 +165,8 @@ class Measuring:
         for gate in standing.facts.gates:
             if ":" not in gate.gate:
                 metrics.set("readiness_check", float(gate.is_open), pair, gate.gate)
+        is_sound = not any(view.says_corrupted for view in standing.facts.views.values())
+        metrics.set("readiness_check", float(is_sound), pair, "merkle-tree")
         for credential in standing.around.credentials:
             if credential.expires_utc_s is not None:
                 metrics.set("credential_expiry_timestamp_seconds", credential.expires_utc_s, pair, credential.name)
