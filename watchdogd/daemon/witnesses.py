@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Sequence
 from contextlib import suppress
@@ -31,7 +33,13 @@ class ExecWitness:
         environment = {"PATH": SAFE_PATH, "WATCHDOGD_PAIR": self._pair, "WATCHDOGD_CLUSTER": cluster}
         try:
             process = await asyncio.create_subprocess_exec(
-                *self._argv, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, env=environment, cwd="/"
+                *self._argv,
+                stdin=DEVNULL,
+                stdout=DEVNULL,
+                stderr=DEVNULL,
+                env=environment,
+                cwd="/",
+                start_new_session=True,
             )
         except (OSError, ValueError) as exc:
             return Sighting(sees=False, why=f"could not be started: {exc}")
@@ -55,9 +63,10 @@ def _said(exit_status: int) -> Sighting:
 
 
 def _kill(process: Process) -> None:
+    """What it started goes with it: it is asked again and again, and would pile up."""
     if process.returncode is None:
-        with suppress(ProcessLookupError):
-            process.kill()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 class VaultWitness:

@@ -1,0 +1,36 @@
+"""A witness command that hangs leaves nothing behind: it is asked again every few seconds, for as long as it hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from watchdogd.core.model import ClusterId, PairId
+from watchdogd.daemon.witnesses import ExecWitness
+
+pytestmark = pytest.mark.live
+
+
+def is_running(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+async def test_what_a_witness_started_ends_with_it(tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    script = f"sleep 600 & echo $! > {child}.new; mv {child}.new {child}; wait"
+    witness = ExecWitness(pair=PairId("prod"), argv=("/bin/sh", "-c", script), timeout_s=1.0)
+    said = await witness(ClusterId("east"))
+    assert not said.sees
+    assert "no answer" in said.why
+    pid = int(child.read_text())
+    try:
+        async with asyncio.timeout(5.0):
+            while is_running(pid):
+                await asyncio.sleep(0.01)
+    finally:
+        if is_running(pid):
+            os.kill(pid, 9)
