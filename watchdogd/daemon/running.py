@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -76,6 +75,7 @@ class Running:
         self._settle_first = False
         self._ran_here: set[RunId] = set()
         self._broken: RunId | None = None
+        self._park_due: RunParked | None = None  # of a broken run: what could not be written down yet
         self._begun_s: dict[str, float] = {}  # when each situation was handed over last
         self._opening = asyncio.Lock()
         self.is_idle = True
@@ -143,13 +143,15 @@ class Running:
                 await self.open(wanted)
             except NeedsOperator as need:
                 log.warning("run_not_opened", pair=self._pair, runbook=wanted.runbook.value, error=need.detail)
+        if not await self._is_park_written():
+            return
         run = self._journal.ledger(self._pair).run
         is_broken = run is not None and run.run_id == self._broken and run.state is RunState.PARKED
         if run is not None and not is_broken and not self._why_stop():
             await self._execute(run)
 
     async def _execute(self, run: Run) -> None:
-        self.is_idle = False
+        self.is_idle, self._broken = False, None
         try:
             await execute(self._context(run))
         except Exception as bug:  # loop edge: one run that we cannot carry out must not stop the watching
@@ -181,8 +183,8 @@ class Running:
         attempt = run.step(step).intents
         broke = StepEvent(run=run, step=step, outcome=StepOutcome.BROKE, elapsed_s=0.0, attempt=attempt, why=why)
         self._on_step(broke)
-        with suppress(NeedsOperator):
-            await self._journal.append(self._pair, RunParked(run_id=run.run_id, step=step, need=Need.BUG, why=why))
+        self._park_due = RunParked(run_id=run.run_id, step=step, need=Need.BUG, why=why)
+        await self._is_park_written()
         self._notifier.tell(
             Notice(
                 pair=self._pair,
@@ -192,6 +194,17 @@ class Running:
                 command=f"watchdogctl run retry {run.run_id} --reason '...'",
             )
         )
+
+    async def _is_park_written(self) -> bool:
+        """False while a run that broke is not parked durably: it is not tried again meanwhile."""
+        if self._park_due is not None:
+            try:
+                await self._journal.append(self._pair, self._park_due)
+            except NeedsOperator as need:
+                log.warning("run_not_parked", pair=self._pair, run_id=self._park_due.run_id, error=need.detail)
+                return False
+            self._park_due = None
+        return True
 
     def _context(self, run: Run) -> RunContext:
         gear = self._gear

@@ -1,0 +1,38 @@
+"""A run that a bug of ours broke is not tried again before a human says so, whether or not that can be written down."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.stage import Stage
+from watchdogd.core.ledger import RunState
+from watchdogd.core.policy import Level
+from watchdogd.errors import Need
+from watchdogd.runbooks.context import RunContext
+
+
+@pytest.mark.parametrize("is_full", [False, True], ids=["writable", "a full disk"])
+async def test_a_run_that_broke_is_not_tried_again_by_itself(monkeypatch: pytest.MonkeyPatch, is_full: bool) -> None:
+    tried: list[str] = []
+
+    async with Stage(level=Level.AUTO) as stage:
+
+        async def breaks(ctx: RunContext) -> None:
+            tried.append(ctx.run_id)
+            stage.journal.refusal = "the disk is full" if is_full else ""
+            raise ValueError("a bug")
+
+        monkeypatch.setattr("watchdogd.daemon.running.execute", breaks)
+        await stage.run_until(25)
+        stage.lose("east")
+        await stage.run_for(60)
+        assert len(tried) == 1
+        stage.journal.refusal = ""
+        await stage.run_for(10)
+        assert len(tried) == 1
+        run = stage.ledger.run
+        assert run is not None
+        assert (run.state, run.parked_need) == (RunState.PARKED, Need.BUG)
+        await stage.ask("run-retry", run_id=run.run_id)
+        await stage.run_for(5)
+        assert len(tried) == 2
