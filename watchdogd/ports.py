@@ -162,9 +162,6 @@ class Hands(Protocol):
     def credentials(self) -> Sequence[str]:
         """The names of the prepared credentials that can be read now, in the order of the config."""
 
-    async def mint(self, at: NodeSeen) -> bool:
-        """Mint a DR operation token on a primary where a login can; False where none can. Bounded; never raises."""
-
     async def generate_token(self, at: NodeSeen, on_started: Callable[[str], Awaitable[None]]) -> str:
         """Generate an operation token from key shares; `on_started` is told the nonce first.
 

@@ -11,7 +11,6 @@ from tests.support.drill_dns import Trouble
 from tests.support.drill_site import EAST, WEST, Setting
 from watchdogd.core.entries import DebtForgiven, ForeignSeen, Runbook, RunOpened, RunOutcome, TokenLeft
 from watchdogd.core.ledger import DebtState, RunState
-from watchdogd.core.model import NodeSeen
 from watchdogd.lab.faults import FaultKind
 from watchdogd.ports import FenceOutcome, FenceResult, FenceVerb
 
@@ -375,18 +374,3 @@ async def test_a_left_token_without_key_shares_stays_written_down_and_holds_noth
         await drill.until(lambda: drill.is_settled(WEST), within_s=60)
         await ended(drill)
         assert EAST in drill.ledger.tokens_left
-
-
-async def test_what_happens_while_a_token_is_minted_is_looked_at_before_the_demote() -> None:
-    async with Drill() as drill:
-        await failed_over(drill)
-
-        async def slow_mint(at: NodeSeen) -> bool:
-            drill.site.lose(WEST)
-            await asyncio.sleep(3.0)
-            return False
-
-        drill.daemon.hands.mint = slow_mint  # type: ignore[method-assign]
-        drill.site.mend()
-        await ended(drill, RunOutcome.SUPERSEDED)
-        assert drill.site.sent_to("demote") == 0

@@ -135,10 +135,6 @@ class ProvenHands:
         """As the port says."""
         return self._hands.credentials()
 
-    async def mint(self, at: NodeSeen) -> bool:
-        """As the port says."""
-        return await self._hands.mint(at)
-
     async def generate_token(self, at: NodeSeen, on_started: Callable[[str], Awaitable[None]]) -> str:
         """As the port says."""
         return await self._hands.generate_token(at, on_started)

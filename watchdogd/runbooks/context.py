@@ -77,7 +77,6 @@ class Memo:
     told: set[str] = field(default_factory=set)
     change_id: str = ""
     record: Record | None = None  # the service name as the provider held it at the last guard
-    is_mint_tried: bool = False
     without_quorum_since_s: float | None = None  # since when the promoted cluster was seen with too few nodes
     secondary_since_s: float | None = None  # since when the promoted-in-vain cluster was seen as secondary
 

@@ -53,23 +53,13 @@ def premise_gone(ctx: RunContext) -> str:
 
 
 async def demote_guard(ctx: RunContext) -> None:
-    """Both are active primaries, by a look that is new; before it what a later rejoin needs is minted, where it can."""
-    await _mint_once(ctx)
+    """Both are active primaries, by a look that is new."""
     look = await ctx.young_look()
     if why := premise_gone(ctx):
         raise NeedsOperator(Need.VETO, why)
     both = (ctx.run.source, ctx.run.target)
     if not all(look.facts.view(cluster).is_active_primary for cluster in both):
         raise Refused(Refusal.NOT_YET, "not both are seen as active primaries")
-
-
-async def _mint_once(ctx: RunContext) -> None:
-    look = ctx.memo.look
-    node = look.facts.view(ctx.run.source).active if look is not None else None
-    if node is None or ctx.memo.is_mint_tried:
-        return
-    ctx.memo.is_mint_tried = True
-    await ctx.hands.mint(node)
 
 
 async def demote_debtor(ctx: RunContext) -> None:

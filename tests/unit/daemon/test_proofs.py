@@ -47,9 +47,6 @@ class ScriptedHands:
     def credentials(self) -> Sequence[str]:
         return list(self.fingerprints)
 
-    async def mint(self, at: NodeSeen) -> bool:
-        return False
-
     async def generate_token(self, at: NodeSeen, on_started: Callable[[str], Awaitable[None]]) -> str:
         raise Refused(Refusal.UNSUPPORTED)
 

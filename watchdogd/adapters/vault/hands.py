@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,17 +15,7 @@ from watchdogd.secret import Secret
 SecretSource = Callable[[], Secret]  # read at every use; raises ConfigError when it cannot be read
 GENERATED = "generated"
 VAULT_TOKEN = "vault-token"  # noqa: S105  the name of a credential
-MINT_TIMEOUT_S = 3.0
 DEMOTE_TIMEOUT_S = 10.0  # with the settle time of 10 s, a second one fits into the step's 30 s (INTERFACES section 1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppRole:
-    """A login that exists on both clusters."""
-
-    role_id: SecretSource
-    secret_id: SecretSource
-    mount: str = "approle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +25,6 @@ class Ways:
     tokens: Mapping[str, SecretSource]  # prepared DR operation tokens, in the order of the config
     shares: tuple[SecretSource, ...] = ()
     vault_token: SecretSource | None = None
-    login: AppRole | None = None
-    token_role: str = ""  # the role that `mint` creates batch tokens with
-    token_ttl_s: int = 768 * 3600
 
 
 class VaultHands:
@@ -119,28 +105,6 @@ class VaultHands:
             return self._expiry_utc_s.get(self.fingerprint(credential))
         except Refused:
             return None
-
-    async def mint(self, at: NodeSeen) -> bool:
-        """As `Hands.mint`: log in, create one batch token by the configured role, and forget it if it has no home.
-
-        It only shows that a login still can: where the token is kept is the rotation's business.
-        """
-        login = self._ways.login
-        if login is None or not self._ways.token_role:
-            return False
-        client = self._clients[at.node]
-        try:
-            async with asyncio.timeout(MINT_TIMEOUT_S):
-                granted = await client.login_approle(
-                    role_id=login.role_id(), secret_id=login.secret_id(), mount=login.mount
-                )
-                minted = await client.create_batch_token(
-                    token=granted.token, ttl_s=self._ways.token_ttl_s, role=self._ways.token_role
-                )
-        except (TimeoutError, ConfigError, Unreachable, Refused, OutcomeUnknown, MalformedReply):
-            return False
-        self._generated["minted"] = minted.token
-        return True
 
     async def generate_token(self, at: NodeSeen, on_started: Callable[[str], Awaitable[None]]) -> str:
         """As `Hands.generate_token`."""
