@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Self
+from urllib.parse import quote
 
 import aiohttp
 
@@ -20,6 +25,8 @@ QUESTIONS = (
     "/timing",
     "/version",
 )
+PIECE = 24  # of a secret; a longer spelling is looked for piece by piece
+LOOK_EVERY_S = 0.05
 SHORT = 8  # what is shorter is no secret, and would be found by chance
 
 
@@ -56,10 +63,81 @@ def kept_by(folder: Path) -> dict[str, bytes]:
 
 
 def where_secrets_show(shown: Mapping[str, bytes], secrets: Mapping[str, str]) -> list[str]:
-    """Which secret is in what; empty when none is anywhere."""
+    """Which secret is in what, as it is or in another spelling, whole or a long piece; empty when none is anywhere."""
+    pieces = {name: pieces_of(secret) for name, secret in secrets.items() if len(secret) >= SHORT}
     return [
         f"{name} in {place}"
         for place, text in shown.items()
-        for name, secret in secrets.items()
-        if len(secret) >= SHORT and secret.encode() in text
+        for name, wanted in pieces.items()
+        if any(piece in text for piece in wanted)
     ]
+
+
+def pieces_of(secret: str) -> tuple[bytes, ...]:
+    """Every spelling of a secret, cut so that a piece of it that somebody shortened is found too."""
+    return tuple({piece for spelling in _spellings(secret) for piece in _cut(spelling)})
+
+
+def _cut(text: bytes) -> list[bytes]:
+    if len(text) <= PIECE:
+        return [text]
+    return [text[at : at + PIECE] for at in range(0, len(text) - PIECE + 1, PIECE // 2)]
+
+
+def _spellings(secret: str) -> set[bytes]:
+    """Itself, hex, base64 at each of the three places in a longer text, percent; of a hex secret its bytes as well."""
+    raws = {secret.encode()}
+    with suppress(ValueError):
+        raws.add(bytes.fromhex(secret))
+    found = {secret.encode(), quote(secret, safe="").encode(), repr(secret.encode())[2:-1].encode()}
+    for raw in raws:
+        found |= {raw, raw.hex().encode(), raw.hex().upper().encode()}
+        for before in range(3):
+            encoded = base64.b64encode(b"\0" * before + raw)
+            inner = encoded[[0, 2, 3][before] : len(encoded) - 4]  # what the neighbours cannot change
+            found |= {inner, inner.translate(bytes.maketrans(b"+/", b"-_"))}
+    return {spelling for spelling in found if len(spelling) >= SHORT}
+
+
+class ProcessWatch:
+    """Every command line and environment below a process, looked at again and again while the block runs."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self.seen: dict[str, bytes] = {}
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[Self]:
+        async with asyncio.TaskGroup() as tasks:
+            looking = tasks.create_task(self._look_forever())
+            try:
+                yield self
+            finally:
+                looking.cancel()
+
+    async def _look_forever(self) -> None:
+        while True:
+            for process in _below(self._pid):
+                self._look_at(process)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _look_at(self, process: Path) -> None:
+        with suppress(OSError):
+            command = (process / "cmdline").read_bytes()
+            if command == Path(f"/proc/{self._pid}/cmdline").read_bytes():
+                return  # forked, and not yet the other program: still the daemon itself
+            self.seen[f"command line {command!r}"] = command
+            self.seen[f"environment of {command!r}"] = (process / "environ").read_bytes()
+
+
+def _below(pid: int) -> list[Path]:
+    """The processes that a process started, and theirs."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    below, known = {pid}, 0
+    while len(below) > known:
+        known = len(below)
+        below |= {child for child, parent in parents.items() if parent in below}
+    return [Path(f"/proc/{child}") for child in below - {pid}]
