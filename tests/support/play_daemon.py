@@ -17,7 +17,7 @@ from watchdogd.adapters.settings import FileRef, PairSettings, SecretRef
 from watchdogd.adapters.vault.names import NameTable
 from watchdogd.adapters.vault.transport import TlsOptions
 from watchdogd.core.model import ClusterId, NodeAddress, PairId
-from watchdogd.core.policy import AnchorPolicy, Policy
+from watchdogd.core.policy import AnchorPolicy
 from watchdogd.daemon.app import App
 from watchdogd.daemon.gear import PairGear, Sighting
 from watchdogd.daemon.orders import Orders
@@ -76,7 +76,7 @@ class Incarnation:
             async with AsyncExitStack() as stack:
                 ground, gear = self._ground(), await self._gear(stack)
                 self.app = await stack.enter_async_context(App(ground, [gear]))
-                self.orders = Orders(self.app.units, ground, Policy(pairs={PAIR: self._stage.policy}))
+                self.orders = Orders(self.app.units, ground)
                 await asyncio.Event().wait()
         except* Revoked:
             pass  # it was killed

@@ -243,7 +243,7 @@ class Stage:
             observers=Observers(decided=self._decided, stepped=lambda pair, event: self.steps.append(event)),
         )
         self.app = await stack.enter_async_context(App(ground, [gear]))
-        self.orders = Orders(self.app.units, ground, _whole_policy(self.policy))
+        self.orders = Orders(self.app.units, ground)
         self._daemon = stack
 
     async def leave(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -22,12 +23,17 @@ def load_config(path: str | Path) -> Settings:
 
     Raises: ConfigError with one problem per line, each naming its place and the way out.
     """
+    return load_with_table(path)[0]
+
+
+def load_with_table(path: str | Path) -> tuple[Settings, Mapping[str, object]]:
+    """As `load_config`, and the table as it is written. Raises: ConfigError."""
     try:
         with Path(path).open("rb") as source:
             raw = source.read(FILE_BYTES_MAX + 1)
     except OSError as exc:
         raise ConfigError((f"{path}: cannot be read ({exc.strerror}): a TOML file that this user can read",)) from exc
-    return parse_config(raw, source=str(path))
+    return parse_config(raw, source=str(path)), _decoded(raw, str(path))
 
 
 def parse_config(raw: bytes, *, source: str = "the file") -> Settings:

@@ -100,6 +100,7 @@ TABLE: tuple[Spec, ...] = (
     Spec(G, "event_loop_lag_seconds", (), "How late the latest tick came."),
     Spec(C, "journal_writes_total", ("outcome",), "Transactions of the journal."),
     Spec(H, "journal_write_duration_seconds", (), "One transaction of the journal, fsync included.", WRITE_BUCKETS),
+    Spec(C, "config_reloads_total", ("outcome",), "Reloads of the config: applied, unchanged, refused."),
     Spec(C, "control_requests_total", ("verb", "outcome"), "Requests on the control socket."),
     Spec(G, "last_tick_timestamp_seconds", ("loop",), "When the loop last finished a round."),
     Spec(G, "build_info", ("version", "python"), "Always 1."),
@@ -121,6 +122,8 @@ class Metrics:
         self.set("build_info", 1, __version__, platform.python_version())
         for outcome in ("stored", "failed"):
             self.count("journal_writes_total", outcome, by=0)
+        for outcome in ("applied", "unchanged", "refused"):
+            self.count("config_reloads_total", outcome, by=0)
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
         """Add to a counter; with `by=0` only make the label set exist."""

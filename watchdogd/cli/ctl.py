@@ -11,11 +11,14 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from urllib.parse import quote, urlencode
 
+from watchdogd.adapters.clock import SystemClock
 from watchdogd.cli import ctl_text as text
-from watchdogd.core.explain import Shape
-from watchdogd.daemon.protocol import API, DEFAULT_SOCKET, MALFORMED
+from watchdogd.cli.ctl_last import DEFAULT_STATE_DIR, NothingKept, last_known
+from watchdogd.core.explain import Json, Shape
+from watchdogd.daemon.protocol import API, DEFAULT_SOCKET, MALFORMED, SLOW, STARTING
 
 TIMEOUT_S = 15.0  # the daemon answers within 10
 
@@ -126,7 +129,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             " config? else --socket PATH",
             file=sys.stderr,
         )
+        _show_last_known(asked)
         return Exit.NO_DAEMON
+
+
+def _show_last_known(asked: argparse.Namespace) -> None:
+    """What was written down last, for the verbs that only look."""
+    if not asked.without_daemon:
+        return
+    try:
+        kept = last_known(Path(asked.state_dir), SystemClock().wall_utc())
+    except NothingKept as why:
+        print(f"and nothing is known from before: {why}", file=sys.stderr)
+        return
+    print(json.dumps(kept, indent=2) if asked.json else "\n".join(text.last_known_lines(kept)))
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -142,9 +158,15 @@ def run(asked: argparse.Namespace) -> int:
         print("\n".join(text.error_lines(reply.body)), file=sys.stderr)
     else:
         print("\n".join(verb.show(reply.body)))
+    if reply.status == STARTING and _table(reply.body.get("error")).get("code") == SLOW:
+        return Exit.GAVE_UP
     if reply.status >= MALFORMED:
         return EXIT_OF_STATUS.get(reply.status, Exit.BUG)
     return verb.check(asked, reply.body)
+
+
+def _table(value: Json) -> Shape:
+    return value if isinstance(value, dict) else {}
 
 
 def _find_pair(asked: argparse.Namespace) -> None:
@@ -178,6 +200,11 @@ def _history(asked: argparse.Namespace) -> tuple[str, str, None]:
     return "GET", "/history?" + urlencode({k: v for k, v in given.items() if v is not None}), None
 
 
+def _plan(asked: argparse.Namespace) -> tuple[str, str, None]:
+    query = urlencode({"action": "failover", "target": asked.target, "waive": asked.waive})
+    return "GET", f"/pairs/{quote(asked.pair, safe='')}/plan?{query}", None
+
+
 def _of_pair(method: str, what: str, *keys: str) -> Callable[[argparse.Namespace], tuple[str, str, Shape | None]]:
     """A request about one pair whose body holds the named arguments."""
 
@@ -207,6 +234,8 @@ def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     whole = argparse.ArgumentParser(prog="watchdogctl", description=__doc__)
     whole.add_argument("--socket", default=DEFAULT_SOCKET, help=f"default {DEFAULT_SOCKET}")
+    said = f"read when no daemon answers; default {DEFAULT_STATE_DIR}"
+    whole.add_argument("--state-dir", default=DEFAULT_STATE_DIR, help=said)
     whole.add_argument("--json", action="store_true", help="the daemon's own answer")
     verbs = whole.add_subparsers(required=True, metavar="VERB")
     _reading(verbs)
@@ -220,9 +249,10 @@ Verbs = argparse._SubParsersAction  # argparse has no public name for what add_s
 
 def _add(verbs: Verbs[argparse.ArgumentParser], name: str, verb: Verb, *, says: str) -> argparse.ArgumentParser:
     made = verbs.add_parser(name, help=says, description=says)
-    made.set_defaults(verb=verb, pair="")
+    made.set_defaults(verb=verb, pair="", without_daemon=name in ("status", "explain"))
     # Also after the verb, where people type them; SUPPRESS keeps what stood before it.
     made.add_argument("--socket", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    made.add_argument("--state-dir", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     made.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return made
 
@@ -247,6 +277,11 @@ def _reading(verbs: Verbs[argparse.ArgumentParser]) -> None:
     made.add_argument("--pair", dest="of_pair", help="of this pair only")
     made.add_argument("--limit", type=int, default=30)
     made.add_argument("--before", type=int, help="entries with a smaller number than this")
+    plan = Verb(_plan, text.plan_lines)
+    made = _add(verbs, "plan", plan, says="what a failover would do now, and what blocks it")
+    made.add_argument("target", metavar="CLUSTER")
+    made.add_argument("--waive", default="", help="as if these gates were waived")
+    _with_pair(made)
     timing = Verb(lambda asked: ("GET", "/timing", None), text.timing_lines)
     _add(verbs, "timing", timing, says="the worst case of the running config, by name and number")
     version = Verb(lambda asked: ("GET", "/version", None), lambda body: [f"watchdogd {body['version']}"])
@@ -276,6 +311,9 @@ def _acting(verbs: Verbs[argparse.ArgumentParser]) -> None:
     made = _add(verbs, "adopt", adopt, says="record that the named cluster is the elected one")
     made.add_argument("cluster", metavar="CLUSTER")
     _with_reason(_with_pair(made))
+    reload = Verb(lambda asked: ("POST", "/reload", _body(asked, "reason")), text.reload_lines)
+    made = _add(verbs, "reload", reload, says="read the config again; on any error the running one is kept")
+    made.add_argument("--reason", default="watchdogctl reload", help="logged with your uid")
     debt = verbs.add_parser("debt", help="what a demoted or dead primary owes").add_subparsers(required=True)
     _with_pair(_add(debt, "list", Verb(_of_pair("GET", "explain"), text.debt_lines), says="open debts"))
     forgive = Verb(_of_pair("POST", "debt/forgive", "cluster", "reason"), text.done)

@@ -108,6 +108,43 @@ def _of_evidence(one: Shape) -> str:
     return f"{one['source']}: {one['seen']}{age}"
 
 
+def last_known_lines(body: Shape) -> list[str]:
+    """What was written down last: first of all that nobody looks now."""
+    lines = [f"NOT LIVE: nobody watches these pairs through this socket; from {body['state_dir']}:"]
+    for pair in _tables(body["pairs"]):
+        lines.append(f"{pair['pair']}: last looked at {_age(pair['age_s'])} ago")
+        lines.append(f"  elected    {pair['elected'] or 'nobody'}, epoch {pair['epoch']}")
+        for key, label in (
+            ("run", "run"), ("paused", "PAUSED"), ("hold", "HELD"), ("foreign", "FOREIGN"), ("debtor", "debt of")
+        ):  # fmt: skip
+            if pair[key]:
+                lines.append(f"  {label:<11}{pair[key]}")
+        if isinstance(fences := pair["fences"], list) and fences:
+            lines.append(f"  fence on   {', '.join(map(str, fences))}")
+    return lines
+
+
+def plan_lines(body: Shape) -> list[str]:
+    """What a run would do, and what keeps it from starting."""
+    steps, waivers, loss = body["steps"], body["waivers"], body["estimated_loss_s"]
+    lines = [f"{body['action']} {body['source']} -> {body['target']}, epoch {body['epoch']}"]
+    lines += [f"  {n}. {step}" for n, step in enumerate(steps if isinstance(steps, list) else [], start=1)]
+    lines += [f"  waived: {', '.join(map(str, waivers))}"] if isinstance(waivers, list) and waivers else []
+    lines.append(f"  estimated loss: {'unknown' if loss is None else f'{_number(loss):.0f} s'}")
+    blocked = _tables(body["blocked_by"])
+    lines += ["blocked by" if blocked else "nothing blocks it"]
+    return lines + [f"  {gate['gate']!s:<{WIDE}}{gate['why']}" for gate in blocked]
+
+
+def reload_lines(body: Shape) -> list[str]:
+    """What a reload changed."""
+    changed, rewired = body["changed"], body["rewired"]
+    if not isinstance(changed, list) or not isinstance(rewired, list) or not changed:
+        return ["nothing changed"]
+    again = f"wired anew, their windows begin again: {', '.join(map(str, rewired))}" if rewired else "no pair changed"
+    return [*map(str, changed), again]
+
+
 def debt_lines(body: Shape) -> list[str]:
     """Open debts."""
     debts = _tables(_table(body["facts"])["debts"])

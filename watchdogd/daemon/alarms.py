@@ -21,6 +21,10 @@ class Alarms:
         self._told: dict[str, tuple[Severity, float]] = {}
         self.standing: tuple[Notice, ...] = ()
 
+    def take_over(self, before: Alarms) -> None:
+        """Go on where the alarms of the same pair were: what holds is not told anew, what is over is ended."""
+        self._told, self.standing = dict(before._told), before.standing
+
     def update(self, notices: Iterable[Notice], now_s: float) -> None:
         """Tell what is new, louder or due again, and end what is over."""
         self.standing = tuple(notices)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import os
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,7 +17,6 @@ import structlog
 
 from watchdogd import __version__
 from watchdogd.adapters.clock import SystemClock, read_boot_id
-from watchdogd.adapters.config import load_config
 from watchdogd.adapters.dumps import forbid_dumps
 from watchdogd.adapters.logs import configure_from_environment
 from watchdogd.adapters.metrics import Metrics
@@ -30,21 +29,22 @@ from watchdogd.adapters.store.memory import open_memory
 from watchdogd.adapters.store.trouble import StateUnreadable
 from watchdogd.adapters.systemd import ServiceManager, from_environment
 from watchdogd.adapters.vault.names import SystemResolve
-from watchdogd.core.entries import Paused
-from watchdogd.core.policy import Policy
+from watchdogd.core.model import PairId
 from watchdogd.core.rules import notices
 from watchdogd.daemon.control import ControlServer
 from watchdogd.daemon.exits import Exit
-from watchdogd.daemon.feeding import feed_forever
+from watchdogd.daemon.feeding import feed_forever, standing_line
 from watchdogd.daemon.gear import PairGear
 from watchdogd.daemon.measuring import Measuring
 from watchdogd.daemon.orders import Orders
+from watchdogd.daemon.reloading import Loaded, Reloading, Wardrobe
+from watchdogd.daemon.signals import Signals
 from watchdogd.daemon.stamps import Stamper
 from watchdogd.daemon.status import StatusServer
 from watchdogd.daemon.unit import Ground, PairUnit
 from watchdogd.daemon.unreadable import UnreadableJournal
-from watchdogd.daemon.wiring import Anchors, keep_names, open_gear, production
-from watchdogd.errors import ConfigError, NeedsOperator
+from watchdogd.daemon.wiring import Anchors, production
+from watchdogd.errors import ConfigError
 from watchdogd.ports import Chronicle
 
 STOP_S_MAX = 80.0  # INTERFACES section 1: TERM
@@ -59,18 +59,44 @@ class App:
     def __init__(self, ground: Ground, gears: Sequence[PairGear]) -> None:
         self.ground = ground
         self.units = {gear.policy.pair: PairUnit(gear, ground) for gear in gears}
+        self._loops: dict[PairId, list[asyncio.Task[None]]] = {}
+        self._tasks = asyncio.TaskGroup()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            await stack.enter_async_context(self._tasks)
+            stack.callback(self._cancel_every_loop)
             for unit in self.units.values():
-                await unit.deciding.begin()
-                for name, loop in unit.loops():
-                    task = tasks.create_task(_until_it_ends(loop), name=f"{unit.policy.pair}-{name}")
-                    stack.callback(task.cancel)
+                await self._begin(unit)
             self._stack = stack.pop_all()
         return self
+
+    async def _begin(self, unit: PairUnit) -> None:
+        await unit.deciding.begin()
+        pair = unit.policy.pair
+        self._loops[pair] = [
+            self._tasks.create_task(_until_it_ends(loop), name=f"{pair}-{name}") for name, loop in unit.loops()
+        ]
+
+    def _cancel_every_loop(self) -> None:
+        for task in chain.from_iterable(self._loops.values()):
+            task.cancel()
+
+    async def replace(self, gear: PairGear) -> None:
+        """Watch the pair of `gear` with it from now on. The caller has seen to it that no run is open, and none starts.
+
+        Beliefs begin anew, as after a restart; what is durable, and what was told, stays.
+        """
+        pair = gear.policy.pair
+        before, unit = self.units[pair], PairUnit(gear, self.ground)
+        for task in self._loops.pop(pair):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        unit.alarms.take_over(before.alarms)
+        self.units[pair] = unit
+        await self._begin(unit)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
@@ -101,24 +127,24 @@ def run(config_path: str) -> int:
     if why := forbid_dumps():
         log.warning("memory_can_be_dumped", error=why)
     faulthandler.enable()  # the watchdog ends a hanging daemon with SIGABRT: what every thread was doing is logged then
-    settings = load_config(config_path)
+    loaded = Loaded.of(config_path)
     try:
-        with locked(Path(settings.state_dir)):
-            return asyncio.run(_serve(settings))
+        with locked(Path(loaded.settings.state_dir)):
+            return asyncio.run(_serve(config_path, loaded))
     except StateLocked as exc:
         log.critical("not_started", error=str(exc))
         print(exc, file=sys.stderr)  # noqa: T201  what the person who typed it must see
         return Exit.STATE_HELD
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(config_path: str, loaded: Loaded) -> int:
     stop = asyncio.Event()
     manager = from_environment()
     refused: list[Exception] = []
     code = Exit.CLEAN
     try:
         async with AsyncExitStack() as stack:
-            app = await _start(settings, manager, stack, stop)
+            app = await _start(config_path, loaded, manager, stack, stop)
             manager.ready(f"watching {', '.join(app.units)}")
             await stop.wait()
             manager.stopping("stopping at a safe point")
@@ -135,10 +161,12 @@ async def _serve(settings: Settings) -> int:
     return code
 
 
-async def _start(settings: Settings, manager: ServiceManager, stack: AsyncExitStack, stop: asyncio.Event) -> App:
+async def _start(
+    config_path: str, loaded: Loaded, manager: ServiceManager, stack: AsyncExitStack, stop: asyncio.Event
+) -> App:
     """Everything is opened in this order and closed in the opposite one."""
+    settings = loaded.settings
     clock, boot_id = SystemClock(), read_boot_id()
-    stamper = Stamper(clock=clock, boot_id=boot_id)
     metrics = Metrics()
     notifier = LogNotifier(clock, structlog.get_logger())
     journal = await _journal(settings, clock, boot_id, metrics, stack)
@@ -146,15 +174,15 @@ async def _start(settings: Settings, manager: ServiceManager, stack: AsyncExitSt
     memory = await stack.enter_async_context(open_memory(Path(settings.state_dir), notifier))
     resolve = SystemResolve()
     stack.callback(resolve.close)
-    anchors = Anchors(settings.policy.anchors, memory=memory, resolve=resolve)
+    anchors = Anchors(memory=memory, resolve=resolve)
+    anchors.watch(settings.policy.anchors)
     seams = production(resolve, SecretReader.of_environment(os.environ), anchors)
-    gears = [
-        await open_gear(pair, settings.policy.anchors, seams, journal=journal, memory=memory, clock=clock, stack=stack)
-        for pair in settings.pairs.values()
-    ]
+    wardrobe = Wardrobe(journal=journal, memory=memory, clock=clock, seams=seams)
+    stack.push_async_callback(wardrobe.close)
+    gears = await wardrobe.first(settings)
     measuring = Measuring(metrics, settings.policy)
     ground = Ground(
-        stamper=stamper,
+        stamper=Stamper(clock=clock, boot_id=boot_id),
         journal=journal,
         memory=memory,
         notifier=notifier,
@@ -162,17 +190,39 @@ async def _start(settings: Settings, manager: ServiceManager, stack: AsyncExitSt
         observers=measuring.observers,
     )
     app = await stack.enter_async_context(App(ground, gears))
-    _say_what_is_given_up(settings.policy)
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
-    stack.callback(tasks.create_task(keep_names(anchors.names), name="anchor-names").cancel)
+    stack.callback(tasks.create_task(anchors.keep_names_forever(), name="anchor-names").cancel)
     feeding = feed_forever(app.units, journal, manager, measuring, clock)
     stack.callback(tasks.create_task(feeding, name="feed").cancel)
-    orders = Orders(app.units, ground, settings.policy)
-    await stack.enter_async_context(ControlServer(orders, settings, notifier, measuring.answered))
+    reloading = Reloading(
+        path=config_path,
+        loaded=loaded,
+        units=app.units,
+        wardrobe=wardrobe,
+        replace=app.replace,
+        spawn=tasks.create_task,
+        check=lambda new: ensure_same_clusters(new, journal),
+        on_begin=lambda: manager.reloading("reloading the config"),
+        on_end=lambda outcome: _reload_ended(outcome, app, manager, measuring),
+    )
+    orders = Orders(app.units, ground, reloading.reload)
+    control = await stack.enter_async_context(ControlServer(orders, settings, notifier, measuring.answered))
     await stack.enter_async_context(StatusServer(orders, settings, notifier, metrics.registry))
-    _obey_signals(settings, app, stop, tasks)
+    reloading.on_applied += [
+        lambda new: anchors.watch(new.policy.anchors),
+        lambda new: measuring.begin(new.policy),
+        _say_what_is_given_up,
+        control.apply,
+        Signals(orders, stop=stop.set, spawn=tasks.create_task).obey,
+    ]
+    reloading.tell()
     log.info("started", version=__version__, pairs=list(settings.pairs), state_dir=settings.state_dir)
     return app
+
+
+def _reload_ended(outcome: str, app: App, manager: ServiceManager, measuring: Measuring) -> None:
+    measuring.reloaded(outcome)
+    manager.ready(standing_line(app.units.values()) or f"watching {', '.join(app.units)}")
 
 
 async def _journal(
@@ -200,34 +250,6 @@ def ensure_same_clusters(settings: Settings, journal: Chronicle) -> None:
         raise ConfigError(tuple(strangers))
 
 
-def _say_what_is_given_up(policy: Policy) -> None:
-    for notice in notices(policy):
+def _say_what_is_given_up(settings: Settings) -> None:
+    for notice in notices(settings.policy):
         log.warning("config_notice", error=str(notice))
-
-
-def _obey_signals(settings: Settings, app: App, stop: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
-    loop = asyncio.get_running_loop()
-
-    def pause() -> None:
-        tasks.create_task(_pause_all(app), name="pause")
-
-    loop.add_signal_handler(signal.SIGINT, stop.set)
-    if "TERM" in settings.signals:
-        loop.add_signal_handler(signal.SIGTERM, stop.set)
-    if "USR2" in settings.signals:
-        loop.add_signal_handler(signal.SIGUSR2, pause)
-    for name in ("HUP", "USR1"):
-        if name in settings.signals:
-            loop.add_signal_handler(
-                signal.Signals[f"SIG{name}"],
-                lambda n=name: log.warning("signal_ignored", why=f"{n} is not there yet"),  # type: ignore[misc]
-            )
-
-
-async def _pause_all(app: App) -> None:
-    for pair in app.units:
-        try:
-            await app.ground.journal.append(pair, Paused(reason="SIGUSR2"))
-            log.warning("paused", pair=pair, why="SIGUSR2")
-        except NeedsOperator as need:
-            log.critical("not_paused", pair=pair, error=need.detail)

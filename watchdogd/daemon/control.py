@@ -32,6 +32,7 @@ from watchdogd.daemon.protocol import (
     MALFORMED,
     REQUEST_S_MAX,
     REQUESTS_PER_S_MAX,
+    SLOW,
     STARTING,
     TOO_LARGE,
     TOO_MANY,
@@ -58,7 +59,12 @@ ROUTES: tuple[tuple[str, str, str], ...] = (
     ("POST", "/pairs/{pair}/pause", "pause"),
     ("POST", "/pairs/{pair}/resume", "resume"),
     ("POST", "/pairs/{pair}/failover", "failover"),
+    ("POST", "/reload", "reload"),
     ("POST", "/pairs/{pair}/start", "start"),
+    ("POST", "/pairs/{pair}/approve", "approve"),
+    ("POST", "/pairs/{pair}/switchover", "switchover"),
+    ("POST", "/pairs/{pair}/rejoin", "rejoin"),
+    ("POST", "/pairs/{pair}/heal", "heal"),
     ("POST", "/pairs/{pair}/ack", "ack"),
     ("POST", "/pairs/{pair}/adopt", "adopt"),
     ("POST", "/pairs/{pair}/debt/forgive", "forgive"),
@@ -85,6 +91,10 @@ class ControlServer:
         self._on_answered = on_answered
         self._recent: dict[int, deque[float]] = {}
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1.0)
+
+    def apply(self, settings: Settings) -> None:
+        """Who may act, after a reload. The socket stays where it is."""
+        self._operators = settings.operators_group
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
@@ -137,7 +147,7 @@ class ControlServer:
                 asked = await _asked(request, verb)
                 return asked if isinstance(asked, Answer) else await self._orders.ask(asked, caller)
         except TimeoutError:
-            return refuse(STARTING, "slow", f"no answer within {REQUEST_S_MAX:g} s: whether it was done is unknown")
+            return refuse(STARTING, SLOW, f"no answer within {REQUEST_S_MAX:g} s: whether it was done is unknown")
         except web.HTTPRequestEntityTooLarge:
             return refuse(TOO_LARGE, "too_large", f"a body of more than {BODY_BYTES_MAX} bytes")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 
@@ -13,6 +13,7 @@ from watchdogd.core.decision import Decision, Todo, decide
 from watchdogd.core.entries import Entry, HoldPlaced
 from watchdogd.core.explain import sentence
 from watchdogd.core.facts import Facts, Surroundings
+from watchdogd.core.model import ClusterId
 from watchdogd.core.policy import Level, PairPolicy
 from watchdogd.core.telling import why
 from watchdogd.daemon.alarms import Alarms
@@ -86,7 +87,7 @@ class Deciding:
             cause = "the first start"
         elif min(ages_s) > LATE_START_S:
             cause = f"nobody looked for {_minutes(min(ages_s))} before this start"
-        elif _is_raised(self._memory.get(pair, LEVEL), self.policy):
+        elif _is_raised(self._memory.get(pair, LEVEL), self.policy, ledger.elected):
             cause = "the level of failover was raised"
         if cause and not ledger.hold:
             self._desk.hold_due = cause
@@ -166,10 +167,16 @@ class Deciding:
         if self._kept_s is not None and now_s - self._kept_s < KEEP_EVERY_S and of == self._kept_of:
             return
         self._kept_s, self._kept_of = now_s, of
-        values = {KNOWN: known_kept(known, self.policy)}
+        values: dict[str, dict[str, object]] = {KNOWN: known_kept(known, self.policy)}
         if not self._desk.hold_due:  # what a hold follows from stays, until the hold itself is durable
-            values |= {HEARTBEAT: stamp_kept(facts.now), LEVEL: {"failover": self.policy.levels.failover.value}}
+            values |= {HEARTBEAT: stamp_kept(facts.now), LEVEL: self._levels(facts)}
         await self._memory.put(self.policy.pair, values)
+
+    def _levels(self, facts: Facts) -> dict[str, object]:
+        """What may happen by itself: as configured, and as it acts while this cluster is elected."""
+        policy = self.policy
+        acts_as = policy.failover_level(facts.ledger.elected)
+        return {"failover": policy.levels.failover.value, "acts_as": acts_as.value}
 
     async def _write(self, *entries: Entry) -> bool:
         try:
@@ -185,11 +192,13 @@ def _minutes(age_s: float) -> str:
     return f"{age_s / 60:.0f} minutes" if isfinite(age_s) else "a time that no clock can tell"
 
 
-def _is_raised(kept: object, policy: PairPolicy) -> bool:
-    word = kept.get("failover") if hasattr(kept, "get") else None
-    if word not in tuple(LEVELS):
-        return False
-    return LEVELS.index(policy.levels.failover) > LEVELS.index(Level(word))
+def _is_raised(kept: object, policy: PairPolicy, elected: ClusterId | None) -> bool:
+    """True when more may happen by itself than before: by the level, or by what `auto` asks for (DESIGN section 4)."""
+    now = {"failover": policy.levels.failover, "acts_as": policy.failover_level(elected)}
+    words = {key: kept.get(key) for key in now} if isinstance(kept, Mapping) else {}
+    return any(
+        LEVELS.index(now[key]) > LEVELS.index(Level(word)) for key, word in words.items() if word in tuple(LEVELS)
+    )
 
 
 def _what_changed(decision: Decision) -> tuple[object, ...]:

@@ -28,6 +28,7 @@ class Feeder:
     units: Mapping[PairId, PairUnit]
     journal: Chronicle
     rounds: dict[PairId, dict[str, int]] = field(default_factory=dict)
+    counted_of: dict[PairId, PairUnit] = field(default_factory=dict)  # a reload makes a new one, which counts anew
 
     async def hanging(self) -> tuple[str, ...]:
         """Every loop that finished no round since the last call that named none; the journal when it does not answer.
@@ -36,6 +37,10 @@ class Feeder:
         """
         if not await self._journal_answers():
             return ("the journal",)
+        for pair, unit in self.units.items():
+            if self.counted_of.get(pair) is not unit:
+                self.counted_of[pair] = unit
+                self.rounds.pop(pair, None)
         now = {pair: unit.rounds() for pair, unit in self.units.items()}
         hang = tuple(
             f"{pair}: {loop}"

@@ -33,6 +33,10 @@ class Measuring:
         self._metrics = metrics
         self._flaps: dict[PairId, int] = {}
         self._reset_s: dict[PairId, float] = {}
+        self.begin(policy)
+
+    def begin(self, policy: Policy) -> None:
+        """Every label set of a config that has just come to count."""
         for pair in policy.pairs.values():
             self._begin(pair)
 
@@ -53,6 +57,10 @@ class Measuring:
     def observers(self) -> Observers:
         """What the pairs tell."""
         return Observers(probed=self._probed, decided=self._decided, stepped=self._stepped, ended=self._ended)
+
+    def reloaded(self, outcome: str) -> None:
+        """One reload of the config."""
+        self._metrics.count("config_reloads_total", outcome)
 
     def answered(self, verb: str, answer: Answer) -> None:
         """One request on the control socket."""

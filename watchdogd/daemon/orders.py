@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 
@@ -13,28 +14,42 @@ from watchdogd.core.gates import without
 from watchdogd.core.headline import held_by
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import PairId
-from watchdogd.core.policy import Policy
 from watchdogd.core.telling import why
 from watchdogd.daemon import acts
+from watchdogd.daemon.answers import AnswerBook
 from watchdogd.daemon.deciding import Standing
-from watchdogd.daemon.protocol import ANSWERS_KEPT_S, MALFORMED, NOT_FOUND, STARTING, Answer, Asked, Caller, refuse
+from watchdogd.daemon.protocol import BLOCKED, MALFORMED, NOT_FOUND, STARTING, Answer, Asked, Caller, refuse
 from watchdogd.daemon.unit import Ground, PairUnit
 from watchdogd.errors import NeedsOperator
 
 HISTORY_DEFAULT, HISTORY_MAX = 50, 1000
-ANSWERS_KEPT_MAX = 1000
+REQUEST_ID_MAX = 128
+NOT_THERE_YET = {
+    "switchover": "demote, promote and the name by hand, see the manual, chapter 5",
+    "rejoin": "`update-primary` by hand, see the manual, chapter 5",
+    "heal": "`update-primary` by hand, see the manual, chapter 5",
+    "approve": "name what you approve: `watchdogctl failover CLUSTER` or `watchdogctl approve ACTION CLUSTER`",
+}
+RELOAD = "reload"
+WITHOUT_REASON = frozenset({"run-retry", "approve"})
 Verb = Callable[[Asked, Caller], Awaitable[Answer]]
 ActVerb = Callable[[acts.Desk, Asked, Caller], Awaitable[Answer]]
+Reload = Callable[[Asked, Caller], Awaitable[Answer]]
+
+
+async def _no_reload(asked: Asked, caller: Caller) -> Answer:
+    return refuse(BLOCKED, "blocked", "this daemon was not started from a file")
 
 
 class Orders:
     """Every verb of the control socket."""
 
-    def __init__(self, units: Mapping[PairId, PairUnit], ground: Ground, policy: Policy) -> None:
+    def __init__(self, units: Mapping[PairId, PairUnit], ground: Ground, reload: Reload = _no_reload) -> None:
         self.units = units
         self._ground = ground
-        self._policy = policy
-        self._answers: dict[tuple[int, str], tuple[float, Answer]] = {}
+        self._reload = reload
+        self._answers = AnswerBook(ground.memory)
+        self._acting = asyncio.Lock()
         self.reading: Mapping[str, Verb] = {
             "status": self._status,
             "explain": self._explain,
@@ -64,35 +79,38 @@ class Orders:
         if asked.verb in self.reading:
             return await self._guarded(self.reading[asked.verb](asked, caller))
         act = self.acting.get(asked.verb)
-        if act is None:
+        if act is None and asked.verb not in (*NOT_THERE_YET, RELOAD):
             return refuse(NOT_FOUND, "not_found", f"there is no verb {asked.verb!r}")
         if not caller.may_act:
             return refuse(403, "not_allowed", f"uid {caller.uid} may look but not act: the operators' group may")
-        return await self._once(asked, caller, act)
+        async with self._acting:  # a request that is sent twice at once is one request, too
+            return await self._once(asked, caller, act)
 
-    async def _once(self, asked: Asked, caller: Caller, act: ActVerb) -> Answer:
-        """The same `request_id` within a day gets the first answer again."""
-        now_s, request_id = self._ground.stamper.now().at_s, asked.text("request_id")
-        key = (caller.uid, request_id)
-        self._answers = {k: v for k, v in self._answers.items() if now_s - v[0] < ANSWERS_KEPT_S}
-        if request_id and key in self._answers:
-            return self._answers[key][1]
+    async def _once(self, asked: Asked, caller: Caller, act: ActVerb | None) -> Answer:
+        now = self._ground.stamper.now()
+        if len(asked.text("request_id")) > REQUEST_ID_MAX:
+            return refuse(MALFORMED, "malformed", f"a request_id has at most {REQUEST_ID_MAX} characters")
+        if asked.text("request_id") and (first := self._answers.first(asked, caller, now)) is not None:
+            return first
         answer = await self._for_each_pair(asked, caller, act)
-        if request_id and not answer.is_error and len(self._answers) < ANSWERS_KEPT_MAX:
-            self._answers[key] = (now_s, answer)
+        await self._answers.keep(asked, caller, answer, now)
         return answer
 
-    async def _for_each_pair(self, asked: Asked, caller: Caller, act: ActVerb) -> Answer:
-        if not asked.text("reason") and asked.verb not in ("run-retry",):
+    async def _for_each_pair(self, asked: Asked, caller: Caller, act: ActVerb | None) -> Answer:
+        if asked.verb == RELOAD:
+            return await self._reload(asked, caller)
+        if not asked.text("reason") and asked.verb not in WITHOUT_REASON:
             return refuse(MALFORMED, "malformed", "a reason is needed: it is journalled with your uid")
         if asked.pair == "*":
             if asked.verb not in ("pause", "resume"):
                 return refuse(MALFORMED, "malformed", "only pause and resume take every pair at once")
-            answers = [await self._act(unit, asked, caller, act) for unit in self.units.values()]
+            answers = [await self._act(unit, asked, caller, self.acting[asked.verb]) for unit in self.units.values()]
             return next((answer for answer in answers if answer.is_error), Answer(body={"pairs": [*self.units]}))
         unit = self._unit_of(asked)
         if unit is None:
             return self._no_such(asked)
+        if act is None:
+            return refuse(BLOCKED, "blocked", f"{asked.verb} is not there yet: {NOT_THERE_YET[asked.verb]}")
         return await self._act(unit, asked, caller, act)
 
     async def _act(self, unit: PairUnit, asked: Asked, caller: Caller, act: ActVerb) -> Answer:

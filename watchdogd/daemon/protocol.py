@@ -15,6 +15,8 @@ REQUEST_S_MAX: Final = 10.0
 ANSWERS_KEPT_S: Final = 86_400.0
 DEFAULT_SOCKET: Final = "/run/watchdogd/control.sock"
 
+SLOW: Final = "slow"  # no answer in time: whether it was done is unknown
+
 OK, ACCEPTED, CREATED = 200, 202, 201
 MALFORMED, NOT_ALLOWED, NOT_FOUND, CONFLICT = 400, 403, 404, 409
 TOO_LARGE, BLOCKED, TOO_MANY, STARTING = 413, 422, 429, 503

@@ -71,6 +71,7 @@ class Running:
         self._on_step = on_step
         self._on_end = on_end
         self._stopping = ""
+        self._sealed = ""
         self._wanted: Wanted | None = None
         self._settle_first = False
         self._ran_here: set[RunId] = set()
@@ -102,8 +103,10 @@ class Running:
         return True
 
     async def open(self, wanted: Wanted) -> Run:
-        """Take the slot. Raises: NeedsOperator(STOPPED) when it is taken, NeedsOperator(JOURNAL)."""
+        """Take the slot. Raises: NeedsOperator(STOPPED) when it is taken or closed, NeedsOperator(JOURNAL)."""
         async with self._opening:
+            if why := self._sealed or self._stopping:
+                raise NeedsOperator(Need.STOPPED, f"no run starts: {why}")
             run = await open_run(
                 self._journal,
                 self._pair,
@@ -123,6 +126,18 @@ class Running:
     def stop(self, why: str) -> None:
         """No run starts from now on, and the one that is open stops at its next safe point."""
         self._stopping = why
+
+    async def seal(self, why: str) -> bool:
+        """No run starts from now on; False, and nothing changed, when one is open. What is open is not touched."""
+        self._sealed = why
+        async with self._opening:  # one that is being opened is an open one
+            is_free = self.is_idle and self._journal.ledger(self._pair).run is None
+        self._sealed = why if is_free else ""
+        return is_free
+
+    def unseal(self) -> None:
+        """Runs may start again."""
+        self._sealed = ""
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 

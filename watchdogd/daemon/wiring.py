@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -254,23 +254,51 @@ async def keep_names(names: NameTable) -> None:
 class Anchors:
     """One TCP connect to each anchor, at its last good address: a dead resolver is no sign of our own outage."""
 
-    def __init__(self, anchors: Iterable[AnchorPolicy], *, memory: Memory, resolve: Resolve) -> None:
-        nodes = [_as_node(anchor.address) for anchor in anchors]
-        self.names = NameTable(pair=EVERY_PAIR, nodes=nodes, memory=memory, resolve=resolve)
+    def __init__(self, *, memory: Memory, resolve: Resolve) -> None:
+        self._memory, self._resolve = memory, resolve
+        self._watched: tuple[AnchorPolicy, ...] = ()
+        self._changed = asyncio.Event()
+        self.names = self._table()
+
+    def _table(self) -> NameTable:
+        nodes = [_as_node(anchor.address) for anchor in self._watched]
+        return NameTable(pair=EVERY_PAIR, nodes=nodes, memory=self._memory, resolve=self._resolve)
+
+    @property
+    def _addresses(self) -> frozenset[str]:
+        return frozenset(anchor.address for anchor in self._watched)
+
+    def watch(self, anchors: tuple[AnchorPolicy, ...]) -> None:
+        """Know the names of these from now on."""
+        if anchors == self._watched:
+            return
+        self._watched = anchors
+        self.names = self._table()
+        self._changed.set()
+
+    async def keep_names_forever(self) -> None:
+        """Resolve for ever; begin anew whenever the anchors change."""
+        while True:
+            self._changed.clear()
+            async with asyncio.TaskGroup() as tasks:
+                keeping = tasks.create_task(keep_names(self.names), name="names")
+                await self._changed.wait()
+                keeping.cancel()
 
     async def __call__(self, address: str) -> bool:
         """Whether HOST:PORT took a connection; bounded; never raises."""
-        node = _as_node(address)
-        host, port = self.names.connect_to(node), split_host_port(address)[1]
+        node, names = _as_node(address), self.names
+        host = names.connect_to(node) if address in self._addresses else None
         if host is None:
             return False
+        port = split_host_port(address)[1]
         try:
             async with asyncio.timeout(ANCHOR_TIMEOUT_S):
                 _, writer = await asyncio.open_connection(host, port)
         except OSError:
-            self.names.silent(node)
+            names.silent(node)
             return False
-        self.names.answered(node)
+        names.answered(node)
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()

@@ -1,0 +1,95 @@
+"""What the state directory says while no daemon answers: read-only, never live, and always told with its age.
+
+Standard library and core only, as all of `watchdogctl`: the journal's own strict reader needs more than that.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from watchdogd.core.entries import ENTRY_TYPES, Entry, Runbook, RunOutcome, Stamp
+from watchdogd.core.explain import Json, Shape
+from watchdogd.core.fold import fold
+from watchdogd.core.ledger import Ledger
+from watchdogd.core.model import PairId
+
+DEFAULT_STATE_DIR = "/var/lib/watchdogd"
+JOURNAL, MEMORY = "journal.db", "memory.db"
+BUSY_TIMEOUT_S = 2.0
+
+
+class NothingKept(Exception):
+    """There is no state that can be read; the text says why."""
+
+
+def last_known(state_dir: Path, now: datetime) -> Shape:
+    """Every pair as the journal adds up, and how long ago anybody looked. Raises: NothingKept."""
+    try:
+        journals = {pair: fold(entries) for pair, entries in _entries(state_dir / JOURNAL).items()}
+        looked = _looked_utc_s(state_dir / MEMORY) if (state_dir / MEMORY).exists() else {}
+    except PermissionError as exc:
+        raise NothingKept(f"{state_dir} may not be read by this user") from exc
+    except (OSError, sqlite3.Error) as exc:
+        raise NothingKept(f"{state_dir}: {exc}") from exc
+    except (ValueError, KeyError, TypeError) as exc:
+        raise NothingKept(f"{state_dir}: not the journal of this version ({type(exc).__name__}: {exc})") from exc
+    if not journals:
+        raise NothingKept(f"{state_dir}: nothing was ever written down")
+    pairs: list[Json] = [_pair(pair, ledger, looked.get(pair), now) for pair, ledger in sorted(journals.items())]
+    return {"live": False, "state_dir": str(state_dir), "pairs": pairs}
+
+
+def _rows(path: Path, query: str) -> Iterator[tuple[str | float, ...]]:
+    """Of a file that nobody may change by looking at it."""
+    path.stat()  # its own error says more than SQLite's
+    has_log = path.with_name(path.name + "-wal").exists()
+    mode = "mode=ro" if has_log else "mode=ro&immutable=1"  # without a log there is nothing to recover or to make
+    with closing(sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
+        yield from connection.execute(query)
+
+
+def _entries(path: Path) -> dict[PairId, list[tuple[Entry, Stamp]]]:
+    found: dict[PairId, list[tuple[Entry, Stamp]]] = {}
+    for pair, at_s, at_utc_s, boot_id, kind, body in _rows(
+        path, "SELECT pair, at_s, at_utc_s, boot_id, kind, body FROM entries ORDER BY seq"
+    ):
+        stamp = Stamp(at_s=float(at_s), at_utc_s=float(at_utc_s), boot_id=str(boot_id))
+        found.setdefault(PairId(str(pair)), []).append((_entry(str(kind), json.loads(str(body))), stamp))
+    return found
+
+
+def _entry(kind: str, body: Mapping[str, object]) -> Entry:
+    enums = {"runbook": Runbook, "outcome": RunOutcome}
+    given = {
+        key: enums[key](str(value)) if key in enums else tuple(value) if isinstance(value, list) else value
+        for key, value in body.items()
+    }
+    return ENTRY_TYPES[kind](**given)
+
+
+def _looked_utc_s(path: Path) -> dict[PairId, float]:
+    rows = _rows(path, "SELECT pair, value FROM remembered WHERE key = 'heartbeat'")
+    return {PairId(str(pair)): float(json.loads(str(value))["at_utc_s"]) for pair, value in rows}
+
+
+def _pair(pair: PairId, ledger: Ledger, looked_utc_s: float | None, now: datetime) -> Shape:
+    written_utc_s = ledger.last.at_utc_s if ledger.last is not None else 0.0
+    run, debt = ledger.run, ledger.open_debt
+    return {
+        "pair": pair,
+        "age_s": round(now.timestamp() - max(written_utc_s, looked_utc_s or 0.0), 1),
+        "elected": ledger.elected,
+        "epoch": ledger.epoch,
+        "run": f"{run.runbook.value} {run.run_id} is {run.state.value}" if run is not None else None,
+        "paused": ledger.pause.reason if ledger.pause is not None else None,
+        "hold": ledger.hold,
+        "foreign": ledger.foreign,
+        "debtor": debt.debtor if debt is not None else None,
+        "fences": [*ledger.fences],
+    }

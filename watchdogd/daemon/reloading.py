@@ -1,0 +1,227 @@
+"""A new config for a daemon that runs: read, compared, and only the pairs that changed are wired anew.
+
+All or nothing: whatever cannot be applied leaves the running config, and every run, as they were.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+import structlog
+
+from watchdogd.adapters.config import load_with_table
+from watchdogd.adapters.settings import PairSettings, Settings
+from watchdogd.core.explain import Json
+from watchdogd.core.model import PairId
+from watchdogd.core.policy import AnchorPolicy
+from watchdogd.daemon.gear import PairGear
+from watchdogd.daemon.protocol import BLOCKED, CONFLICT, Answer, Asked, Caller, refuse
+from watchdogd.daemon.unit import PairUnit
+from watchdogd.daemon.wiring import Seams, open_gear
+from watchdogd.errors import ConfigError
+from watchdogd.ports import Chronicle, Clock, Memory
+
+WHY_SEALED = "the config is being reloaded"
+ABSENT = "(not set)"
+
+log = structlog.get_logger()
+Table = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A config file that is valid: what it means, and how it is written."""
+
+    settings: Settings
+    table: Table
+
+    @classmethod
+    def of(cls, path: str | Path) -> Loaded:
+        """Read it. Raises: ConfigError."""
+        settings, table = load_with_table(path)
+        return cls(settings=settings, table=table)
+
+
+@dataclass(slots=True, kw_only=True)
+class Wardrobe:
+    """Opens the gear of pairs, and keeps what has to be closed for each."""
+
+    journal: Chronicle
+    memory: Memory
+    clock: Clock
+    seams: Seams
+    stacks: dict[PairId, AsyncExitStack] = field(default_factory=dict)
+
+    async def first(self, settings: Settings) -> list[PairGear]:
+        """The gear of every pair, at the start. Raises: ConfigError."""
+        opened = await self.open([*settings.pairs.values()], settings.policy.anchors)
+        await self.wear(opened)
+        return [worn.gear for worn in opened.values()]
+
+    async def open(self, pairs: Sequence[PairSettings], anchors: tuple[AnchorPolicy, ...]) -> dict[PairId, Worn]:
+        """The gear of each of `pairs`, or of none of them. Raises: ConfigError."""
+        opened = dict[PairId, Worn]()
+        try:
+            for settings in pairs:
+                opened[settings.policy.pair] = await self._open_one(settings, anchors)
+        except ConfigError:
+            await self.drop(opened)
+            raise
+        return opened
+
+    async def _open_one(self, settings: PairSettings, anchors: tuple[AnchorPolicy, ...]) -> Worn:
+        async with AsyncExitStack() as stack:
+            gear = await open_gear(
+                settings, anchors, self.seams, journal=self.journal, memory=self.memory, clock=self.clock, stack=stack
+            )
+            return Worn(gear=gear, stack=stack.pop_all())
+
+    async def wear(self, opened: Mapping[PairId, Worn]) -> None:
+        """These count from now on; what they replace is closed."""
+        for pair, worn in opened.items():
+            before, self.stacks[pair] = self.stacks.get(pair), worn.stack
+            if before is not None:
+                await before.aclose()
+
+    async def drop(self, opened: Mapping[PairId, Worn]) -> None:
+        """These never count."""
+        for worn in opened.values():
+            await worn.stack.aclose()
+
+    async def close(self) -> None:
+        """The end."""
+        for stack in self.stacks.values():
+            await stack.aclose()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worn:
+    """One pair's gear, once it is open, and what closes it."""
+
+    gear: PairGear
+    stack: AsyncExitStack
+
+
+@dataclass(slots=True, kw_only=True)
+class Reloading:
+    """Holds the config that counts, and replaces it."""
+
+    path: str
+    loaded: Loaded
+    units: Mapping[PairId, PairUnit]
+    wardrobe: Wardrobe
+    replace: Callable[[PairGear], Awaitable[None]]
+    spawn: Callable[[Coroutine[object, object, Answer]], asyncio.Task[Answer]]
+    check: Callable[[Settings], None]  # raises ConfigError for what the journal contradicts
+    on_begin: Callable[[], object]
+    on_end: Callable[[str], object]  # applied, unchanged, refused
+    on_applied: list[Callable[[Settings], None]] = field(default_factory=list)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def reload(self, asked: Asked, caller: Caller) -> Answer:
+        """Apply the file as it is now. Whoever waits for the answer may give up: the reload comes to its end."""
+        return await asyncio.shield(self.spawn(self._in_turn(asked.text("reason"), caller.uid)))
+
+    async def _in_turn(self, reason: str, uid: int) -> Answer:
+        async with self.lock:
+            self.on_begin()
+            outcome = "refused"
+            try:
+                answer = await self._attempt()
+                outcome = "refused" if answer.is_error else "applied" if answer.body["changed"] else "unchanged"
+            finally:
+                self.on_end(outcome)
+        if answer.is_error:
+            log.error("config_not_reloaded", uid=uid, why=reason, error=answer.body["error"])
+        else:
+            log.info("config_reloaded", uid=uid, why=reason, **answer.body)
+        return answer
+
+    async def _attempt(self) -> Answer:
+        try:
+            new = await asyncio.to_thread(Loaded.of, self.path)
+            _ensure_changeable(self.loaded.settings, new.settings)
+            self.check(new.settings)
+            pairs = changed_pairs(self.loaded.settings, new.settings)
+            opened = await self.wardrobe.open([new.settings.pairs[pair] for pair in pairs], new.settings.policy.anchors)
+        except ConfigError as broken:
+            return refuse(BLOCKED, "blocked", "\n".join(("the running config is kept:", *broken.problems)))
+        if (busy := await self._seal(pairs)) is not None:
+            await self.wardrobe.drop(opened)
+            return busy
+        changed = differences(self.loaded.table, new.table)
+        await self._apply(new, opened)
+        lines: list[Json] = [*changed]
+        rewired: list[Json] = [*pairs]
+        return Answer(body={"changed": lines, "rewired": rewired})
+
+    async def _seal(self, pairs: Sequence[PairId]) -> Answer | None:
+        """No run starts on these pairs; the refusal, and nothing changed, when one is open on any of them."""
+        for n, pair in enumerate(pairs):
+            if not await self.units[pair].running.seal(WHY_SEALED):
+                for sealed in pairs[:n]:
+                    self.units[sealed].running.unseal()
+                said = f"a run is open on {pair}, and nothing is changed under it: end it, or restart the daemon"
+                return refuse(CONFLICT, "run_in_progress", f"the running config is kept: {said}")
+        return None
+
+    async def _apply(self, new: Loaded, opened: Mapping[PairId, Worn]) -> None:
+        self.loaded = new
+        self.tell()
+        for worn in opened.values():
+            await self.replace(worn.gear)
+        await self.wardrobe.wear(opened)
+
+    def tell(self) -> None:
+        """Tell everybody who goes by the config what counts now."""
+        for apply in self.on_applied:
+            apply(self.loaded.settings)
+
+
+def changed_pairs(before: Settings, after: Settings) -> list[PairId]:
+    """The pairs that have to be wired anew; all of them when the anchors changed."""
+    is_every = before.policy.anchors != after.policy.anchors
+    return [pair for pair, settings in after.pairs.items() if is_every or settings != before.pairs[pair]]
+
+
+def _ensure_changeable(before: Settings, after: Settings) -> None:
+    if problems := tuple(_unchangeable(before, after)):
+        raise ConfigError(problems)
+
+
+def _unchangeable(before: Settings, after: Settings) -> Iterator[str]:
+    """What only a restart can change. A daemon that moved these under its feet would lose its state or its callers."""
+    fixed = {
+        "state_dir": (before.state_dir, after.state_dir),
+        "environment": (before.policy.environment, after.policy.environment),
+        "control.socket": (before.control_socket, after.control_socket),
+        "listen.http": ((before.http_host, before.http_port), (after.http_host, after.http_port)),
+        "pair": (sorted(before.pairs), sorted(after.pairs)),
+    }
+    for pair in sorted(set(before.pairs) & set(after.pairs)):
+        one, two = before.pairs[pair].policy, after.pairs[pair].policy
+        fixed[f"pair.{pair}.cluster"] = (sorted(one.clusters), sorted(two.clusters))
+        fixed[f"pair.{pair}.replication"] = (one.replication, two.replication)
+    for key, (was, now) in fixed.items():
+        if was != now:
+            yield f"{key}: changes only by a restart: put it back, or restart the daemon"
+
+
+def differences(before: Table, after: Table) -> list[str]:
+    """One line for every key whose value differs, as the file spells them."""
+    one, two = dict(_flat(before)), dict(_flat(after))
+    keys = dict.fromkeys(chain(one, two))
+    return [f"{key}: {one.get(key, ABSENT)} -> {two.get(key, ABSENT)}" for key in keys if one.get(key) != two.get(key)]
+
+
+def _flat(table: Table, prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
