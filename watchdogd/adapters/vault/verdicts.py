@@ -39,8 +39,8 @@ def failure_of(status: int, body: bytes, hide: Sequence[str] = ()) -> WatchdogEr
     """
     if 200 <= status < 300:
         return None
-    text = error_text(body, hide)
-    shown = f"{status}: {text}" if text else str(status)
+    text, told = _line(body), error_text(body, hide)
+    shown = f"{status}: {told}" if told else str(status)
     if status == REQUEST_TIMEOUT or any(part in text for part in HALF_WAY):
         return OutcomeUnknown(shown, answered=True)
     if status in NOT_YET_STATUSES or STILL_CATCHING_UP in text:
@@ -56,11 +56,16 @@ def failure_of(status: int, body: bytes, hide: Sequence[str] = ()) -> WatchdogEr
 
 def error_text(body: bytes, hide: Sequence[str] = ()) -> str:
     """The `errors` of an answer on one line of at most TEXT_CHARS_SHOWN characters; empty where it has none."""
+    line = _line(body)
+    for secret in hide:
+        line = line.replace(secret, "***")
+    return "".join(c if c.isprintable() else "?" for c in line)[:TEXT_CHARS_SHOWN]
+
+
+def _line(body: bytes) -> str:
+    """All of the `errors` on one line: what they mean may stand behind what is shown of them."""
     try:
         errors = decode("errors", body).texts_or_none("errors") or ()
     except MalformedReply:
         return ""
-    line = " ".join("; ".join(errors).split())
-    for secret in hide:
-        line = line.replace(secret, "***")
-    return "".join(c if c.isprintable() else "?" for c in line)[:TEXT_CHARS_SHOWN]
+    return " ".join("; ".join(errors).split())

@@ -53,6 +53,8 @@ def errors(*texts: str) -> bytes:
         (504, "", UNKNOWN),
         (501, "", UNKNOWN),
         (400, "1 error occurred:\n\t* leadership lost while committing log\n\n", UNKNOWN),
+        (400, f"{'x' * 400}: leadership lost while committing log", UNKNOWN),
+        (400, f"{'x' * 400}: replication is still catching up, try again later", NOT_YET),
         (408, "", UNKNOWN),
         (301, "", UNKNOWN),
         (100, "", UNKNOWN),
