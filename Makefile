@@ -36,7 +36,9 @@ help:
 	@echo "make lint    ruff, ruff format --check, mypy --strict, import-linter"
 	@echo "make soak    seeded days of faults, and losses: make soak SEED=7 DAYS=100 LOSSES=100"
 	@echo "make install the daemon, its systemd unit and users, on this machine: make install PREFIX=/opt/watchdogd"
-	@echo "make bench boot deb image      see docs/ for what each is; the missing ones say so"
+	@echo "make boot    the unit on a booted systemd in a container; root, Debian's mmdebstrap and systemd-container"
+	@echo "make image   the container image, built and run; root, Debian's mmdebstrap and buildah"
+	@echo "make bench deb                 see docs/ for what each is; the missing ones say so"
 	@echo "make coverage lock schema clean"
 
 # ---------------------------------------------------------------------------------------------------------- set-up
@@ -79,6 +81,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 coverage: $(VENV)/.dev
 	$(BIN)/coverage erase
@@ -93,14 +96,16 @@ soak: $(VENV)/.dev
 bench:
 	$(call not_yet,there is no benchmark in tests/bench)
 
-boot:
-	$(call not_yet,there is no boot test yet)
+# Root, and Debian's mmdebstrap and systemd-container. The root file system is made once and kept in .venv/boot.
+boot: $(VENV)/.dev
+	$(PYTEST) -m boot --timeout=900
 
 deb:
 	$(call not_yet,there is no Debian package yet)
 
-image:
-	$(call not_yet,there is no Dockerfile yet)
+# Root, and Debian's mmdebstrap and buildah. The base, the wheels and the image are kept in .venv/image.
+image: $(VENV)/.dev
+	$(PYTEST) -m image --timeout=900
 
 # ---------------------------------------------------------------------------------------------------------- install
 # The daemon, its unit and what that needs, for this machine or below DESTDIR. Only the hashed locks say what is installed.
