@@ -343,6 +343,7 @@ async def test_a_parked_run_is_told_with_its_cause_everywhere_and_offers_what_is
         explained = stage.explain()["decision"]
         for said in (pair["action"], page.summary, explained["sentence"]):  # type: ignore[index,call-overload]
             assert "exit status 1; no such gateway" in said
+        assert stage.explain()["command"] == f"watchdogctl run retry {run.run_id} --reason '...'"
         verbs = [command.split()[2] for command in page.details]
         assert verbs == ["retry", "proceed", "abort"]
         assert code_of(await stage.ask("run-skip", run_id=run.run_id)) == "blocked"

@@ -24,6 +24,7 @@ DONE = {
     "target_primary": "{1} is active primary, ids as pinned, a quorum follows",
     "demote": "{0} says secondary: the debt is closed",
     "fence_off": "the fence of {0} is off",
+    "delete_token": "no generated token is left on {0}",
     "address_ready": "a primary answers at the address to be published",
     "publish": "every name server of the zone gives {1}",
 }

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import TypeAlias
 
 from watchdogd.core.decision import Decision, Execution, Todo
-from watchdogd.core.entries import Stamp
+from watchdogd.core.entries import Runbook, Stamp
 from watchdogd.core.facts import Facts, GateAnswer, Side, Sight, Surroundings
 from watchdogd.core.ledger import Ledger, Run
 from watchdogd.core.link import Hears
@@ -32,7 +32,6 @@ HEARD: Mapping[Hears, str] = {
 
 def explain(facts: Facts, decision: Decision, around: Surroundings, *, since_s: float) -> Shape:
     """Why the daemon does what it does about a pair now, or why it does not. `since_s`: how long it has been so."""
-    urgent = decision.todo[0] if decision.todo else None
     return {
         "pair": facts.pair,
         "phase": decision.phase.value,
@@ -44,7 +43,7 @@ def explain(facts: Facts, decision: Decision, around: Surroundings, *, since_s: 
         "evidence": list(evidence(facts, around)),
         "gates": [gate_shape(gate, facts.now) for gate in facts.gates],
         "would_act_when": list(would_act_when(facts, decision)),
-        "command": urgent.command if urgent is not None else "",
+        "command": command_now(decision, facts),
     }
 
 
@@ -68,7 +67,7 @@ def sentence(decision: Decision, facts: Facts) -> str:
     todo = next(iter(decision.todo), None)
     if todo is None:
         return "nothing to do"
-    what = f"{todo.runbook or decision.row.act} to {todo.target}"
+    what = _what(todo, decision)
     if todo.blocked_by:
         gates = ", ".join(gate.gate for gate in todo.blocked_by)
         return f"{what}: held by {gates}"
@@ -79,6 +78,20 @@ def sentence(decision: Decision, facts: Facts) -> str:
             return f"{what}: waits for its command"
         case Execution.GO:
             return f"{what}: goes"
+
+
+def command_now(decision: Decision, facts: Facts) -> str:
+    """What an operator would type now, or nothing: beside an open run only what that run takes."""
+    run = facts.ledger.run
+    if run is not None:
+        return next(iter(commands(run, facts.views)), "")
+    return decision.todo[0].command if decision.todo else ""
+
+
+def _what(todo: Todo, decision: Decision) -> str:
+    if todo.runbook is Runbook.SETTLE_DEBT:  # nothing goes anywhere: its target stays what it is
+        return f"settle-debt of {todo.source}"
+    return f"{todo.runbook or decision.row.act} to {todo.target}"
 
 
 def todo_shape(todo: Todo, now: Stamp) -> Shape:

@@ -108,7 +108,7 @@ def _row(question: Question) -> Iterator[Notice]:
         + (f"; {sentence(decision, question.facts)}" if decision.todo else ""),
         *(_unread(question) if row.names_unread else ()),
         *_why_not(question, todo),
-        command=todo.command if todo is not None else "",
+        command=todo.command if todo is not None and question.facts.ledger.run is None else "",
     )
 
 

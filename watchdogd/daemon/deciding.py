@@ -11,7 +11,7 @@ import structlog
 
 from watchdogd.core.decision import Decision, Todo, decide
 from watchdogd.core.entries import Entry, HoldPlaced
-from watchdogd.core.explain import sentence
+from watchdogd.core.explain import command_now, sentence
 from watchdogd.core.facts import Facts, Surroundings
 from watchdogd.core.model import ClusterId
 from watchdogd.core.policy import Level, PairPolicy
@@ -229,5 +229,5 @@ def _log_decision(facts: Facts, decision: Decision) -> None:
         sight=facts.sight.value,
         action=sentence(decision, facts),
         gate=[gate.gate for gate in facts.closed_gates()],
-        command=decision.todo[0].command if decision.todo else "",
+        command=command_now(decision, facts),
     )

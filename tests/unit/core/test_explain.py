@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.pair import Rounds, around, policy_of
 from watchdogd.core.entries import Runbook, RunOpened
-from watchdogd.core.explain import explain, ledger_shape, run_shape
+from watchdogd.core.explain import explain, ledger_shape, run_shape, sentence
 from watchdogd.core.facts import Sight
 from watchdogd.core.fold import apply
 from watchdogd.core.ledger import Ledger
@@ -103,3 +103,9 @@ def test_a_secondary_that_was_never_read_is_not_said_to_have_heard_nothing_for_h
     timing = policy_of().timing
     window = link_window(ClusterId("west"), LinkWatch(), Sight.BLIND, timing, now_s=7665.0)
     assert window.why == "west was never compared with itself: it has said nothing of the primary yet"
+
+
+def test_a_debt_that_is_settled_is_told_by_who_is_demoted() -> None:
+    *_, (_, facts, decision) = Rounds(dies_s=DIES_S).run(160.0)
+    todo = replace(decision.todo[0], runbook=Runbook.SETTLE_DEBT, source=ClusterId("east"), target=ClusterId("west"))
+    assert sentence(replace(decision, todo=(todo,)), facts).startswith("settle-debt of east: ")
