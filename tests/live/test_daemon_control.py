@@ -169,6 +169,17 @@ async def test_a_second_daemon_on_the_same_state_exits_3_and_robs_nobody(doors: 
     assert (await doors.ctl("version"))[0] == 0
 
 
+async def test_a_second_daemon_with_a_state_of_its_own_takes_no_socket_away(doors: Doors, tmp_path: Path) -> None:
+    table = doors.world.config.read_text()
+    other = tmp_path / "other.toml"
+    other.write_text(table.replace(str(doors.world.state_dir), str(tmp_path / "state")))
+    async with started(other, doors.world.socket, environ=doors.world.environ) as second:
+        told = await second.said(lambda line: "another daemon answers there" in str(line), timeout_s=30)
+        assert told
+        assert await second.terminate() == 0
+    assert (await doors.ctl("version"))[0] == 0
+
+
 # ---------------------------------------------------------------------------------------------------------- the page
 
 

@@ -38,7 +38,7 @@ from watchdogd.daemon.gear import PairGear
 from watchdogd.daemon.measuring import Measuring
 from watchdogd.daemon.orders import Orders
 from watchdogd.daemon.reloading import Loaded, Reloading, Wardrobe
-from watchdogd.daemon.signals import Signals
+from watchdogd.daemon.signals import Signals, obey_from_the_start
 from watchdogd.daemon.stamps import Stamper
 from watchdogd.daemon.status import StatusServer
 from watchdogd.daemon.unit import Ground, PairUnit
@@ -139,6 +139,7 @@ def run(config_path: str) -> int:
 
 async def _serve(config_path: str, loaded: Loaded) -> int:
     stop = asyncio.Event()
+    obey_from_the_start(loaded.settings, stop.set)
     manager = from_environment()
     refused: list[Exception] = []
     code = Exit.CLEAN

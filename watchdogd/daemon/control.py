@@ -89,6 +89,7 @@ class ControlServer:
         self._own_uid_may_act = settings.policy.environment.is_simulated
         self._notifier = notifier
         self._on_answered = on_answered
+        self._is_bound = False
         self._recent: dict[int, deque[float]] = {}
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1.0)
 
@@ -100,8 +101,10 @@ class ControlServer:
         await self._runner.setup()
         try:
             self._path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+            _ensure_nobody_answers(self._path)
             with _umask(SOCKET_UMASK):
                 await web.UnixSite(self._runner, str(self._path)).start()
+            self._is_bound = True
         except OSError as exc:
             # Watching goes on without it: a guard that cannot be asked still guards.
             self._notifier.tell(
@@ -118,7 +121,8 @@ class ControlServer:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._runner.cleanup()
-        self._path.unlink(missing_ok=True)
+        if self._is_bound:
+            self._path.unlink(missing_ok=True)
 
     def _application(self) -> web.Application:
         app = web.Application(client_max_size=BODY_BYTES_MAX)
@@ -208,6 +212,19 @@ def _groups_of(peer: socket.socket) -> Iterator[int]:
             raise
         return
     yield from (gid for (gid,) in struct.iter_unpack("I", raw))
+
+
+def _ensure_nobody_answers(path: Path) -> None:
+    """Raises: OSError when a daemon with another state directory listens there: binding would take its socket away."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.setblocking(False)
+        try:
+            asking.connect(str(path))
+        except BlockingIOError:
+            pass  # its queue is full: it is there
+        except OSError:
+            return
+    raise OSError(errno.EADDRINUSE, "another daemon answers there: give each its own `control.socket`")
 
 
 @contextmanager

@@ -61,5 +61,18 @@ class Signals:
         return await self._orders.ask(Asked(verb="pause", pair="*", body={"reason": "SIGUSR2"}), caller)
 
 
+def obey_from_the_start(settings: Settings, stop: Callable[[], None]) -> None:
+    """Before anything else: a run may be resumed before all doors are open, and it is to end at a safe point."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, stop)
+    for name in ("TERM", "HUP", "USR1", "USR2"):
+        can_stop = name == "TERM" and name in settings.signals
+        loop.add_signal_handler(signal.Signals[f"SIG{name}"], stop if can_stop else _too_early(name))
+
+
+def _too_early(name: str) -> Callable[[], object]:
+    return lambda: log.warning("signal_ignored", signal=name, why="the daemon is only starting")
+
+
 def _ignored(name: str) -> Callable[[], object]:
     return lambda: log.warning("signal_ignored", signal=name, why="[control] signals does not name it")
