@@ -12,9 +12,9 @@ NAMED_GATES: tuple[str, ...] = ("node", "witness")  # one for each, with its nam
 VETOES: tuple[str, ...] = (
     "a node of the elected cluster reads ACTIVE",
     "a node of the elected cluster reads FOLLOWS",
-    "a node of the elected cluster has no fresh round",
     "the secondary saw something move",
     "a witness sees the elected cluster",
     "an id other than pinned",
     "the secondary owes a debt",
+    "somebody else made the secondary primary",
 )

@@ -143,13 +143,13 @@ ANSWERING = (
 )
 VETOES = (
     _guard(
-        "veto: a node of the old primary reads ACTIVE",
+        "veto: a node of the elected cluster reads ACTIVE",
         Edit("core.model:NodeSeen.is_life", "(Reading.ACTIVE, Reading.FOLLOWS)", "(Reading.FOLLOWS,)"),
         Edit("runbooks.evidence:veto_against", "if source.is_active_primary:", "if False:"),
         caught_by=["only-the-active-node-answers[fenced]", "old-primary-back-under-its-fence[promoted]"],
     ),
     _guard(
-        "veto: a node of the old primary reads FOLLOWS",
+        "veto: a node of the elected cluster reads FOLLOWS",
         Edit("core.model:NodeSeen.is_life", "(Reading.ACTIVE, Reading.FOLLOWS)", "(Reading.ACTIVE,)"),
         caught_by=["only-followers-of-the-old-primary-answer[fenced]"],
     ),
@@ -167,6 +167,21 @@ VETOES = (
         "veto: an id other than pinned",
         Edit("core.readings:wrong_ids", 'not in (None, "", pins.vault_id)', "is False"),
         caught_by=["another-cluster-answers-at-the-secondary", "one-node-chronically-strange[another-cluster]"],
+    ),
+    _guard(
+        "veto: the secondary owes a debt",
+        Edit("core.signature:lacks_of", "if debt is not None and debt.debtor == partner.cluster:", "if False:"),
+        Edit("core.signature:signature_of", "owes = debt is not None and", "owes = False and"),
+        caught_by=["debtor-back-alone"],
+    ),
+    _guard(
+        "veto: somebody else made the secondary primary",
+        Edit(
+            "runbooks.evidence:ensure_nothing_foreign",
+            "facts.view(run.target).is_active_primary and",
+            "False and",
+        ),
+        caught_by=["promoted-by-hand[fenced]"],
     ),
     _guard(
         "veto: it stops a run that has not sent yet",
@@ -224,6 +239,11 @@ FENCES = (
         Edit("runbooks.settle_debt:fence_off_guard", "_debt(ctx) is not None", "False"),
         Edit("runbooks.settle_debt:debtor_is_secondary", "    look = await ctx.look()", "    return Done.YES"),
         caught_by=["old-primary-back-under-its-fence[all-done]"],
+    ),
+    _guard(
+        "fence: one that was left comes off a cluster only that says secondary itself",
+        Edit("core.decision:_left_fence", "secondary - {ledger.elected}", "set(facts.views) - {ledger.elected}"),
+        caught_by=["debt-closed-by-hand[forgiven]"],
     ),
 )
 ACTS = (
@@ -296,6 +316,11 @@ HOLDS = (
         "hold: an outage that stands when a pause ends waits",
         Edit("daemon.observed:resuming", "if facts.elected is not None", "if False"),
         caught_by=["paused-in-every-phase[suspect]"],
+    ),
+    _guard(
+        "hold: a run that is taken up again waits as an outage does",
+        Edit("runbooks.failover:evidence_holds", "_is_held(ctx) or ", ""),
+        caught_by=["paused-in-every-phase[slot-taken]"],
     ),
     _guard(
         "hold: an outage that nobody looked at for long waits",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.guards import GATES
+from tests.guards import GATES, NAMED_GATES, VETOES
 from tests.scenarios.removals import GUARDS, Guard, removed
 from tests.support.play import play
 from watchdogd.lab.scenario import Scenario
@@ -19,6 +19,12 @@ BY_NAME = {scenario.name: scenario for file in FILES for scenario in load_scenar
 
 def test_every_gate_is_among_the_guards() -> None:
     assert {f"gate {name}" for name in GATES} <= {guard.name for guard in GUARDS}
+
+
+def test_every_named_gate_and_every_veto_is_among_the_guards() -> None:
+    names = {guard.name for guard in GUARDS}
+    assert {f"veto: {veto}" for veto in VETOES} <= names
+    assert all(any(name.startswith(f"gate {gate}:") for name in names) for gate in NAMED_GATES)
 
 
 def test_every_catcher_is_a_shipped_scenario() -> None:
