@@ -151,6 +151,24 @@ async def test_a_bad_config_ends_it_with_2_and_nothing_starts_it_again(machine: 
         assert "surprise" in await machine.journal()
 
 
+async def test_a_reload_takes_a_good_config_and_fails_on_a_bad_one_which_changes_nothing(machine: Machine) -> None:
+    async with site(machine):
+        await started(machine)
+        config, pid = machine.root / "etc/watchdogd/watchdogd.toml", (await machine.shown("MainPID"))["MainPID"]
+        good = config.read_text(encoding="utf-8")
+        observe = good.replace('"failover" = "auto"', '"failover" = "observe"')
+        assert observe != good
+        config.write_text(observe, encoding="utf-8")
+        await machine.systemctl("reload", "watchdogd")
+        told = HEALTHY.replace("failover auto", "failover observe")
+        await machine.until("StatusText", told, timeout_s=READY_S_MAX)
+        config.write_text("surprise = 1\n", encoding="utf-8")
+        assert (await machine.run("systemctl", "reload", "watchdogd")).status != 0
+        assert "surprise" in await machine.journal()
+        await machine.until("StatusText", told, timeout_s=READY_S_MAX)
+        assert await machine.shown("ActiveState", "MainPID") == {"ActiveState": "active", "MainPID": pid}
+
+
 async def test_a_loop_that_hangs_is_killed_and_the_next_daemon_watches_on(machine: Machine) -> None:
     async with site(machine) as world:
         program, due = world.folder / "hanging.py", world.folder / "hang"
