@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import boto3
+import botocore.session
 import structlog
 from botocore.config import Config
 from botocore.exceptions import NoCredentialsError
+from botocore.loaders import Loader
 
 from watchdogd.adapters.dns.aws_errors import AWS_FAILURES, read_error, refuse_blind_repeat, write_error
 from watchdogd.core.naming import bare_name
@@ -214,9 +216,26 @@ class _Api:
         return self._client
 
 
+class OneLoader(Loader):
+    """A loader for many sessions: each of them adds boto3's own folder to its search path, which is one too many."""
+
+    @property
+    def search_paths(self) -> list[str]:
+        """A copy, so that it does not grow with every session. Route 53 is in botocore's own folder."""
+        return list(super().search_paths)
+
+
+@functools.cache
+def _api_data() -> Loader:
+    """AWS's description of its API, read once for all pairs: parsed it takes 7 MB, and nobody writes to it."""
+    return OneLoader()
+
+
 def _build(settings: Route53Settings) -> Route53Client:
     """A client with credentials as boto3 finds them. A session of its own: the default one is shared and not safe."""
-    session = boto3.session.Session()
+    core = botocore.session.get_session()
+    core.register_component("data_loader", _api_data())
+    session = boto3.session.Session(botocore_session=core)
     client = session.client(
         "route53",
         region_name=session.region_name or SIGNING_REGION,
