@@ -208,6 +208,11 @@ LOOKS = (
         caught_by=["veto-between-intent-and-first-byte", "slow-disk-before-promote"],
     ),
     _guard(
+        "last look: every gate of section 4 is asked once more",
+        Edit("runbooks.evidence:ensure_proof", "if missing := still_missing(ctx, facts):", "if missing := ():"),
+        caught_by=["cut-off-while-the-fence-closes"],
+    ),
+    _guard(
         "section 4 in full at every attempt",
         Edit("runbooks.evidence:ensure_proof", "    ensure_nothing_foreign(ctx, facts)\n", "    return\n"),
         caught_by=["old-primary-back-before-promote[fenced]", "another-cluster-answers-at-the-secondary"],
@@ -334,7 +339,7 @@ HOLDS = (
     ),
     _guard(
         "parked: a run that nobody touched for long",
-        Edit("daemon.running:Running._resume_or_park", "    age_s =", "    return\n    age_s ="),
+        Edit("daemon.running:Running._is_stale", "    age_s =", "    return False\n    age_s ="),
         caught_by=["daemon-gone-for-long[before-its-point-of-no-return]"],
     ),
     _guard(
