@@ -208,6 +208,20 @@ LOOKS = (
         caught_by=["veto-between-intent-and-first-byte", "slow-disk-before-promote"],
     ),
     _guard(
+        "last look: promote needs a source that is seen to be down",
+        Edit("runbooks.evidence:ensure_proof", "if facts.view(ctx.run.source).reach is not Reach.DOWN:", "if False:"),
+        caught_by=["old-primary-back-sealed-or-leaderless[before-the-fence,seal]"],
+    ),
+    _guard(
+        "last look: a new one right before the name is written",
+        Edit(
+            "runbooks.cutover_dns:publish_guard",
+            "look = await ctx.eyes.look(only=ctx.run.target)",
+            "look = ctx.memo.look or await ctx.eyes.look(only=ctx.run.target)",
+        ),
+        caught_by=["new-primary-stumbles-before-the-name-moves"],
+    ),
+    _guard(
         "last look: every gate of section 4 is asked once more",
         Edit("runbooks.evidence:ensure_proof", "if missing := still_missing(ctx, facts):", "if missing := ():"),
         caught_by=["cut-off-while-the-fence-closes"],
@@ -233,6 +247,20 @@ FENCES = (
         "fence: it is released when a run gives up",
         Edit("runbooks.failover:_unfence", "while source in ctx.ledger.fences:", "while False:"),
         caught_by=["old-primary-back-before-promote[fenced]", "veto-between-intent-and-first-byte"],
+    ),
+    _guard(
+        "fence: it stays when a run gives up beside another primary",
+        Edit(
+            "runbooks.failover:_unfence",
+            "if (await ctx.young_look()).facts.view(target).is_active_primary:",
+            "if False:",
+        ),
+        caught_by=["promoted-by-hand-then-given-up"],
+    ),
+    _guard(
+        "fence: it stays on a second primary, whatever became of the debt",
+        Edit("runbooks.settle_debt:fence_off_guard", "not _is_harmless(ctx, look.facts)", "False"),
+        caught_by=["debtor-promoted-by-hand-before-its-fence-opens"],
     ),
     _guard(
         "fence: it is released once the debt is settled",
