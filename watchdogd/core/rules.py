@@ -307,7 +307,14 @@ class _Limit:
     in_simulation_too: bool = True
 
 
+INTERVAL_S_MAX = 20.0  # the service manager ends a daemon of which a loop finishes no round in 30 s
 _LIMITS: tuple[_Limit, ...] = (
+    _Limit(
+        key="interval",
+        value=lambda t: t.interval_s,
+        holds=lambda t: t.interval_s <= INTERVAL_S_MAX,
+        way_out=lambda t: f"at most {INTERVAL_S_MAX:g} s: WatchdogSec=30s wants a round of every loop",
+    ),
     _Limit(
         key="probe_timeout",
         value=lambda t: t.probe_timeout_s,

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from watchdogd import __version__
 from watchdogd.core.budget import worst_case
-from watchdogd.core.entries import Recorded
+from watchdogd.core.entries import Recorded, Runbook
 from watchdogd.core.explain import Json, Shape, explain, gate_shape, run_shape, sentence, todo_shape
 from watchdogd.core.gates import without
 from watchdogd.core.headline import held_by
@@ -21,6 +21,7 @@ from watchdogd.daemon.deciding import Standing
 from watchdogd.daemon.protocol import BLOCKED, MALFORMED, NOT_FOUND, STARTING, Answer, Asked, Caller, refuse
 from watchdogd.daemon.unit import Ground, PairUnit
 from watchdogd.errors import NeedsOperator
+from watchdogd.runbooks.catalog import PROCEDURES
 
 HISTORY_DEFAULT, HISTORY_MAX = 50, 1000
 REQUEST_ID_MAX = 128
@@ -179,7 +180,7 @@ class Orders:
                 "epoch": standing.facts.ledger.next_epoch,
                 "waivers": [*sorted(waivers)],
                 "blocked_by": [gate_shape(gate, now) for gate in closed],
-                "steps": ["recheck", "credential", "demote_source", "fence", "promote", "target_primary", "tell"],
+                "steps": [step.name for step in PROCEDURES[Runbook.FAILOVER].steps],
                 "estimated_loss_s": standing.facts.known.loss.seconds,
                 "todo": [todo_shape(todo, now) for todo in standing.decision.todo],
             }

@@ -91,6 +91,11 @@ def test_a_violation_reads_as_place_wrong_and_way_out() -> None:
 @pytest.mark.parametrize(
     ("path", "right", "wrong"),
     [
+        (
+            "timing.interval",
+            {"interval_s": 20.0, "down_after_s": 62.0, "cold_start_s": 62.0, "down_rounds": 3, "stall_after_s": 40.0},
+            {"interval_s": 20.1, "down_after_s": 63.0, "cold_start_s": 63.0, "down_rounds": 3, "stall_after_s": 41.0},
+        ),
         ("timing.probe_timeout", {"probe_timeout_s": 2.999}, {"probe_timeout_s": 3.0}),
         ("timing.down_after", {"down_after_s": 30.0, "cold_start_s": 30.0}, {"down_after_s": 29.9}),
         ("timing.down_rounds", {"down_rounds": 17}, {"down_rounds": 18}),
