@@ -184,6 +184,23 @@ async def test_a_debt_of_a_cluster_that_never_comes_back_is_forgiven_by_name() -
         assert [debt.state for debt in stage.ledger.debts] == [DebtState.FORGIVEN]
 
 
+async def test_the_command_on_the_page_of_a_loss_that_one_node_hides_acts() -> None:
+    """DESIGN I13: a page with its row, its gates and the command that would act."""
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        stage.fault(FaultKind.STRANGE, "node:east/2", status=429, text="slow down")
+        stage.fault(FaultKind.CRASH, "node:east/1")
+        stage.fault(FaultKind.CRASH, "node:east/3")
+        await stage.run_for(60)
+        page = next(notice for notice in stage.notifier.told if notice.key == "S-22")
+        assert stage.world.applied == []
+        waived = page.command.partition("--waive ")[2].partition(" ")[0].split(",")
+        assert {gate.partition(":")[0] for gate in waived} == {"node", "window"}
+        assert not (await stage.ask("failover", target="west", waive=waived)).is_error
+        await stage.run_for(60)
+        assert stage.world.primary() == "west"
+
+
 async def test_a_daemon_that_starts_late_holds_what_it_finds() -> None:
     async with Stage(level=Level.AUTO) as stage:
         await stage.run_until(25)

@@ -158,7 +158,7 @@ SITUATIONS: tuple[Row, ...] = (
     _row("S-24", "every node of the elected cluster is sealed or uninitialised", Act.PAGE, Phase.SUSPECT,
          elected=Side.SEALED),
     _row("S-22", "could not look at the elected cluster, and nobody sees it", Act.PAGE, Phase.SUSPECT,
-         told=Told.WINDOW, names_unread=True, elected=Side.UNKNOWN, partner=Side.SECONDARY),
+         told=Told.WINDOW, names_unread=True, is_failover_blocked=True, elected=Side.UNKNOWN, partner=Side.SECONDARY),
     _row("S-26", "suspect: a window is running", Act.ALERT, Phase.SUSPECT, told=Told.HALF_WINDOW, key="suspect",
          elected=Side.SUSPECT, partner=Side.SECONDARY),
     _row("S-26", "suspect: a window is running", Act.ALERT, Phase.SUSPECT, told=Told.HALF_WINDOW, key="suspect",
