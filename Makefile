@@ -67,8 +67,9 @@ demo: $(VENV)/.run
 	@test -f watchdogd/cli/lab.py || { echo "make demo: not built yet: watchdogd/cli/lab.py" >&2; exit 1; }
 	@$(BIN)/watchdogd-lab demo
 
-# Two at once, for the two cores: what thinks (unit, runbooks) beside what waits (the rest). Both are always shown whole.
-THINKING := tests/unit tests/runbooks tests/test_tidy.py tests/test_docs.py
+# Two at once, for the two cores: what thinks beside what waits. Both are always shown whole.
+THINKING := tests/unit tests/runbooks tests/soak tests/test_tidy.py tests/test_docs.py \
+	tests/scenarios/test_guard_mutation.py tests/scenarios/test_crash_matrix_of_the_app.py
 test: lint
 	@$(PYTEST) -m "$(APART)" $(THINKING) > $(VENV)/thinking.log 2>&1 & thinking=$$!; status=0; \
 	$(PYTEST) -m "$(APART)" $(addprefix --ignore=,$(THINKING)) || status=$$?; \
