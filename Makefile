@@ -68,8 +68,7 @@ demo: $(VENV)/.run
 	@$(BIN)/watchdogd-lab demo
 
 # Two at once, for the two cores: what thinks beside what waits. Both are always shown whole.
-THINKING := tests/unit tests/runbooks tests/soak tests/test_tidy.py tests/test_docs.py \
-	tests/scenarios/test_guard_mutation.py tests/scenarios/test_crash_matrix_of_the_app.py
+THINKING := tests/unit tests/runbooks tests/scenarios tests/soak tests/test_tidy.py tests/test_docs.py
 test: lint
 	@$(PYTEST) -m "$(APART)" $(THINKING) > $(VENV)/thinking.log 2>&1 & thinking=$$!; status=0; \
 	$(PYTEST) -m "$(APART)" $(addprefix --ignore=,$(THINKING)) || status=$$?; \
