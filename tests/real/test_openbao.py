@@ -174,6 +174,7 @@ async def _by_itself(_: str) -> tuple[str, ...]:
     return ()
 
 
+@pytest.mark.usefixtures("told")  # compared is the cluster as it was formed, whatever the order of the tests
 async def test_the_client_reads_every_state_of_a_real_node(bao: OpenBao) -> None:
     async with AsyncExitStack() as stack:
         looker = Looker(bao, stack)
@@ -193,6 +194,7 @@ async def test_the_client_reads_every_state_of_a_real_node(bao: OpenBao) -> None
         assert await looker.sees(active) is Reading.ACTIVE
 
 
+@pytest.mark.usefixtures("told")  # compared is the cluster as it was formed, whatever the order of the tests
 async def test_the_client_follows_the_active_node_when_it_is_sealed(bao: OpenBao) -> None:
     async with AsyncExitStack() as stack:
         looker = Looker(bao, stack)
