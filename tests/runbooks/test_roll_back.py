@@ -8,6 +8,8 @@ from tests.support.drill import Drill
 from tests.support.drill_site import EAST, WEST, Setting
 from watchdogd.core.entries import Runbook, RunOutcome, RunUnparked
 from watchdogd.core.ledger import DebtState, ElectionState, RunState
+from watchdogd.core.model import NodeSeen
+from watchdogd.errors import Refusal, Refused
 from watchdogd.lab.faults import FaultKind
 from watchdogd.ports import FenceOutcome, FenceResult, FenceVerb
 
@@ -86,6 +88,20 @@ async def test_a_demote_denied_with_one_credential_is_tried_with_the_next_after_
         await drill.until(lambda: drill.site.applied("demote", EAST) == 1, within_s=20)
         record = drill.run.step("demote_source")
         assert (record.intents, record.not_applied) == (2, 1)
+
+
+async def test_a_second_credential_that_is_refused_otherwise_stops_no_failover() -> None:
+    answers = [Refused(Refusal.DENIED, "not this one"), Refused(Refusal.CONFLICT, "not now")]
+
+    async def refuses(at: NodeSeen, credential: str) -> None:
+        raise answers.pop(0)
+
+    async with Drill(Setting(tokens=("client_token", "dr_token_a"))) as drill:
+        drill.daemon.hands.demote = refuses  # type: ignore[method-assign]
+        await run_begins(drill)
+        await drill.until(lambda: drill.site.applied("promote", WEST) == 1, within_s=90)
+        assert answers == []
+        assert drill.site.held == {EAST}
 
 
 async def demoted_in_vain(drill: Drill) -> None:

@@ -21,7 +21,7 @@ DONE = {
     "demote_source": "no node of {0} answers as primary: nothing to demote",
     "fence": "the fence of {0} holds: closed, and looked at",
     "promote": "{1} is seen as primary",
-    "target_primary": "{1} is active primary, ids as pinned, a quorum follows",
+    "target_primary": "{1} is active primary, ids as pinned",
     "demote": "{0} says secondary: the debt is closed",
     "fence_off": "the fence of {0} is off",
     "delete_token": "no generated token is left on {0}",

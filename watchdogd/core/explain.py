@@ -208,7 +208,7 @@ def facts_shape(facts: Facts, decision: Decision) -> Shape:
         "estimated_loss_s": known.loss.seconds,
         "estimated_loss_wal": known.loss.wal,
         "estimated_loss_by": known.loss.told_by,
-        "estimated_loss_age_s": None if known.loss_at is None else round(known.loss_at.age_s(facts.now), 1),
+        "estimated_loss_age_s": None if known.loss_at is None else _age_s(known.loss_at, facts.now),
         "flaps": facts.flaps,
         "name": name_shape(facts.name, decision),
         **ledger_shape(ledger, facts.now, facts.views),

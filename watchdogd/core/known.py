@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from math import inf, isfinite
 
 from watchdogd.core.entries import Stamp
 from watchdogd.core.model import ClusterId, ClusterView, ConnectionState, NodeSeen, ReplicationStatus, StreamState
@@ -201,9 +202,10 @@ def loss_told(known: Known, now: Stamp) -> str:
         return "unknown"
     amount = f"{loss.seconds:.0f} s" if loss.seconds is not None else f"{loss.wal} WAL entries"
     told = f"at least {amount} by {loss.told_by}"
-    if known.loss_at is None:
+    age_s = inf if known.loss_at is None else known.loss_at.age_s(now)
+    if not isfinite(age_s):
         return told
-    return f"{told}, read {known.loss_at.age_s(now):.0f} s before the promote; what was written later is not in it"
+    return f"{told}, read {age_s:.0f} s before the promote; what was written later is not in it"
 
 
 def _sample(samples: tuple[tuple[float, int], ...], at_s: float, wal: int | None) -> tuple[tuple[float, int], ...]:

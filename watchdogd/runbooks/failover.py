@@ -101,7 +101,7 @@ async def demote_half_active(ctx: RunContext) -> None:
     try:
         await credentials.demote_with_next(ctx, node)
     except Refused as refused:
-        if ctx.memo.demote_denied:
+        if refused.kind is Refusal.NOT_YET and ctx.memo.demote_denied:
             raise  # certainly not applied, and another credential is left
         # The fence comes next: a refused demote is not asked again and stops nothing.
         raise OutcomeUnknown(str(refused)) from refused

@@ -38,6 +38,15 @@ def test_at_every_moment_it_has_every_part_and_is_plain_json(at_s: float) -> Non
     assert set(shape) == KEYS
 
 
+def test_an_age_that_no_clock_can_tell_is_none_and_plain_json() -> None:
+    *_, (now_s, facts, decision) = Rounds(policy=policy_of(failover=Level.AUTO), dies_s=DIES_S).run(90.0)
+    later = replace(facts.now, at_utc_s=facts.now.at_utc_s + 1e6, boot_id="a boot before")
+    undated = replace(facts, known=replace(facts.known, loss_at=later, life=later))
+    shape = json.loads(json.dumps(explain(undated, decision, around(now_s), since_s=1.0), allow_nan=False))
+    assert shape["facts"]["estimated_loss_age_s"] is None
+    assert shape["facts"]["last_sign_of_life"]["age_s"] is None
+
+
 def test_every_gate_answers_open_or_closed() -> None:
     gates = explained(90.0)["gates"]
     assert isinstance(gates, list)

@@ -169,3 +169,9 @@ def test_a_loss_is_told_as_a_bound_with_the_age_of_its_reading(loss: Loss, begin
     told = loss_told(Known(loss=loss, loss_at=stamp(100.0)), stamp(116.0))
     assert told.startswith(begins)
     assert told == "unknown" or told.endswith("what was written later is not in it")
+
+
+def test_a_loss_whose_reading_no_clock_can_date_is_told_without_an_age() -> None:
+    set_back = Stamp(at_s=3.0, at_utc_s=5.0, boot_id="boot-2")  # a reboot, and the wall clock went back
+    told = loss_told(Known(loss=Loss(seconds=2.0, told_by="positions"), loss_at=stamp(900.0)), set_back)
+    assert told == "at least 2 s by positions"

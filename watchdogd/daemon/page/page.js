@@ -76,7 +76,7 @@ function durableCard(facts) {
     ["name", el("span", "", `${name.situation} ${name.why}${name.serving ? ` (${name.serving})` : ""}`)],
     ["debt", el("span", "", facts.debts.map((d) => `${d.debtor} owes its demotion (${d.state})`).join(", ") || "none")],
     ["fence", el("span", "", facts.fences.map((f) => `${f.cluster} ${f.state}`).join(", ") || "none held")],
-    ["loss", el("span", "", facts.estimated_loss_s === null ? "unknown" : `at least ${facts.estimated_loss_s} s by ${facts.estimated_loss_by}, read ${Math.round(facts.estimated_loss_age_s)} s ago`)],
+    ["loss", el("span", "", facts.estimated_loss_s === null ? "unknown" : `at least ${facts.estimated_loss_s} s by ${facts.estimated_loss_by}${facts.estimated_loss_age_s === null ? "" : `, read ${Math.round(facts.estimated_loss_age_s)} s ago`}`)],
     ["last life", el("span", "", facts.last_sign_of_life ? `${seconds(facts.last_sign_of_life.age_s)} ago: ${facts.last_sign_of_life.by}` : "never")],
   ));
 }
