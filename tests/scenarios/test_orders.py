@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.support.stage import DEMO, EAST, PAIR, READER, WEST, Stage
 from watchdogd.core.entries import Adopted, ForeignSeen, HoldPlaced, Resumed
 from watchdogd.core.ledger import DebtState
 from watchdogd.core.policy import Level
-from watchdogd.daemon.protocol import Answer
+from watchdogd.daemon.protocol import Answer, Asked, Caller
 from watchdogd.errors import Need
 from watchdogd.lab.faults import FaultKind
 from watchdogd.ports import FenceOutcome, FenceResult
@@ -43,6 +45,25 @@ async def test_nothing_starts_while_paused_and_an_outage_that_exists_is_held_aft
         assert not (await stage.ask("ack")).is_error
         await stage.run_for(30)
         assert stage.world.primary() == "west"
+
+
+async def test_a_pause_does_not_wait_behind_a_reload() -> None:
+    over = asyncio.Event()
+
+    async def slow(asked: Asked, caller: Caller) -> Answer:
+        await over.wait()
+        return Answer(body={"changed": [], "rewired": []})
+
+    async with Stage() as stage, asyncio.TaskGroup() as tasks:
+        await stage.run_until(25)
+        stage.orders._reload = slow
+        reload = tasks.create_task(stage.ask("reload"))
+        await stage.run_for(1)
+        async with asyncio.timeout(5.0):
+            assert not (await stage.ask("pause")).is_error
+        assert not reload.done()
+        assert stage.ledger.pause is not None
+        over.set()
 
 
 async def test_a_pause_that_runs_out_holds_an_outage_too() -> None:

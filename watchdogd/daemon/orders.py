@@ -50,7 +50,7 @@ class Orders:
         self._ground = ground
         self._reload = reload
         self._answers = AnswerBook(ground.memory)
-        self._acting = asyncio.Lock()
+        self._acting, self._reloading = asyncio.Lock(), asyncio.Lock()
         self.reading: Mapping[str, Verb] = {
             "status": self._status,
             "explain": self._explain,
@@ -84,7 +84,8 @@ class Orders:
             return refuse(NOT_FOUND, "not_found", f"there is no verb {asked.verb!r}")
         if not caller.may_act:
             return refuse(403, "not_allowed", f"uid {caller.uid} may look but not act: the operators' group may")
-        async with self._acting:  # a request that is sent twice at once is one request, too
+        # A request that is sent twice at once is one request, too. A pause never waits behind a reload.
+        async with self._reloading if asked.verb == RELOAD else self._acting:
             return await self._once(asked, caller, act)
 
     async def _once(self, asked: Asked, caller: Caller, act: ActVerb | None) -> Answer:
