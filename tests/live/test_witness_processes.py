@@ -19,13 +19,19 @@ def is_running(pid: int) -> bool:
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+def is_there(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
 async def test_what_a_witness_started_ends_with_it(tmp_path: Path) -> None:
     child = tmp_path / "child"
-    script = f"sleep 600 & echo $! > {child}.new; mv {child}.new {child}; wait"
+    script = f"echo $$ > {tmp_path}/shell; sleep 600 & echo $! > {child}.new; mv {child}.new {child}; wait"
     witness = ExecWitness(pair=PairId("prod"), argv=("/bin/sh", "-c", script), timeout_s=1.0)
     said = await witness(ClusterId("east"))
     assert not said.sees
     assert "no answer" in said.why
+    shell = int((tmp_path / "shell").read_text())
+    assert not is_there(shell), "reaped, too"
     pid = int(child.read_text())
     try:
         async with asyncio.timeout(5.0):

@@ -17,6 +17,7 @@ from watchdogd.core.views import view_of
 from watchdogd.daemon.gear import ProbeRound, Sighting
 from watchdogd.ports import Clock
 
+REAPED_S_MAX = 1.0  # a killed process that the kernel still holds is waited for no longer
 SAFE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -49,7 +50,7 @@ class ExecWitness:
         except TimeoutError:
             return Sighting(sees=False, why=f"no answer within {self._timeout_s:g} s")
         finally:
-            _kill(process)
+            await _end(process)
 
 
 def _said(exit_status: int) -> Sighting:
@@ -62,11 +63,15 @@ def _said(exit_status: int) -> Sighting:
             return Sighting(sees=False, why=f"exit {exit_status}: it says nothing")
 
 
-def _kill(process: Process) -> None:
-    """What it started goes with it: it is asked again and again, and would pile up."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+async def _end(process: Process) -> None:
+    """Stop a command that still runs, with what it started, and reap it: asked again and again, they would pile up."""
+    if process.returncode is not None:
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(REAPED_S_MAX):
+            await process.wait()
 
 
 class VaultWitness:
