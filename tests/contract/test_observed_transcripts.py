@@ -148,8 +148,6 @@ PARSERS = {
     "attempt": parse.parse_attempt,
     "autopilot": parse.parse_autopilot_state,
     "lookup-self": parse.parse_token_info,
-    "granted": lambda body: parse.parse_granted_token(body, "auth"),
-    "capabilities": lambda body: parse.parse_capabilities(body, ("sys/mounts",)),
 }
 
 
@@ -163,7 +161,7 @@ def test_every_body_through_every_parser_is_a_value_or_malformed(case: Vector) -
 
 def test_an_error_is_never_a_healthy_node_or_a_replication_status() -> None:
     refusals = [v for v in vectors() if isinstance(v.body, dict) and "errors" in v.body]
-    readers = ("health", "leader", "dr status", "performance status", "attempt", "granted")
+    readers = ("health", "leader", "dr status", "performance status", "attempt")
     for case, name in product(refusals, readers):
         with pytest.raises(MalformedReply):
             PARSERS[name](case.raw)

@@ -8,12 +8,11 @@ before it is done. Secrets go into a header or a body and nowhere else.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from urllib.parse import quote
+from collections.abc import Mapping
 
 from watchdogd.adapters.vault import parse
 from watchdogd.adapters.vault.probe import Addresses, Prober
-from watchdogd.adapters.vault.values import AutopilotState, GrantedToken, TokenAttempt, TokenInfo
+from watchdogd.adapters.vault.values import AutopilotState, TokenAttempt, TokenInfo
 from watchdogd.adapters.vault.verdicts import failure_of
 from watchdogd.core.model import ClusterId, NodeAddress, RawRound, Replication
 from watchdogd.errors import MalformedReply, OutcomeUnknown
@@ -114,47 +113,6 @@ class NodeClient:
         """GET auth/token/lookup-self. On a DR secondary it is Refused(DENIED): the path is disabled there (LAB2)."""
         return parse.parse_token_info((await self._read(parse.LOOKUP_SELF, token, timeout_s)).body)
 
-    async def capabilities_self(
-        self, *, token: Secret, paths: Sequence[str], timeout_s: float = READ_TIMEOUT_S
-    ) -> Mapping[str, tuple[str, ...]]:
-        """POST sys/capabilities-self: what `token` may do on each of `paths`."""
-        reply = await self._write(parse.CAPABILITIES_SELF, {"paths": list(paths)}, token, None, timeout_s)
-        return parse.parse_capabilities(reply.body, tuple(paths))
-
-    async def create_batch_token(
-        self,
-        *,
-        token: Secret,
-        ttl_s: int,
-        role: str = "",
-        policies: Sequence[str] = (),
-        timeout_s: float = REQUEST_TIMEOUT_S,
-    ) -> GrantedToken:
-        """POST auth/token/create[/ROLE]: an orphan batch token, by a token role or with `policies` and no default one.
-
-        What is granted may live shorter than `ttl_s` and need not be an orphan: look at the answer (OBS).
-        A cluster that answered something unreadable may have granted one: OutcomeUnknown.
-        """
-        fields: dict[str, object] = {"ttl": f"{ttl_s}s"}
-        if not role:
-            fields |= {"type": "batch", "no_parent": True, "no_default_policy": True, "renewable": False}
-            fields |= {"policies": list(policies)}
-        path = f"auth/token/create/{quote(role, safe='')}" if role else "auth/token/create"
-        reply = await self._write(path, fields, token, None, timeout_s)
-        return _granted(reply, path)
-
-    async def login_approle(
-        self, *, role_id: Secret, secret_id: Secret, mount: str = "approle", timeout_s: float = REQUEST_TIMEOUT_S
-    ) -> GrantedToken:
-        """POST auth/MOUNT/login with an AppRole. Refused(DENIED) for a pair that is not good (OBS: 400)."""
-        path = f"auth/{quote(mount)}/login"
-        fields = {"role_id": role_id.reveal(), "secret_id": secret_id.reveal()}
-        return _granted(await self._write(path, fields, None, None, timeout_s), path)
-
-    async def revoke_self(self, *, token: Secret, timeout_s: float = REQUEST_TIMEOUT_S) -> None:
-        """POST auth/token/revoke-self. A batch token is Refused(DENIED): it cannot be revoked (TOKDOC)."""
-        await self._write("auth/token/revoke-self", {}, token, None, timeout_s)
-
     # --------------------------------------------------------------------------- generate-operation-token (section 4)
 
     async def operation_token_attempt_status(
@@ -245,12 +203,5 @@ def _attempt(reply: HttpReply) -> TokenAttempt:
     """The attempt in the answer of a write: unreadable means that nobody knows what became of it."""
     try:
         return parse.parse_attempt(reply.body)
-    except MalformedReply as no:
-        raise OutcomeUnknown(str(no), answered=True) from None
-
-
-def _granted(reply: HttpReply, path: str) -> GrantedToken:
-    try:
-        return parse.parse_granted_token(reply.body, path)
     except MalformedReply as no:
         raise OutcomeUnknown(str(no), answered=True) from None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from watchdogd.adapters.vault.shape import Fields, decode
-from watchdogd.adapters.vault.values import AutopilotState, GrantedToken, TokenAttempt, TokenInfo
+from watchdogd.adapters.vault.values import AutopilotState, TokenAttempt, TokenInfo
 from watchdogd.core.model import (
     ConnectionState,
     Health,
@@ -30,7 +30,6 @@ NAMES = "sys/leader"
 ATTEMPT = "generate-operation-token"
 AUTOPILOT = "sys/storage/raft/autopilot/state"
 LOOKUP_SELF = "auth/token/lookup-self"
-CAPABILITIES_SELF = "sys/capabilities-self"
 
 
 def parse_health(body: bytes) -> Health:
@@ -142,28 +141,6 @@ def parse_token_info(body: bytes) -> TokenInfo:
         policies=data.texts_or_none("policies") or (),
         path=data.text("path"),
     )
-
-
-def parse_granted_token(body: bytes, endpoint: str) -> GrantedToken:
-    """`auth` of a login or of auth/token/create, with the warnings of the envelope."""
-    top = decode(endpoint, body)
-    auth = top.child_or_none("auth")
-    if auth is None or not auth.text("client_token"):
-        raise MalformedReply(endpoint, "auth.client_token: missing")
-    return GrantedToken(
-        token=Secret(auth.text("client_token")),
-        ttl_s=auth.number("lease_duration"),
-        token_type=auth.text("token_type"),
-        orphan=auth.flag_or_none("orphan") or False,
-        policies=auth.texts_or_none("policies") or (),
-        warnings=top.texts_or_none("warnings") or (),
-    )
-
-
-def parse_capabilities(body: bytes, paths: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """What sys/capabilities-self grants on each of `paths`; a path that is not answered grants nothing."""
-    data = _payload(decode(CAPABILITIES_SELF, body))
-    return {path: data.texts_or_none(path) or () for path in paths}
 
 
 def _payload(top: Fields) -> Fields:

@@ -45,15 +45,3 @@ class TokenInfo:
     num_uses: int
     policies: tuple[str, ...]
     path: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrantedToken:
-    """`auth` of a login or of `auth/token/create`. `ttl_s` is what was granted, which may be less than asked for."""
-
-    token: Secret
-    ttl_s: int
-    token_type: str
-    orphan: bool
-    policies: tuple[str, ...]
-    warnings: tuple[str, ...] = ()

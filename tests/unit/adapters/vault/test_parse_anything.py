@@ -22,8 +22,6 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "attempt": parse.parse_attempt,
     "autopilot": parse.parse_autopilot_state,
     "lookup-self": parse.parse_token_info,
-    "granted": lambda body: parse.parse_granted_token(body, "auth"),
-    "capabilities": lambda body: parse.parse_capabilities(body, ("sys/a",)),
 }
 TRUE_BODIES = [v.body for v in vectors() if isinstance(v.body, dict)]
 NAMES = sorted({name for body in TRUE_BODIES for part in (body, body.get("data") or {}) for name in part})
