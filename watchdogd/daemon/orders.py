@@ -24,6 +24,7 @@ from watchdogd.errors import NeedsOperator
 from watchdogd.runbooks.catalog import PROCEDURES
 
 HISTORY_DEFAULT, HISTORY_MAX = 50, 1000
+DIGITS_MAX, WHOLE_MAX = 18, 2**63 - 1  # of a number that the journal can compare with
 REQUEST_ID_MAX = 128
 NOT_THERE_YET = {
     "switchover": "demote, promote and the name by hand, see the manual, chapter 5",
@@ -161,8 +162,10 @@ class Orders:
 
     async def _plan(self, asked: Asked, caller: Caller) -> Answer:
         unit = self.units.get(PairId(asked.pair))
-        if unit is None or (standing := unit.deciding.standing) is None:
+        if unit is None:
             return self._no_such(asked)
+        if (standing := unit.deciding.standing) is None:
+            return refuse(STARTING, "starting", "nothing was decided yet")
         action, target = asked.query.get("action", "failover"), asked.query.get("target", "")
         if action != "failover":
             return refuse(MALFORMED, "malformed", "a plan is there for action=failover only, so far")
@@ -190,7 +193,7 @@ class Orders:
     async def _history(self, asked: Asked, caller: Caller) -> Answer:
         pair = asked.query.get("pair") or None
         limit, before = _whole(asked.query.get("limit"), HISTORY_DEFAULT), _whole(asked.query.get("before"), None)
-        if limit is None or limit < 1:
+        if limit is None or limit < 1 or (before is not None and before < 0):
             return refuse(
                 MALFORMED, "malformed", "limit is a whole number of entries, at least 1; before is the number of one"
             )
@@ -237,7 +240,9 @@ class Orders:
 def _whole(text: str | None, default: int | None) -> int | None:
     if text is None:
         return default
-    return int(text) if text.isdigit() else -1
+    if not text.isascii() or not text.isdigit():
+        return -1
+    return int(text) if len(text) <= DIGITS_MAX else WHOLE_MAX
 
 
 def explanation(standing: Standing) -> Shape:
