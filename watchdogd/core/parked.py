@@ -8,7 +8,7 @@ from typing import assert_never
 
 from watchdogd.core.entries import Runbook
 from watchdogd.core.ledger import Run, RunState
-from watchdogd.core.model import ClusterId, ClusterView
+from watchdogd.core.model import ClusterId, ClusterView, RunId
 
 Views = Mapping[ClusterId, ClusterView]
 
@@ -67,12 +67,17 @@ def why_not_adopted(cluster: ClusterId, views: Views) -> str:
     return ""
 
 
+def command(verb: RunVerb, run_id: RunId, more: str = "") -> str:
+    """`verb` of a run, as an operator types it."""
+    return f"watchdogctl run {verb} {run_id}{more} --reason '...'"
+
+
 def commands(run: Run, views: Views) -> tuple[str, ...]:
     """What would be accepted of a parked run now, as an operator types it; nothing for a run that is not parked."""
     if run.state is not RunState.PARKED:
         return ()
     return tuple(
-        f"watchdogctl run {verb} {run.run_id}{more} --reason '...'"
+        command(verb, run.run_id, more)
         for verb in RunVerb
         if not why_not(run, verb)
         for more in _more(run, verb, views)

@@ -11,7 +11,7 @@ from watchdogd.core.explain import sentence, would_act_when
 from watchdogd.core.facts import Facts, Surroundings
 from watchdogd.core.ledger import RunState
 from watchdogd.core.model import NodeAddress, NodeSeen, Reach, Reading
-from watchdogd.core.parked import commands
+from watchdogd.core.parked import RunVerb, command, commands
 from watchdogd.core.policy import PairPolicy
 from watchdogd.core.situations import Act, Phase, Row
 from watchdogd.core.telling import is_due, why_told
@@ -133,7 +133,7 @@ def _parked(question: Question) -> Iterator[Notice]:
         Severity.PAGE,
         f"{run.runbook} is parked at {run.parked_step}: {run.parked_why}",
         *commands(run, question.facts.views),
-        command=f"watchdogctl run retry {run.run_id} --reason '...'",
+        command=command(RunVerb.RETRY, run.run_id),
     )
 
 

@@ -13,6 +13,7 @@ from watchdogd.core.entries import Runbook, RunParked
 from watchdogd.core.facts import Facts
 from watchdogd.core.ledger import Run, RunState
 from watchdogd.core.model import ClusterId, RunId
+from watchdogd.core.parked import RunVerb, command
 from watchdogd.daemon.gear import PairGear
 from watchdogd.daemon.stamps import Stamper
 from watchdogd.daemon.watching import PairDesk
@@ -206,7 +207,7 @@ class Running:
                 key=f"{run.run_id}:bug",
                 severity=Severity.PAGE,
                 summary=f"{run.runbook} {run.run_id} broke: {why}",
-                command=f"watchdogctl run retry {run.run_id} --reason '...'",
+                command=command(RunVerb.RETRY, run.run_id),
             )
         )
 

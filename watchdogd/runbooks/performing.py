@@ -18,7 +18,7 @@ from watchdogd.core.entries import (
     StepNotApplied,
 )
 from watchdogd.core.ledger import RunState
-from watchdogd.core.parked import commands
+from watchdogd.core.parked import RunVerb, command, commands
 from watchdogd.errors import MalformedReply, Need, NeedsOperator, OutcomeUnknown, Refusal, Refused, Unreachable
 from watchdogd.ports import Severity
 from watchdogd.runbooks.context import RunContext, RunGone, RunStopped, StepEvent, StepOutcome
@@ -224,7 +224,7 @@ class Performance:
                 f"waits:{self.step.name}",
                 Severity.PAGE,
                 f"{ctx.run.runbook} waits at {self.step.name}: {refused}",
-                command=f"watchdogctl run abort {ctx.run_id} --reason '...'",
+                command=command(RunVerb.ABORT, ctx.run_id),
             )
 
     # -- sending -------------------------------------------------------------------------------------------------------
@@ -324,7 +324,7 @@ class Performance:
             Severity.PAGE,
             f"{ctx.run.runbook} is parked at {step}: {need.detail}",
             *commands(ctx.run, look.facts.views if look is not None else {}),
-            command=f"watchdogctl run retry {ctx.run_id} --reason '...'",
+            command=command(RunVerb.RETRY, ctx.run_id),
         )
         self._tell(StepOutcome.PARKED, need.detail)
 
