@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.support.stage import Stage
 from watchdogd.core.ledger import RunState
@@ -25,11 +26,14 @@ async def test_a_run_that_broke_is_not_tried_again_by_itself(monkeypatch: pytest
         monkeypatch.setattr("watchdogd.daemon.running.execute", breaks)
         await stage.run_until(25)
         stage.lose("east")
-        await stage.run_for(60)
+        with capture_logs() as said:
+            await stage.run_for(60)
+            assert len(tried) == 1
+            stage.journal.refusal = ""
+            await stage.run_for(10)
         assert len(tried) == 1
-        stage.journal.refusal = ""
-        await stage.run_for(10)
-        assert len(tried) == 1
+        about = [line["event"] for line in said if line["event"] in ("run_not_parked", "run_parked")]
+        assert about == [*["run_not_parked"] * is_full, "run_parked"], "once each, however long the disk is full"
         run = stage.ledger.run
         assert run is not None
         assert (run.state, run.parked_need) == (RunState.PARKED, Need.BUG)

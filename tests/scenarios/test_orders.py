@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.support.stage import DEMO, EAST, PAIR, READER, WEST, Stage
 from watchdogd.core.entries import Adopted, ForeignSeen, HoldPlaced, Resumed
@@ -300,13 +301,16 @@ async def test_a_stale_run_that_cannot_be_parked_at_once_is_not_taken_up() -> No
         await stage.run_for(1000)
         stage.fence.result = None
         stage.journal.refusal = "the disk is full"
-        await stage.start()
-        await stage.run_for(30)
-        stage.journal.refusal = ""
-        await stage.run_for(60)
+        with capture_logs() as said:
+            await stage.start()
+            await stage.run_for(30)
+            stage.journal.refusal = ""
+            await stage.run_for(60)
         assert stage.world.applied == []
         assert stage.ledger.run is not None
         assert stage.ledger.run.parked_need == Need.STALE_RUN
+        about = [line["event"] for line in said if line["event"] in ("run_not_parked", "run_parked")]
+        assert about == ["run_not_parked", "run_parked"], "once each, however long the disk is full"
 
 
 @pytest.mark.parametrize("restart_after_s", [1, 4, 7, 10, 13, 16])

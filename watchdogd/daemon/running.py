@@ -77,7 +77,8 @@ class Running:
         self._settle_first = False
         self._ran_here: set[RunId] = set()
         self._broken: RunId | None = None
-        self._park_due: RunParked | None = None  # of a broken run: what could not be written down yet
+        self._park_due: RunParked | None = None  # what could not be written down yet
+        self._is_park_refused = False
         self._begun_s: dict[str, float] = {}  # when each situation was handed over last
         self._opening = asyncio.Lock()
         self.is_idle = True
@@ -144,10 +145,9 @@ class Running:
 
     async def run_forever(self) -> None:
         """Resume the open run, then whatever is wanted, until told to stop."""
-        is_settled = False  # what an earlier incarnation left open: taken up, or parked durably
+        self._take_up()
         while not self._stopping:
-            is_settled = is_settled or await self._resume_or_park()
-            if is_settled:
+            if await self._is_park_written():
                 await self._turn()
             await asyncio.sleep(TURN_S)
         self.is_idle = True
@@ -159,8 +159,6 @@ class Running:
                 await self.open(wanted)
             except NeedsOperator as need:
                 log.warning("run_not_opened", pair=self._pair, runbook=wanted.runbook.value, error=need.detail)
-        if not await self._is_park_written():
-            return
         run = self._journal.ledger(self._pair).run
         is_broken = run is not None and run.run_id == self._broken and run.state is RunState.PARKED
         if run is not None and not is_broken and not self._why_stop():
@@ -195,7 +193,7 @@ class Running:
         now = self._journal.ledger(self._pair).run
         run = now if now is not None and now.run_id == run.run_id else run
         why = f"a bug of the daemon: {type(bug).__name__}; look at both clusters, then `run retry` or `run abort`"
-        step = next((name for name, record in run.steps.items() if not record.done), RECHECK)
+        step = _open_step(run)
         attempt = run.step(step).intents
         broke = StepEvent(run=run, step=step, outcome=StepOutcome.BROKE, elapsed_s=0.0, attempt=attempt, why=why)
         self._on_step(broke)
@@ -212,14 +210,19 @@ class Running:
         )
 
     async def _is_park_written(self) -> bool:
-        """False while a run that broke is not parked durably: it is not tried again meanwhile."""
-        if self._park_due is not None:
-            try:
-                await self._journal.append(self._pair, self._park_due)
-            except NeedsOperator as need:
-                log.warning("run_not_parked", pair=self._pair, run_id=self._park_due.run_id, error=need.detail)
-                return False
-            self._park_due = None
+        """False while a run that waits for a human is not parked durably: it is not taken up meanwhile."""
+        due = self._park_due
+        if due is None:
+            return True
+        try:
+            await self._journal.append(self._pair, due)
+        except NeedsOperator as need:
+            if not self._is_park_refused:
+                log.warning("run_not_parked", pair=self._pair, run_id=due.run_id, error=need.detail)
+            self._is_park_refused = True
+            return False
+        self._park_due, self._is_park_refused = None, False
+        log.warning("run_parked", pair=self._pair, run_id=due.run_id, why=due.why)
         return True
 
     def _context(self, run: Run) -> RunContext:
@@ -254,33 +257,28 @@ class Running:
             return ""  # giving up undoes what was done: a pause does not keep a fence on
         return f"paused: {ledger.pause.reason}"
 
-    async def _resume_or_park(self) -> bool:
-        """A run that nobody touched for long, before its point of no return, waits for a human.
+    def _take_up(self) -> None:
+        """What an earlier incarnation left open goes on, or is to be parked.
 
-        False while that cannot be written down: the run is not taken up before it is.
+        A run that nobody touched for long, before its point of no return, waits for a human.
         """
         run = self._journal.ledger(self._pair).run
         if run is None or run.state is not RunState.OPEN:
-            return True
+            return
         if not self._is_stale(run):
             log.info("run_resumed", pair=self._pair, run_id=run.run_id, runbook=run.runbook.value)
-            return True
+            return
         why = (
             f"untouched for longer than {self._gear.policy.timing.resume_max_age_s:.0f} s before its point of no return"
         )
-        step = next((name for name, record in run.steps.items() if not record.done), RECHECK)
-        try:
-            await self._journal.append(
-                self._pair, RunParked(run_id=run.run_id, step=step, need=Need.STALE_RUN, why=why)
-            )
-        except NeedsOperator as need:
-            log.warning("run_not_parked", pair=self._pair, run_id=run.run_id, error=need.detail)
-            return False
-        log.warning("run_parked", pair=self._pair, run_id=run.run_id, why=why)
-        return True
+        self._park_due = RunParked(run_id=run.run_id, step=_open_step(run), need=Need.STALE_RUN, why=why)
 
     def _is_stale(self, run: Run) -> bool:
         age_s = run.touched.age_s(self._stamper.now())
         is_past_return = not run.step(PROMOTE).was_never_applied
         is_young = age_s <= self._gear.policy.timing.resume_max_age_s
         return run.runbook is Runbook.FAILOVER and not is_past_return and not is_young
+
+
+def _open_step(run: Run) -> str:
+    return next((name for name, record in run.steps.items() if not record.done), RECHECK)
