@@ -46,6 +46,8 @@ async def test_a_fence_that_does_not_confirm_is_told_in_its_own_words(
         for said in (drill.run.parked_why, page.summary, event.why):
             assert "\n" not in said
             assert [word for word in words if word not in said] == []
+        assert drill.run.parked_answer
+        assert drill.run.parked_answer in drill.run.parked_why
 
 
 async def test_a_promote_that_vault_refuses_for_ever_is_told_in_vaults_words() -> None:

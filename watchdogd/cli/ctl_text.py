@@ -194,10 +194,11 @@ def _sent(times: Json) -> str:
 
 def _last_answer(body: Shape, parked: Shape) -> list[str]:
     """Why the latest attempt of the step did not do it, where the run itself only says that it waits."""
+    if parked["answered"]:
+        return []  # the run itself says it
     refused = (_table(one["entry"]) for one in _tables(body["entries"]) if one["kind"] == "step_not_applied")
     whys = [_flat(entry.get("why")) for entry in refused if entry.get("step") == parked["step"]]
-    is_said = bool(whys) and whys[-1].split(": ", 1)[-1] in str(parked["why"])
-    return [f"  its last attempt: {whys[-1]}"] if whys and not is_said else []
+    return [f"  its last attempt: {whys[-1]}"] if whys else []
 
 
 def timing_lines(body: Shape) -> list[str]:

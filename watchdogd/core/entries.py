@@ -244,6 +244,7 @@ class RunParked(Entry):
     step: str
     need: str
     why: str
+    answered: str = ""  # what the step's latest attempt was answered, where `why` says it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

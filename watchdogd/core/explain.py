@@ -309,7 +309,13 @@ def ledger_shape(ledger: Ledger, now: Stamp, views: Mapping[ClusterId, ClusterVi
 def run_shape(run: Run, now: Stamp, views: Mapping[ClusterId, ClusterView]) -> Shape:
     """One run with its steps, and what would be accepted of it while it is parked."""
     acts: list[Json] = [*commands(run, views)]
-    parked: Shape = {"step": run.parked_step, "need": run.parked_need, "why": run.parked_why, "acts": acts}
+    parked: Shape = {
+        "step": run.parked_step,
+        "need": run.parked_need,
+        "why": run.parked_why,
+        "answered": run.parked_answer,
+        "acts": acts,
+    }
     return {
         "run_id": run.run_id,
         "incident_id": run.incident_id,

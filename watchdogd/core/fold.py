@@ -269,6 +269,7 @@ def _(entry: RunParked, ledger: Ledger, stamp: Stamp) -> Ledger:
         parked_step=entry.step,
         parked_need=entry.need,
         parked_why=entry.why,
+        parked_answer=entry.answered,
     )
 
 
@@ -286,6 +287,7 @@ def _(entry: RunUnparked, ledger: Ledger, stamp: Stamp) -> Ledger:
         parked_step="",
         parked_need="",
         parked_why="",
+        parked_answer="",
     )
 
 

@@ -13,7 +13,6 @@ from watchdogd.core.policy import PairPolicy
 from watchdogd.core.situations import Phase
 from watchdogd.core.telling import why
 
-HEALTHY = "S-10"
 NAMED_MAX = 3  # of more pairs, the steady ones are only counted
 # Closed while the primary is alive, or the choice of the config: they do not make a failover less possible.
 ASKED_LATER = frozenset({"window", "secondary-sees", "secondary-blind", "level"})
@@ -36,9 +35,8 @@ class Headline:
 
 def headline(facts: Facts, decision: Decision, policy: PairPolicy) -> Headline:
     """One pair now."""
-    is_healthy = decision.row.id == HEALTHY
-    seen = why(decision.row, facts).removeprefix(f"{decision.phase}: ")
-    standing = f"{decision.phase}," if is_healthy else f"{decision.phase}, {decision.row.id} {seen};"
+    row = decision.row
+    standing = f"{decision.phase}," if row.is_healthy else f"{decision.phase}, {row.id} {row.brief or why(row, facts)};"
     sides = ", ".join(f"{cluster} {_side(facts, cluster)}" for cluster in facts.views)
     told = f"{facts.pair}: {standing} {sides}; {_automation(facts, decision, policy)}"
     return Headline(text=told, is_steady=decision.phase is Phase.STEADY)

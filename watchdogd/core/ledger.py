@@ -126,6 +126,7 @@ class Run:
     parked_step: str = ""
     parked_need: str = ""
     parked_why: str = ""
+    parked_answer: str = ""  # of whoever answered the latest attempt, where `parked_why` says it
     abort_asked: bool = False
     outcome: RunOutcome | None = None
     epoch: int | None = None  # set by its promote intent

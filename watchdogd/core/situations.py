@@ -58,6 +58,8 @@ class Row:
     phase_idle: Phase | None = None  # while what it asks for does not go: observe, a gate, a command that is waited for
     told: Told = Told.AT_ONCE
     key: str = ""  # the alarm is called so; by its id where it is empty
+    brief: str = ""  # as `why`, where the phase stands beside it
+    is_healthy: bool = False  # all is well: where the phase stands, nothing more is said of it
     claim: str = ""  # what is concluded once it is told; before, only what is seen is said
     says_who_sees: bool = False  # beside it stands who saw the elected cluster, and how long ago
     names_unread: bool = False  # it may only mean that nobody could look: each node that could not be read is named
@@ -86,6 +88,8 @@ def _row(
     phase_idle: Phase | None = None,
     told: Told = Told.AT_ONCE,
     key: str = "",
+    brief: str = "",
+    is_healthy: bool = False,
     claim: str = "",
     says_who_sees: bool = False,
     names_unread: bool = False,
@@ -102,6 +106,8 @@ def _row(
         phase_idle=phase_idle,
         told=told,
         key=key,
+        brief=brief,
+        is_healthy=is_healthy,
         claim=claim,
         says_who_sees=says_who_sees,
         names_unread=names_unread,
@@ -141,7 +147,8 @@ SITUATIONS: tuple[Row, ...] = (
          told=Told.WINDOW, elected=Side.SECONDARY, partner=Side.SECONDARY),
     _row("S-11", "a fence of ours holds on the elected primary", Act.RELEASE_FENCE, Phase.SUSPECT,
          elected=Side.PRIMARY, is_fence_on_elected=True),
-    _row("S-10", "healthy", Act.NOTHING, elected=Side.PRIMARY, partner=Side.SECONDARY, stream=Stream.STREAMING),
+    _row("S-10", "healthy", Act.NOTHING, is_healthy=True,
+         elected=Side.PRIMARY, partner=Side.SECONDARY, stream=Stream.STREAMING),
     _row("S-12", "the secondary synchronises", Act.NOTHING,
          elected=Side.PRIMARY, partner=Side.SECONDARY, stream=Stream.SYNCING),
     _row("S-14", "the secondary has heard nothing for long while the primary is up", Act.HEAL,
@@ -160,9 +167,9 @@ SITUATIONS: tuple[Row, ...] = (
     _row("S-22", "could not look at the elected cluster, and nobody sees it", Act.PAGE, Phase.SUSPECT,
          told=Told.WINDOW, names_unread=True, is_failover_blocked=True, elected=Side.UNKNOWN, partner=Side.SECONDARY),
     _row("S-26", "suspect: a window is running", Act.ALERT, Phase.SUSPECT, told=Told.HALF_WINDOW, key="suspect",
-         elected=Side.SUSPECT, partner=Side.SECONDARY),
+         brief="a window is running", elected=Side.SUSPECT, partner=Side.SECONDARY),
     _row("S-26", "suspect: a window is running", Act.ALERT, Phase.SUSPECT, told=Told.HALF_WINDOW, key="suspect",
-         elected=Side.DOWN, partner=Side.SECONDARY, sight=Sight.RUNNING),
+         brief="a window is running", elected=Side.DOWN, partner=Side.SECONDARY, sight=Sight.RUNNING),
     _row("S-30", "the primary is down, the secondary hears nothing and is able", Act.FAILOVER, Phase.ACTING,
          phase_idle=Phase.SUSPECT, elected=Side.DOWN, partner=Side.SECONDARY, sight=Sight.FULL, debt=Debt.NONE,
          is_able=True, are_gates_open=True),

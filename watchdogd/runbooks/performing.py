@@ -177,7 +177,7 @@ class Performance:
         if cause := self.answered or step.still_missing(self.ctx):
             why = f"{why}: {cause}"
         if not step.is_optional(self.ctx):
-            await self._park(NeedsOperator(Need.DEADLINE, why))
+            await self._park(NeedsOperator(Need.DEADLINE, why), answered=self.answered)
             return False
         if step.parks_as:
             self.ctx.tell(f"passed:{step.name}", Severity.PAGE, f"{why}; the run goes on without it")
@@ -298,25 +298,26 @@ class Performance:
         await self.ctx.write(owed.entry)
         self.owed = None
         if owed.need is not None:
-            await self._stop_for(owed.need)
+            await self._stop_for(owed.need, answered=owed.entry.why)
 
     # -- parking and ending --------------------------------------------------------------------------------------------
 
-    async def _stop_for(self, need: NeedsOperator) -> None:
+    async def _stop_for(self, need: NeedsOperator, *, answered: str = "") -> None:
         """Park where this step waits for a human; else raise `need`, and the run gives up."""
         step, is_unsure = self.step, self.ctx.record(self.step.name).is_unsure
         if need.need in step.parks_on:
-            await self._park(need)
+            await self._park(need, answered=answered)
         elif step.parks_while_unsure and is_unsure and need.need not in (Need.JOURNAL, Need.STOPPED):
-            await self._park(NeedsOperator(Need.OUTCOME_UNKNOWN, f"{need.detail}: {step.parks_as}"))
+            unknown = NeedsOperator(Need.OUTCOME_UNKNOWN, f"{need.detail}: {step.parks_as}")
+            await self._park(unknown, answered=answered)
         else:
             raise need
 
-    async def _park(self, need: NeedsOperator) -> None:
+    async def _park(self, need: NeedsOperator, *, answered: str) -> None:
         if self.is_parked:
             return
         ctx, step, look = self.ctx, self.step.name, self.ctx.memo.look
-        await ctx.write(RunParked(run_id=ctx.run_id, step=step, need=need.need, why=need.detail))
+        await ctx.write(RunParked(run_id=ctx.run_id, step=step, need=need.need, why=need.detail, answered=answered))
         self.is_parked = True
         ctx.memo.told.discard(f"parked:{step}")
         ctx.tell(

@@ -86,7 +86,7 @@ def test_a_parked_run_says_what_its_last_attempt_met_what_was_waived_and_each_wa
         "run_id": "prod-4-failover", "runbook": "failover", "source": "east", "target": "west", "why": "",
         "state": "parked", "outcome": None, "waivers": ["loss"],
         "steps": [{**step, "step": "recheck", "done": True, "intents": 0}, step],
-        "parked": {"step": "fence", "why": "the fence of the old primary does not confirm",
+        "parked": {"step": "fence", "why": "the fence of the old primary does not confirm", "answered": "",
                    "acts": ["watchdogctl run proceed prod-4-failover --waive GATE --reason '...'"]},
         "entries": [
             {**refused, "entry": {"step": "fence", "why": "first"}},
@@ -103,3 +103,6 @@ def test_a_parked_run_says_what_its_last_attempt_met_what_was_waived_and_each_wa
     ]
     assert "  its last attempt: router: | token expired" in lines
     assert "    watchdogctl run proceed prod-4-failover --waive GATE --reason '...'" in lines
+    answered: Shape = {"step": "fence", "why": "it was not answered: reset", "answered": "reset", "acts": []}
+    said = text.run_lines({**body, "parked": answered})
+    assert not any("its last attempt" in line for line in said), "an older refusal is not the latest attempt"

@@ -307,15 +307,19 @@ def test_a_promote_intent_tells_the_run_its_epoch() -> None:
 
 
 def test_a_parked_run_keeps_its_slot_and_is_open_again_with_what_the_operator_said() -> None:
-    parked = folded(run_opened(waivers=("loss",)), RunParked(run_id=RUN, step="fence", need="fence", why="hung"))
+    parked = folded(
+        run_opened(waivers=("loss",)), RunParked(run_id=RUN, step="fence", need="fence", why="hung: x", answered="x")
+    )
     assert parked.run is not None
-    assert (parked.run.state, parked.run.parked_step, parked.run.parked_why) == (RunState.PARKED, "fence", "hung")
+    assert (parked.run.state, parked.run.parked_step, parked.run.parked_why) == (RunState.PARKED, "fence", "hung: x")
+    assert parked.run.parked_answer == "x"
     said = RunUnparked(
         run_id=RUN, by_uid=1000, verb="proceed", skip_step="fence", waive=("fence",), reason="cut by hand"
     )
     run = apply(parked, said, stamp(9.0)).run
     assert run is not None
-    assert (run.state, run.parked_step, run.parked_need, run.parked_why) == (RunState.OPEN, "", "", "")
+    assert (run.state, run.parked_step, run.parked_need) == (RunState.OPEN, "", "")
+    assert (run.parked_why, run.parked_answer) == ("", "")
     assert (run.waivers, run.skipped) == ({"loss", "fence"}, {"fence"})
 
 
