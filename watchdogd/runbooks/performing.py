@@ -194,9 +194,7 @@ class Performance:
             self.unseen_since_s = now_s
         is_waiting = (self.is_parked and not self._waits_for_human()) or self._is_late()
         if is_waiting and now_s - self.unseen_since_s >= self.step.settle_s:
-            raise NeedsOperator(
-                Need.VETO, f"what became of {self.step.name} cannot be seen any more; debt and fence stay"
-            )
+            raise NeedsOperator(Need.VETO, self.step.ends_unseen)
 
     def _may_send(self) -> bool:
         now_s = self.ctx.clock.now_s()

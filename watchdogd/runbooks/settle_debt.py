@@ -119,7 +119,8 @@ SETTLE_DEBT = Procedure(
     steps=(
         Step(name=DEMOTE, done=debtor_is_secondary, act=demote_debtor, guard=demote_guard, with_done=_closed,
              veto=premise_gone, settle_s=10.0, deadline_s=30.0, safe=Safe.BEFORE_ANY_EFFECT,
-             parks_on=frozenset({Need.FOREIGN, Need.REFUSED}), ends_unseen=True,
+             parks_on=frozenset({Need.FOREIGN, Need.REFUSED}), 
+             ends_unseen="what became of the demote cannot be seen any more; debt and fence stay",
              parks_as="the old primary does not say secondary"),
         # A fence that does not come off never delays the name: the table asks for it again.
         Step(name="fence_off", done=fence_is_off, act=fence_off, guard=fence_off_guard, deadline_s=30.0, poll_s_max=5.0,

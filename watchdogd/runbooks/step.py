@@ -91,7 +91,7 @@ class Step:
     ignores_abort: bool = False  # it is part of giving up itself
     parks_on: frozenset[Need] = frozenset({Need.FOREIGN})
     parks_while_unsure: bool = False  # a send of unknown outcome cannot be given up, only looked at
-    ends_unseen: bool = False  # instead of being parked: what nobody sees for `settle_s` holds no slot
+    ends_unseen: str = ""  # instead of parking: what nobody sees for `settle_s` holds no slot; what people hear then
     parks_as: str = ""  # the sentence for people, when it parks or is passed over
     still_missing: Callable[[RunContext], str] = _nothing_missing  # by the last look, where it is not an answer
 
