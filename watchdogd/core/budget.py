@@ -22,6 +22,7 @@ from watchdogd.core.policy import Timing
 BUDGET_S = 77.76  # five nines of a quarter: 90 days × 86 400 s × 0.000 01
 TICK_S = 1.0  # of the decision loop
 POLL_S = 1.0  # of a step that waits for the target
+READY_WAITED_S = 5.0  # for its quorum, and for the address about to be published; then it goes on without
 LOSSES = (0.0, 0.02, 0.05)
 TAIL = 1e-9  # how much probability the loss model may leave undecided
 NEGLIGIBLE = 1e-13
@@ -149,7 +150,7 @@ def _procedure(timing: Timing, fence_timeout_s: float | None, assumed: Assumed) 
     yield Part(name="promotion seen: one poll", seconds=POLL_S, whose=Whose.OURS)
     yield Part(name="one tick to cutover-dns", seconds=TICK_S, whose=Whose.OURS)
     yield Part(
-        name="publish check: one exchange (a slow load balancer adds up to 5 s)",
+        name=f"publish check: one exchange (a slow load balancer adds up to {READY_WAITED_S:g} s)",
         seconds=assumed.exchange_s,
         whose=Whose.OURS,
     )

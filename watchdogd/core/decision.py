@@ -40,7 +40,8 @@ class Todo:
     why: str
     blocked_by: tuple[GateAnswer, ...]
     command: str
-    again_after_s: float = 0.0  # of a leftover, which has time: it is not begun anew within this time
+    has_time: bool = False  # a leftover: no run gives way to it
+    again_after_s: float = 0.0  # it is not begun anew within this time
 
     @property
     def goes(self) -> bool:
@@ -51,7 +52,7 @@ class Todo:
     def takes_the_slot(self) -> bool:
         """True when it would go but for the slot, and a run of which only convergent steps are left gives way to it."""
         blocked = any(gate.gate != "slot" for gate in self.blocked_by)
-        return self.runbook in MORE_URGENT and self.execution is Execution.GO and not blocked and not self.again_after_s
+        return self.runbook in MORE_URGENT and self.execution is Execution.GO and not blocked and not self.has_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +151,8 @@ def _left_fence(row: Row, facts: Facts, policy: PairPolicy) -> tuple[Todo, ...]:
         return ()
     why = LEFT_FENCE.why.format(cluster=left)
     todo = _make(row, facts, Runbook.SETTLE_DEBT, policy.levels.settle_debt, left, ledger.elected)
-    return (replace(todo, situation=LEFT_FENCE.id, why=why, again_after_s=LEFT_FENCE.again_after_s),)
+    again_after_s = LEFT_FENCE.again_after_s
+    return (replace(todo, situation=LEFT_FENCE.id, why=why, has_time=True, again_after_s=again_after_s),)
 
 
 def _name_todo(row: NameRow, facts: Facts, policy: PairPolicy) -> Todo | None:

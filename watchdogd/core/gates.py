@@ -21,6 +21,8 @@ WAIVABLE = frozenset(
         "proof", "fence", "cooldown", "ack", "sync-state",
     }
 )  # fmt: skip
+# Closed while the primary is alive, or the choice of the config: they do not make a failover less possible.
+ASKED_LATER = frozenset({"window", "secondary-sees", "secondary-blind", "level"})
 COVERED_BY_WINDOW = "cold-start"
 UNDER_A_FENCE = "secondary-sees"
 OVERRULED_BY_COMMAND = "level"

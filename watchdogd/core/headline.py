@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from watchdogd.core.decision import Decision
 from watchdogd.core.explain import sentence
 from watchdogd.core.facts import Facts, Side, Stream
+from watchdogd.core.gates import ASKED_LATER
 from watchdogd.core.model import ClusterId
 from watchdogd.core.policy import PairPolicy
 from watchdogd.core.situations import Phase
 from watchdogd.core.telling import why
 
 NAMED_MAX = 3  # of more pairs, the steady ones are only counted
-# Closed while the primary is alive, or the choice of the config: they do not make a failover less possible.
-ASKED_LATER = frozenset({"window", "secondary-sees", "secondary-blind", "level"})
 STREAMS = {
     Stream.STREAMING: "streaming",
     Stream.SYNCING: "syncing",

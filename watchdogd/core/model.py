@@ -11,6 +11,7 @@ from typing import NewType
 
 ClusterId = NewType("ClusterId", str)  # what the config calls a cluster, e.g. "east"
 PairId = NewType("PairId", str)
+EVERY_PAIR = PairId("*")  # of what belongs to no single pair
 NodeAddress = NewType("NodeAddress", str)  # "https://10.1.0.11:8200"
 RunId = NewType("RunId", str)
 

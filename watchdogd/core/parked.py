@@ -12,9 +12,9 @@ from watchdogd.core.model import ClusterId, ClusterView, RunId
 
 Views = Mapping[ClusterId, ClusterView]
 
+RECHECK, PROMOTE = "recheck", "promote"  # steps of a failover: the first one, and the point of no return
 # Skipping one of these would be an effect without its proof, or without its fence: waive the gate, or abort.
-NEVER_SKIPPED = frozenset({"recheck", "credential", "demote_source", "fence", "promote", "promote_back", "demote"})
-PROMOTE = "promote"
+NEVER_SKIPPED = frozenset({RECHECK, "credential", "demote_source", "fence", PROMOTE, "promote_back", "demote"})
 
 
 class RunVerb(StrEnum):

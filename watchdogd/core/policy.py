@@ -70,7 +70,12 @@ class Timing:
     @property
     def witness_kept_s(self) -> float:
         """How long an answer of a witness counts: beyond three rounds and a slow answer it is nothing."""
-        return 3 * self.interval_s + WITNESS_SLOW_S
+        return self.witness_timeout_s_max + self.interval_s
+
+    @property
+    def witness_timeout_s_max(self) -> float:
+        """What a witness saw counts until it is asked again, one interval after it answered."""
+        return 2 * self.interval_s + WITNESS_SLOW_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from watchdogd.core.model import Replication
-from watchdogd.core.policy import ClusterPolicy, Level, OnFenceFailure, PairPolicy, Policy, Timing
+from watchdogd.core.policy import WITNESS_SLOW_S, ClusterPolicy, Level, OnFenceFailure, PairPolicy, Policy, Timing
 
 DOWN_AFTER_S_MIN = 30.0  # outside demo and lab: below it, a leader election of Vault itself looks like an outage
 HEARTBEAT_STALE_S_MIN = 15.0  # three of Vault's 5 s beats
@@ -130,11 +130,11 @@ def _shape(pair: PairPolicy) -> Iterator[Violation]:
 def _witnesses(pair: PairPolicy) -> Iterator[Violation]:
     timing = pair.timing
     for witness in pair.witnesses:
-        if witness.timeout_s + timing.interval_s > timing.witness_kept_s:
+        if witness.timeout_s > timing.witness_timeout_s_max:
             yield _broken(
                 f"witness.{witness.name}.timeout",
                 f"{witness.timeout_s:g}s: what it saw would be forgotten before it is asked again",
-                f"at most {timing.witness_kept_s - timing.interval_s:g}s (2 x interval + 5s)",
+                f"at most {timing.witness_timeout_s_max:g}s (2 x interval + {WITNESS_SLOW_S:g}s)",
             )
     twice = [name for name, n in Counter(witness.name for witness in pair.witnesses).items() if n > 1]
     for name in twice:

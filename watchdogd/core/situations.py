@@ -221,7 +221,7 @@ class Leftover:
 
 # A fence that outlived its debt (I11): settle-debt finds the demote done, and turns it off.
 LEFT_FENCE = Leftover(
-    id="I11",
+    id="S-19",
     why="the fence of {cluster} has outlived its debt",
     beside=frozenset({Act.NOTHING, Act.ALERT}),
     again_after_s=60.0,

@@ -9,13 +9,12 @@ from typing import cast
 
 from watchdogd.core.entries import Stamp
 from watchdogd.core.explain import Shape
-from watchdogd.core.model import PairId
+from watchdogd.core.model import EVERY_PAIR
 from watchdogd.daemon.keeping import stamp_kept, stamp_of
 from watchdogd.daemon.protocol import ANSWERS_KEPT_S, CONFLICT, STARTING, TOO_MANY, Answer, Asked, Caller, refuse
 from watchdogd.ports import Memory
 
 ANSWERS = "answers"
-EVERY_PAIR = PairId("*")
 KEPT_MAX = 100  # the newest; one value of the memory holds them all
 KEPT_BYTES_MAX = 48 * 1024  # of the 64 KiB that one value may have
 

@@ -9,6 +9,7 @@ from watchdogd.core.decision import Decision, Execution, Todo
 from watchdogd.core.entries import Runbook
 from watchdogd.core.explain import sentence, would_act_when
 from watchdogd.core.facts import Facts, Surroundings
+from watchdogd.core.gates import ASKED_LATER
 from watchdogd.core.ledger import RunState
 from watchdogd.core.model import NodeAddress, NodeSeen, Reach, Reading
 from watchdogd.core.parked import RunVerb, command, commands
@@ -22,10 +23,7 @@ RESETS_MAX = 3  # in 15 minutes
 NODE_BLOCKS_AFTER_S = 600.0
 NAME_ALERT_AFTER_S = 60.0
 NOT_READY_AFTER_S = 300.0
-# Closed while all is well, or said elsewhere: no lack of readiness.
-SAID_ELSEWHERE = frozenset(
-    {"window", "secondary-sees", "secondary-blind", "level", "paused", "cold-start", "tilt", "state", "slot", "ack"}
-)
+SAID_ELSEWHERE = frozenset({"paused", "cold-start", "tilt", "state", "slot", "ack"})
 CANNOT_LOOK = frozenset({Reading.OURS, Reading.STRANGE})
 
 
@@ -253,7 +251,7 @@ def _readiness(question: Question) -> Iterator[Notice]:
     facts = question.facts
     if question.decision.phase is not Phase.STEADY or facts.elected is None:
         return
-    closed = [gate for gate in facts.closed_gates() if gate.gate not in SAID_ELSEWHERE]
+    closed = [gate for gate in facts.closed_gates() if gate.gate not in ASKED_LATER | SAID_ELSEWHERE]
     if closed and question.held_s("not_ready") >= NOT_READY_AFTER_S:
         yield question.notice(
             "not_ready",

@@ -13,7 +13,7 @@ from watchdogd.core.entries import Runbook, RunParked
 from watchdogd.core.facts import Facts
 from watchdogd.core.ledger import Run, RunState
 from watchdogd.core.model import ClusterId, RunId
-from watchdogd.core.parked import RunVerb, command
+from watchdogd.core.parked import PROMOTE, RECHECK, RunVerb, command
 from watchdogd.daemon.gear import PairGear
 from watchdogd.daemon.stamps import Stamper
 from watchdogd.daemon.watching import PairDesk
@@ -24,7 +24,6 @@ from watchdogd.runbooks.engine import execute
 from watchdogd.runbooks.opening import open_run
 
 TURN_S = 0.25
-PROMOTE, RECHECK = "promote", "recheck"
 
 log = structlog.get_logger()
 OnStep = Callable[[StepEvent], None]

@@ -22,7 +22,7 @@ from watchdogd.adapters.vault.hands import SecretSource, VaultHands, Ways
 from watchdogd.adapters.vault.names import NameTable, Resolve
 from watchdogd.adapters.vault.parse import parse_health
 from watchdogd.adapters.vault.transport import NodeTransport, TlsOptions
-from watchdogd.core.model import ClusterId, Mode, NodeAddress, PairId, Pins, Replication
+from watchdogd.core.model import EVERY_PAIR, ClusterId, Mode, NodeAddress, Pins, Replication
 from watchdogd.core.policy import AnchorPolicy, PairPolicy
 from watchdogd.daemon.gear import Background, PairGear, ProbeRound, Witness
 from watchdogd.daemon.witnesses import ExecWitness, VaultWitness
@@ -33,7 +33,6 @@ from watchdogd.secret import Secret
 ANCHOR_TIMEOUT_S = 3.0
 NAMES_AT_FIRST_S = (2.0, 4.0, 8.0)
 PUBLISH_CHECK_TIMEOUT_S = 2.0
-EVERY_PAIR = PairId("*")
 
 OpenTransport = Callable[[NodeAddress, TlsOptions, NameTable], AbstractAsyncContextManager[HttpTransport]]
 OpenedDns = tuple[DnsProvider, DnsWatch, tuple[Background, ...]]

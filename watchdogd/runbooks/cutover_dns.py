@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import assert_never
 
+from watchdogd.core.budget import READY_WAITED_S
 from watchdogd.core.entries import Noted
 from watchdogd.core.model import ClusterId
 from watchdogd.core.naming import NameSeen, bare_name, name_fact
@@ -18,7 +19,6 @@ from watchdogd.runbooks.step import Done, Procedure, Safe, Step, always, end_as_
 
 PUBLISH = "publish"
 BACK_OFF_MAX_S = 30.0
-READY_DEADLINE_S = 5.0
 
 
 async def address_serves(ctx: RunContext) -> Done:
@@ -142,7 +142,7 @@ async def give_up(ctx: RunContext, why: str) -> None:
 
 CUTOVER_DNS = Procedure(
     steps=(
-        Step(name="address_ready", done=address_serves, poll_s=1.0, deadline_s=READY_DEADLINE_S, is_optional=always,
+        Step(name="address_ready", done=address_serves, poll_s=1.0, deadline_s=READY_WAITED_S, is_optional=always,
              parks_as="the address about to be published does not show the primary", is_convergent=True,
              safe=Safe.ALWAYS, veto=no_longer_elected),
         Step(name=PUBLISH, done=published, act=publish, guard=publish_guard, poll_s=1.0, poll_s_max=BACK_OFF_MAX_S,

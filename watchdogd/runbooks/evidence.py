@@ -6,10 +6,11 @@ from watchdogd.core.facts import Facts, GateAnswer, Side, Sight
 from watchdogd.core.gates import without
 from watchdogd.core.ledger import FenceState
 from watchdogd.core.model import Reach
+from watchdogd.core.parked import PROMOTE
 from watchdogd.errors import Need, NeedsOperator, Refusal, Refused
 from watchdogd.runbooks.context import RunContext
 
-DEMOTE_SOURCE, FENCE, PROMOTE = "demote_source", "fence", "promote"
+DEMOTE_SOURCE, FENCE = "demote_source", "fence"
 
 # A run that holds the slot is not stopped by what only forbids to *start* one; its fence is a step of its own.
 # So are its credentials: each is tried once, one may be generated, and denied by all of them ends the run.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from watchdogd.core.budget import READY_WAITED_S
 from watchdogd.core.entries import (
     AckAsked,
     ElectionConfirmed,
@@ -20,6 +21,7 @@ from watchdogd.core.entries import (
 from watchdogd.core.facts import Facts
 from watchdogd.core.known import loss_told
 from watchdogd.core.model import Mode, NodeSeen, StreamState
+from watchdogd.core.parked import PROMOTE, RECHECK
 from watchdogd.errors import Need, NeedsOperator, OutcomeUnknown, Refusal, Refused
 from watchdogd.ports import Severity
 from watchdogd.runbooks import credentials, fencing
@@ -27,7 +29,6 @@ from watchdogd.runbooks.context import RunContext, RunStopped
 from watchdogd.runbooks.evidence import (
     DEMOTE_SOURCE,
     FENCE,
-    PROMOTE,
     ensure_nothing_foreign,
     ensure_proof,
     is_demoted_by_us,
@@ -45,7 +46,6 @@ from watchdogd.runbooks.step import Done, Procedure, Safe, Step, always
 
 FENCE_OFF_DEADLINE_S, FENCE_OFF_POLL_S = 300.0, 5.0
 DEMOTE_SHOWS_S = 30.0
-QUORUM_WAITED_S = 5.0  # as long as the published address is waited for in a failover
 SETTLE_S = 60.0  # covers the slowest promote seen
 PROMOTE_BACK_IN_GIVING_UP = replace(PROMOTE_BACK_STEP, safe=Safe.NEVER, ignores_abort=True)
 
@@ -178,10 +178,9 @@ def _is_catching_up(ctx: RunContext, node: NodeSeen) -> bool:
 
 
 async def target_serves(ctx: RunContext) -> Done:
-    """YES when the target is an active primary and a quorum of its nodes follows.
+    """YES when the target is an active primary: at once with a quorum of its nodes, else a moment later, with a page.
 
-    The quorum is waited for a moment only, and then paged: it makes the target no more primary, and the service name
-    waits behind this run.
+    Without a quorum it is as much a primary, and the service name waits behind this run.
     """
     look = await ctx.look(only=ctx.run.target)
     view = look.facts.view(ctx.run.target)
@@ -193,7 +192,7 @@ async def target_serves(ctx: RunContext) -> Done:
     now_s = ctx.clock.now_s()
     if ctx.memo.without_quorum_since_s is None:
         ctx.memo.without_quorum_since_s = now_s
-    if now_s - ctx.memo.without_quorum_since_s < QUORUM_WAITED_S:
+    if now_s - ctx.memo.without_quorum_since_s < READY_WAITED_S:
         return Done.NO
     summary = f"{ctx.run.target} is primary, but only {serving} of the {needed} nodes that it needs follow"
     ctx.tell("no-quorum", Severity.PAGE, summary, "its next loss of a node is an outage; the service name goes on")
@@ -355,7 +354,7 @@ AFTER_PROMOTE: tuple[Step, ...] = (
 
 FAILOVER = Procedure(
     steps=(
-        Step(name="recheck", done=evidence_holds, deadline_s=15.0, safe=Safe.BEFORE_ANY_EFFECT,
+        Step(name=RECHECK, done=evidence_holds, deadline_s=15.0, safe=Safe.BEFORE_ANY_EFFECT,
              is_looked_at_again=True, waits_for_window=True, veto=veto_before_promote,
              parks_as="the evidence no longer holds", still_missing=what_is_missing),
         Step(name="credential", done=credentials.a_credential_is_ready, act=credentials.generate_for_target,

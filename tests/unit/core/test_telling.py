@@ -77,7 +77,7 @@ def decided(facts: Facts, level: Level = Level.AUTO) -> Decision:
 
 def test_a_fence_that_outlived_its_debt_is_cleared_away_beside_a_healthy_pair() -> None:
     (todo,) = decided(left()).todo
-    assert (todo.situation, todo.runbook, todo.source, todo.target) == ("I11", Runbook.SETTLE_DEBT, WEST, EAST)
+    assert (todo.situation, todo.runbook, todo.source, todo.target) == ("S-19", Runbook.SETTLE_DEBT, WEST, EAST)
     assert (todo.execution, todo.goes, todo.again_after_s) == (Execution.GO, True, LEFT_FENCE.again_after_s)
     assert not todo.takes_the_slot
 
@@ -104,6 +104,7 @@ def test_it_stays_on_the_elected_cluster_and_on_what_does_not_say_secondary() ->
 
 
 def test_it_goes_beside_quiet_rows_only() -> None:
+    assert LEFT_FENCE.id not in {row.id for row in SITUATIONS}
     assert LEFT_FENCE.beside == {Act.NOTHING, Act.ALERT}
     assert {row.act for row in SITUATIONS if row.act in LEFT_FENCE.beside} == LEFT_FENCE.beside
 

@@ -22,7 +22,7 @@ from watchdogd.adapters.store.schema import (
 )
 from watchdogd.adapters.store.trouble import StateUnreadable, Trouble
 from watchdogd.adapters.store.writer import Writer
-from watchdogd.core.model import PairId
+from watchdogd.core.model import EVERY_PAIR, PairId
 from watchdogd.ports import Notice, Notifier, Severity
 
 NAME = "memory.db"
@@ -30,7 +30,6 @@ ASIDE_SUFFIX = ".unreadable"  # one is kept; a second one replaces it
 VALUE_BYTES_MAX = 64 * 1024
 KEYS_MAX = 4096
 TOTAL_BYTES_MAX = 8 * 1024 * 1024
-EVERY_PAIR = PairId("*")
 Place = tuple[PairId, str]
 
 
