@@ -37,6 +37,7 @@ from watchdogd.ports import Notice, Severity
 
 TIMING = Timing()
 GAP_S = TIMING.gap_max_s
+ROOM_S = TIMING.interval_s + TIMING.probe_timeout_s
 LATEST_CHANGE_S = 100.0  # after the loss; by then every change of west's active node is over
 # A page for what holds a failover back may come this much after the bound: what west heard before the loss counts as
 # seeing for three beats, and only then does its own window begin. A drizzle may begin it anew.
@@ -204,7 +205,11 @@ def begins_anew_s(pair: Pair) -> float:
 
 
 def _gaps(pair: Pair) -> Iterator[float]:
-    """Where a stretch ends in which east was no evidence, or the active node of west was not read for `gap_max`."""
+    """Where a stretch ends in which east was no evidence, or the active node of west was not read for `gap_max`.
+
+    WAL that came before the loss is dated by the first look after it: where looks were lost, that is when west's window
+    begins, and the printed bound has room for one interval and one time-out of it.
+    """
     end_s = pair.story.dies_s + 200.0
     for burst in pair.losses[Path.BASTION_EAST].bursts:
         is_evidence = burst.reading is Reading.SILENT or burst.to_s < pair.story.dies_s
@@ -212,8 +217,10 @@ def _gaps(pair: Pair) -> Iterator[float]:
             yield burst.to_s + INTERVAL_S
     read_s = pair.story.dies_s - GAP_S
     for at_s in sorted(_read(pair, pair.story.dies_s - GAP_S, end_s)):
-        if at_s - read_s > GAP_S and at_s > pair.story.dies_s:
+        if at_s > pair.story.dies_s and at_s - read_s > GAP_S:
             yield at_s
+        if read_s <= pair.story.dies_s < at_s:
+            yield at_s - ROOM_S
         read_s = at_s
 
 
