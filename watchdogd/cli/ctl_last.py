@@ -1,6 +1,6 @@
 """What the state directory says while no daemon answers: read-only, never live, and always told with its age.
 
-Standard library and core only, as all of `watchdogctl`: the journal's own strict reader needs more than that.
+It loads no third-party package, as all of `watchdogctl`: the journal's own strict reader needs more than that.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
+from watchdogd.adapters.store import schema
+from watchdogd.adapters.store.schema import Schema
+from watchdogd.adapters.store.trouble import StateUnreadable
 from watchdogd.core.entries import ENTRY_TYPES, Entry, Runbook, RunOutcome, Stamp
 from watchdogd.core.explain import Json, Shape
 from watchdogd.core.fold import fold
@@ -35,6 +38,8 @@ def last_known(state_dir: Path, now: datetime) -> Shape:
         looked = _looked_utc_s(state_dir / MEMORY) if (state_dir / MEMORY).exists() else {}
     except PermissionError as exc:
         raise NothingKept(f"{state_dir} may not be read by this user") from exc
+    except StateUnreadable as exc:
+        raise NothingKept(f"{exc.path}: {exc.detail}") from exc
     except (OSError, sqlite3.Error) as exc:
         raise NothingKept(f"{state_dir}: {exc}") from exc
     except (ValueError, KeyError, TypeError) as exc:
@@ -45,19 +50,20 @@ def last_known(state_dir: Path, now: datetime) -> Shape:
     return {"live": False, "state_dir": str(state_dir), "pairs": pairs}
 
 
-def _rows(path: Path, query: str) -> Iterator[tuple[str | float, ...]]:
-    """Of a file that nobody may change by looking at it."""
+def _rows(path: Path, of: Schema, query: str) -> Iterator[tuple[str | float, ...]]:
+    """Of a file that nobody may change by looking at it, and that this version can read."""
     path.stat()  # its own error says more than SQLite's
     has_log = path.with_name(path.name + "-wal").exists()
     mode = "mode=ro" if has_log else "mode=ro&immutable=1"  # without a log there is nothing to recover or to make
     with closing(sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
+        schema.check_version(connection, path, of)
         yield from connection.execute(query)
 
 
 def _entries(path: Path) -> dict[PairId, list[tuple[Entry, Stamp]]]:
     found: dict[PairId, list[tuple[Entry, Stamp]]] = {}
     for pair, at_s, at_utc_s, boot_id, kind, body in _rows(
-        path, "SELECT pair, at_s, at_utc_s, boot_id, kind, body FROM entries ORDER BY seq"
+        path, schema.JOURNAL, "SELECT pair, at_s, at_utc_s, boot_id, kind, body FROM entries ORDER BY seq"
     ):
         stamp = Stamp(at_s=float(at_s), at_utc_s=float(at_utc_s), boot_id=str(boot_id))
         found.setdefault(PairId(str(pair)), []).append((_entry(str(kind), json.loads(str(body))), stamp))
@@ -74,7 +80,7 @@ def _entry(kind: str, body: Mapping[str, object]) -> Entry:
 
 
 def _looked_utc_s(path: Path) -> dict[PairId, float]:
-    rows = _rows(path, "SELECT pair, value FROM remembered WHERE key = 'heartbeat'")
+    rows = _rows(path, schema.MEMORY, "SELECT pair, value FROM remembered WHERE key = 'heartbeat'")
     return {PairId(str(pair)): float(json.loads(str(value))["at_utc_s"]) for pair, value in rows}
 
 

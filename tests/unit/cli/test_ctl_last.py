@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from contextlib import AsyncExitStack
+import sqlite3
+from contextlib import AsyncExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.support.memory import LoopClock
+from tests.support.memory import ListNotifier, LoopClock
 from watchdogd.adapters.store.journal import open_journal
+from watchdogd.adapters.store.memory import open_memory
 from watchdogd.cli.ctl import Exit, main
 from watchdogd.cli.ctl_last import NothingKept, last_known
 from watchdogd.core.entries import FirstElected, Paused, PromoteIntended, Runbook, RunOpened
@@ -82,6 +84,18 @@ def test_what_cannot_be_read_is_said_in_one_sentence(state: Path, raw: bytes | N
     if raw is not None:
         (state / "journal.db").write_bytes(raw)
     with pytest.raises(NothingKept):
+        last_known(state, datetime.fromtimestamp(0, UTC))
+
+
+@pytest.mark.parametrize("name", ["journal.db", "memory.db"])
+async def test_what_a_newer_version_wrote_is_told_and_not_misread(state: Path, name: str) -> None:
+    async with AsyncExitStack() as stack:
+        await written(state, stack)
+        memory = await stack.enter_async_context(open_memory(state, ListNotifier()))
+        await memory.put(PAIR, {"heartbeat": {"at_utc_s": 0.0}})
+    with closing(sqlite3.connect(state / name)) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    with pytest.raises(NothingKept, match=f"{name}: version 2 was written by a newer watchdogd"):
         last_known(state, datetime.fromtimestamp(0, UTC))
 
 

@@ -126,15 +126,20 @@ def check(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:
 
     Raises: StateUnreadable, sqlite3.Error.
     """
+    check_version(connection, path, schema)
+    said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if said != "ok":
+        raise StateUnreadable(Trouble.CORRUPT, path, f"damaged: {said}")
+
+
+def check_version(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:
+    """`path` is a database of ours, of a version that we can read. Raises: StateUnreadable, sqlite3.Error."""
     application_id, version = pragma(connection, "application_id"), pragma(connection, "user_version")
     if application_id != schema.application_id or version < 1:
         raise StateUnreadable(Trouble.NOT_OURS, path, "this file was not made by watchdogd")
     if version > schema.version:
         detail = f"version {version} was written by a newer watchdogd; this one reads up to {schema.version}"
         raise StateUnreadable(Trouble.NEWER, path, detail)
-    said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if said != "ok":
-        raise StateUnreadable(Trouble.CORRUPT, path, f"damaged: {said}")
 
 
 def pragma(connection: sqlite3.Connection, name: str) -> int:
