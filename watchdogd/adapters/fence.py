@@ -52,7 +52,8 @@ class CommandFence:
         """Run the command and wait for it; bounded by its timeout and 10 s for the killing. Never raises.
 
         At the timeout, and when the caller is cancelled, its whole process group gets TERM, 5 s, KILL. The outcome is
-        then unknown: TIMED_OUT. A grandchild that stays behind after a normal exit is left alone and not waited for.
+        then unknown: TIMED_OUT. A grandchild that stays behind after an exit of its own is left alone and not waited
+        for: it may be what keeps the fence up.
         """
         command = self._commands.get(cluster)
         if command is None:

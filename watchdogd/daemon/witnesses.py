@@ -64,11 +64,15 @@ def _said(exit_status: int) -> Sighting:
 
 
 async def _end(process: Process) -> None:
-    """Stop a command that still runs, with what it started, and reap it: asked again and again, they would pile up."""
-    if process.returncode is not None:
-        return
+    """Stop what the command started, and the command while it still runs: asked for ever, they would pile up.
+
+    The kernel gives the number of a group to nobody else while one of it lives. What began a session of its own has
+    left the group, and stays.
+    """
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode is not None:
+        return
     with suppress(TimeoutError):
         async with asyncio.timeout(REAPED_S_MAX):
             await process.wait()
