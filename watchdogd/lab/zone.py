@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+KEPT_S = 60.0  # so far back it is known what was shown: whoever counts by ticks asks about the time since the last one
 CHAIN_MAX = 8  # CNAMEs followed for one answer; BIND's default is 16, a lab needs two
 
 
@@ -147,10 +148,11 @@ class Zone:
         return Answer(rcode=rcode, records=tuple(chain), authority=(self._soa(version),))
 
     def _seen_by(self, server: str, now_s: float) -> _Version:
-        return next(v for v in reversed(self._versions) if v.visible_at_s[server] <= now_s)
+        shown = (v for v in reversed(self._versions) if v.visible_at_s[server] <= now_s)
+        return next(shown, self._versions[0])
 
     def _forget_unseen(self, now_s: float) -> None:
-        oldest = min(self._seen_by(server, now_s).serial for server in self.servers)
+        oldest = min(self._seen_by(server, now_s - KEPT_S).serial for server in self.servers)
         self._versions = [v for v in self._versions if v.serial >= oldest]
 
 

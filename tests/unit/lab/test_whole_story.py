@@ -33,11 +33,20 @@ def with_name(a: Asker) -> Names:
     return names
 
 
-def point_at(a: Asker, names: Names, cluster: str, *, propagation_s: float) -> None:
+def point_at(a: Asker, names: Names, cluster: str, *, propagation_s: float, later_s: float = 0.0) -> None:
     """Move the service name as a provider would: seen by the authoritative servers a moment later."""
-    key, now_s = (names.service_name, RecordType.CNAME), a.world.now_s
+    key, now_s = (names.service_name, RecordType.CNAME), a.world.now_s + later_s
     moved = replace(names.zone.records[key], values=(names.cluster_name(cluster),))
     names.zone.publish({**names.zone.records, key: moved}, at_s=now_s + propagation_s, now_s=now_s)
+
+
+def test_a_name_that_moves_at_once_is_counted_by_what_was_published_before_and_after() -> None:
+    a = asker(demote_s=3.0)
+    names = with_name(a)
+    last_tick_s = a.world.now_s
+    point_at(a, names, "west", propagation_s=0.0, later_s=0.5)
+    a.wait(2)
+    assert a.world.counts.name_at_non_primary_s == pytest.approx(a.world.now_s - last_tick_s, abs=1.0)
 
 
 def test_a_lost_region_is_survived_by_hand_and_every_count_is_what_happened() -> None:

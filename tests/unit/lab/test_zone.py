@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from watchdogd.lab.zone import CachingResolver, Rcode, RecordSet, RecordType, Zone, service_zone
+from watchdogd.lab.zone import KEPT_S, CachingResolver, Rcode, RecordSet, RecordType, Zone, service_zone
 
 NAME, EAST, WEST = "vault.example.test.", "vault-east.example.test.", "vault-west.example.test."
 NS1, NS2 = "ns1.example.test.", "ns2.example.test."
@@ -51,10 +51,17 @@ def test_a_server_never_goes_back_to_an_earlier_version_when_its_lag_grows(zone:
     assert zone.target_of(NAME, server=NS1, now_s=1.1) == WEST
 
 
-def test_versions_that_no_server_shows_any_more_are_forgotten(zone: Zone) -> None:
-    for n in range(100):
+def test_what_was_shown_a_moment_ago_is_still_known_after_a_change_that_shows_at_once(zone: Zone) -> None:
+    move(zone, WEST, at_s=10.0, now_s=10.0)
+    seen = [zone.target_of(NAME, server=NS1, now_s=t) for t in (0.0, 9.9, 10.0)]
+    assert seen == [EAST, EAST, WEST]
+
+
+def test_versions_that_nobody_asks_about_any_more_are_forgotten(zone: Zone) -> None:
+    for n in range(1000):
         move(zone, WEST if n % 2 else EAST, at_s=float(n), now_s=float(n))
-    assert len(zone._versions) <= 3
+    assert len(zone._versions) <= KEPT_S + 3
+    assert zone.target_of(NAME, server=NS1, now_s=0.0) is not None, "the oldest that is left stands for all before"
 
 
 def test_a_lag_of_a_server_that_does_not_exist_is_refused(zone: Zone) -> None:
