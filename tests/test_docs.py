@@ -32,7 +32,7 @@ MANUAL = (ROOT / "docs" / "manual.md").read_text(encoding="utf-8")
 LAB = (ROOT / "docs" / "lab.md").read_text(encoding="utf-8")
 SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "watchdogd").rglob("*.py")))
 PARSERS = {"watchdogd": main._parser(), "watchdogctl": ctl.parser(), "watchdogd-lab": lab._parser()}
-PLACEHOLDERS = {"ACTION": "cutover-dns", "N": "1", "SEQ": "1"}
+PLACEHOLDERS = {"ACTION": "cutover-dns", "N": "1", "SEQ": "1", "HASH": "00ff"}
 CODE = re.compile(r"`([^`\n]+)`")
 FENCED = re.compile(r"^[ ]*```\n(.*?)^[ ]*```", re.MULTILINE | re.DOTALL)
 

@@ -73,7 +73,7 @@ async def test_many_long_answers_push_the_oldest_out_and_an_endless_id_is_refuse
         assert code_of(await stage.ask("pause", request_id="x" * 129)) == "malformed"
 
 
-@pytest.mark.parametrize("verb", ["switchover", "rejoin", "heal", "approve"])
+@pytest.mark.parametrize("verb", ["switchover", "rejoin", "heal"])
 async def test_a_verb_whose_procedure_does_not_exist_says_what_to_do_until_then(verb: str) -> None:
     async with Stage() as stage:
         await stage.run_until(5)

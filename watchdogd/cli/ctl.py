@@ -21,6 +21,7 @@ from watchdogd.core.explain import Json, Shape
 from watchdogd.daemon.protocol import API, DEFAULT_SOCKET, MALFORMED, SLOW, STARTING
 
 TIMEOUT_S = 15.0  # the daemon answers within 10
+ACTIONS = ("failover", "settle-debt", "cutover-dns", "roll-back", "release-fence")
 
 
 class Exit(IntEnum):
@@ -110,7 +111,7 @@ class Verb:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code."""
-    asked = parser().parse_args(argv)
+    asked = parsed(argv)
     try:
         _find_pair(asked)
         return run(asked)
@@ -201,8 +202,14 @@ def _history(asked: argparse.Namespace) -> tuple[str, str, None]:
 
 
 def _plan(asked: argparse.Namespace) -> tuple[str, str, None]:
-    query = urlencode({"action": "failover", "target": asked.target, "waive": asked.waive})
+    query = urlencode({"action": asked.action, "target": asked.target, "waive": asked.waive})
     return "GET", f"/pairs/{quote(asked.pair, safe='')}/plan?{query}", None
+
+
+def _approve(asked: argparse.Namespace) -> tuple[str, str, Shape | None]:
+    if asked.plan_hash is not None:
+        return _of_pair("POST", "approve", "plan_hash", "reason")(asked)
+    return _of_pair("POST", "start", "runbook", "target", "reason")(asked)
 
 
 def _of_pair(method: str, what: str, *keys: str) -> Callable[[argparse.Namespace], tuple[str, str, Shape | None]]:
@@ -244,6 +251,16 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
+def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """What was typed. Ends with exit 2 when it makes no sense."""
+    asked = parser().parse_args(argv)
+    if "plan_hash" in asked:
+        named = [one is not None for one in (asked.runbook, asked.target)]
+        if any(named) is (asked.plan_hash is not None) or any(named) is not all(named):
+            parser().error("approve takes ACTION and CLUSTER, or --plan HASH")
+    return asked
+
+
 Verbs = argparse._SubParsersAction  # argparse has no public name for what add_subparsers returns
 
 
@@ -278,8 +295,9 @@ def _reading(verbs: Verbs[argparse.ArgumentParser]) -> None:
     made.add_argument("--limit", type=int, default=30)
     made.add_argument("--before", type=int, help="entries with a smaller number than this")
     plan = Verb(_plan, text.plan_lines)
-    made = _add(verbs, "plan", plan, says="what a failover would do now, and what blocks it")
+    made = _add(verbs, "plan", plan, says="what a run would do now, what blocks it, and the hash that approves it")
     made.add_argument("target", metavar="CLUSTER")
+    made.add_argument("--action", choices=ACTIONS, default=ACTIONS[0], help=f"default {ACTIONS[0]}")
     made.add_argument("--waive", default="", help="as if these gates were waived")
     _with_pair(made)
     timing = Verb(lambda asked: ("GET", "/timing", None), text.timing_lines)
@@ -298,12 +316,13 @@ def _acting(verbs: Verbs[argparse.ArgumentParser]) -> None:
     made.add_argument("target", metavar="CLUSTER")
     made.add_argument("--waive", help="gates to pass over, by name, with commas")
     _with_reason(_with_pair(made))
-    start = Verb(_of_pair("POST", "start", "runbook", "target", "reason"), text.started)
-    made = _add(verbs, "approve", start, says="start what a row asks for and waits with")
-    made.add_argument(
-        "runbook", metavar="ACTION", choices=("failover", "settle-debt", "cutover-dns", "roll-back", "release-fence")
+    approve = Verb(_approve, text.started)
+    made = _add(
+        verbs, "approve", approve, says="start what a row asks for and waits with, or a plan that you have read"
     )
-    made.add_argument("target", metavar="CLUSTER")
+    made.add_argument("runbook", metavar="ACTION", nargs="?", choices=ACTIONS)
+    made.add_argument("target", metavar="CLUSTER", nargs="?")
+    made.add_argument("--plan", dest="plan_hash", metavar="HASH", help="of `watchdogctl plan`: that very run, or none")
     _with_reason(_with_pair(made))
     made = _add(verbs, "ack", Verb(_of_pair("POST", "ack", "reason"), text.done), says="a human has looked")
     _with_reason(_with_pair(made))

@@ -127,13 +127,16 @@ def last_known_lines(body: Shape) -> list[str]:
 def plan_lines(body: Shape) -> list[str]:
     """What a run would do, and what keeps it from starting."""
     steps, waivers, loss = body["steps"], body["waivers"], body["estimated_loss_s"]
-    lines = [f"{body['action']} {body['source']} -> {body['target']}, epoch {body['epoch']}"]
+    title = f"{body['action']} {body['source']} -> {body['target']}, epoch {body['epoch']}, row {body['situation']}"
+    lines = [title]
     lines += [f"  {n}. {step}" for n, step in enumerate(steps if isinstance(steps, list) else [], start=1)]
     lines += [f"  waived: {', '.join(map(str, waivers))}"] if isinstance(waivers, list) and waivers else []
     lines.append(f"  estimated loss: {'unknown' if loss is None else f'{_number(loss):.0f} s'}")
     blocked = _tables(body["blocked_by"])
     lines += ["blocked by" if blocked else "nothing blocks it"]
-    return lines + [f"  {gate['gate']!s:<{WIDE}}{gate['why']}" for gate in blocked]
+    lines += [f"  {gate['gate']!s:<{WIDE}}{gate['why']}" for gate in blocked]
+    approval = f"watchdogctl approve --plan {body['plan_hash']} --pair {body['pair']} --reason '...'"
+    return [*lines, f"this very run, or none: {approval}"]
 
 
 def reload_lines(body: Shape) -> list[str]:

@@ -20,12 +20,14 @@ from watchdogd.core.entries import (
 )
 from watchdogd.core.explain import gate_shape
 from watchdogd.core.facts import GateAnswer, Side
-from watchdogd.core.gates import WAIVABLE, is_waivable, without
+from watchdogd.core.gates import WAIVABLE, is_waivable
 from watchdogd.core.ledger import Ledger, Run, RunState
 from watchdogd.core.model import ClusterId
 from watchdogd.core.parked import RunVerb, why_not, why_not_adopted
+from watchdogd.core.plan import Agreed
 from watchdogd.daemon.deciding import Standing
 from watchdogd.daemon.observed import resuming
+from watchdogd.daemon.plans import PlanBook, Wish, plan_of
 from watchdogd.daemon.protocol import (
     ACCEPTED,
     BLOCKED,
@@ -42,6 +44,7 @@ from watchdogd.daemon.running import Wanted
 from watchdogd.daemon.stamps import Stamper
 from watchdogd.daemon.unit import PairUnit
 from watchdogd.ports import Chronicle
+from watchdogd.runbooks.catalog import PROCEDURES
 
 PAUSE_S_MAX = 30 * 86_400.0
 
@@ -53,6 +56,7 @@ class Desk:
     unit: PairUnit
     journal: Chronicle
     stamper: Stamper
+    plans: PlanBook
 
     @property
     def ledger(self) -> Ledger:
@@ -99,36 +103,10 @@ async def resume(desk: Desk, asked: Asked, caller: Caller) -> Answer:
 
 async def failover(desk: Desk, asked: Asked, caller: Caller) -> Answer:
     """Open a failover to the named cluster, past the gates that are waived by name and no others."""
-    standing, target = desk.standing, desk.cluster(asked.text("target"))
-    if standing is None:
-        return refuse(STARTING, "starting", "nothing was decided yet")
-    if target is None:
-        return desk.no_cluster(asked.text("target"))
-    waivers = frozenset(asked.words("waive"))
-    if unknown := [gate for gate in waivers if not is_waivable(gate)]:
-        way_out = f"these can be: {', '.join(sorted(WAIVABLE))}"
-        return refuse(MALFORMED, "malformed", f"{', '.join(sorted(unknown))} cannot be waived; {way_out}")
-    if (refusal := _never(desk, standing, target)) is not None:
-        return refusal
-    elected = standing.facts.ledger.elected
-    # The run itself asks again: a sighting is passed over only once its fence was verified.
-    is_fenced = desk.unit.policy.verifies_a_fence(elected, waivers)
-    closed = without(standing.facts.closed_gates(), waivers, is_fenced=is_fenced)
-    if closed:
-        return _blocked(f"a failover to {target} is blocked", closed, standing)
-    return await _open(
-        desk,
-        Wanted(
-            runbook=Runbook.FAILOVER,
-            source=elected if elected is not None else desk.unit.policy.partner_of(target),
-            target=target,
-            situation=standing.decision.row.id,
-            why=f"asked for by uid {caller.uid}: {asked.text('reason')}",
-            waivers=waivers,
-            asked_by_uid=caller.uid,
-            reason=asked.text("reason"),
-        ),
-    )
+    if not asked.text("target"):
+        return desk.no_cluster("")
+    wish = Wish(action=Runbook.FAILOVER, target=asked.text("target"), waivers=frozenset(asked.words("waive")))
+    return await _open(desk, wish, asked, caller, why=f"asked for by uid {caller.uid}: {asked.text('reason')}")
 
 
 def _never(desk: Desk, standing: Standing, target: ClusterId) -> Answer | None:
@@ -144,8 +122,6 @@ def _never(desk: Desk, standing: Standing, target: ClusterId) -> Answer | None:
     if Side.WRONG in (facts.elected_side, facts.partner_side):
         wrong = facts.elected.wrong or facts.partner.wrong
         return refuse(BLOCKED, "blocked", f"not the pair that the config pins: {wrong}")
-    if desk.ledger.run is not None:
-        return _run_open(desk.ledger.run)
     return None
 
 
@@ -161,41 +137,60 @@ def _blocked(what: str, closed: tuple[GateAnswer, ...], standing: Standing) -> A
     return refuse(BLOCKED, "blocked", f"{what} by {names}", gates)
 
 
-async def _open(desk: Desk, wanted: Wanted) -> Answer:
-    if desk.ledger.run is not None:
-        return _run_open(desk.ledger.run)
-    run = await desk.unit.running.open(wanted)
-    return Answer(status=ACCEPTED, body={"run_id": run.run_id, "pair": desk.unit.policy.pair})
-
-
 async def start(desk: Desk, asked: Asked, caller: Caller) -> Answer:
     """Start what a row asks for now and only waits for its command."""
-    standing, runbook, target = desk.standing, asked.text("runbook"), desk.cluster(asked.text("target"))
-    if standing is None:
-        return refuse(STARTING, "starting", "nothing was decided yet")
-    if target is None:
-        return desk.no_cluster(asked.text("target"))
+    runbook = asked.text("runbook")
     if runbook == Runbook.FAILOVER:
         return await failover(desk, asked, caller)
-    todo = next((one for one in standing.decision.todo if one.runbook == runbook and one.target == target), None)
-    if todo is None or todo.runbook is None:
-        return refuse(CONFLICT, "stale", f"nothing asks for {runbook or 'anything'} to {target} now")
+    if runbook not in PROCEDURES or not asked.text("target"):
+        return refuse(CONFLICT, "stale", f"nothing asks for {runbook or 'anything'} to {asked.text('target')} now")
+    return await _open(desk, Wish(action=Runbook(runbook), target=asked.text("target")), asked, caller)
+
+
+async def approve(desk: Desk, asked: Asked, caller: Caller) -> Answer:
+    """Start the run of a plan that was shown, as `failover` and `start` would; never another run than that."""
+    await desk.unit.deciding.tick()  # compared is what can be seen now, not what was decided a moment ago
+    key = asked.text("plan_hash")
     if desk.ledger.run is not None:
         return _run_open(desk.ledger.run)
-    if todo.blocked_by:
-        return _blocked(f"{runbook} is blocked", todo.blocked_by, standing)
-    return await _open(
-        desk,
+    shown = desk.plans.shown(desk.unit.policy.pair, key)
+    if shown is None:
+        return refuse(CONFLICT, "stale", f"no plan {key} was shown since the daemon started: `watchdogctl plan`")
+    wish = Wish(action=shown.action, target=shown.target, waivers=frozenset(shown.waivers))
+    by = f"uid {caller.uid}: {asked.text('reason')}" if asked.text("reason") else f"uid {caller.uid}"
+    return await _open(desk, wish, asked, caller, why=f"plan {key} approved by {by}", shown=shown)
+
+
+async def _open(
+    desk: Desk, wish: Wish, asked: Asked, caller: Caller, *, why: str = "", shown: Agreed | None = None
+) -> Answer:
+    """Take the slot for `wish`, unless something blocks it, or it is no longer what was `shown`."""
+    standing, plan = desk.standing, plan_of(desk.unit, desk.standing, wish)
+    if isinstance(plan, Answer) or standing is None:
+        return plan if isinstance(plan, Answer) else refuse(STARTING, "starting", "nothing was decided yet")
+    agreed = plan.agreed
+    if shown is not None and agreed != shown:
+        changed = "; ".join(agreed.changed_since(shown))
+        return refuse(CONFLICT, "stale", f"it is not what was planned any more: {changed}; `watchdogctl plan` again")
+    if wish.action is Runbook.FAILOVER and (refusal := _never(desk, standing, agreed.target)) is not None:
+        return refusal
+    if desk.ledger.run is not None:
+        return _run_open(desk.ledger.run)
+    if plan.blocked_by:
+        return _blocked(f"{agreed.action} to {agreed.target} is blocked", plan.blocked_by, standing)
+    run = await desk.unit.running.open(
         Wanted(
-            runbook=todo.runbook,
-            source=todo.source,
-            target=todo.target,
-            situation=todo.situation,
-            why=todo.why,
+            runbook=agreed.action,
+            source=agreed.source,
+            target=agreed.target,
+            situation=agreed.situation,
+            why=why or plan.why,
+            waivers=frozenset(agreed.waivers),
             asked_by_uid=caller.uid,
-            reason=asked.text("reason"),
-        ),
+            reason=asked.text("reason") or (f"plan {shown.hash}" if shown is not None else ""),
+        )
     )
+    return Answer(status=ACCEPTED, body={"run_id": run.run_id, "pair": desk.unit.policy.pair})
 
 
 async def ack(desk: Desk, asked: Asked, caller: Caller) -> Answer:

@@ -10,14 +10,15 @@ from watchdogd import __version__
 from watchdogd.core.budget import worst_case
 from watchdogd.core.entries import Recorded, Runbook
 from watchdogd.core.explain import Json, Shape, explain, gate_shape, run_shape, sentence, todo_shape
-from watchdogd.core.gates import without
 from watchdogd.core.headline import held_by
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import PairId
+from watchdogd.core.plan import Plan
 from watchdogd.core.telling import why
 from watchdogd.daemon import acts
 from watchdogd.daemon.answers import AnswerBook
 from watchdogd.daemon.deciding import Standing
+from watchdogd.daemon.plans import PlanBook, Wish, plan_of
 from watchdogd.daemon.protocol import BLOCKED, MALFORMED, NOT_FOUND, STARTING, Answer, Asked, Caller, refuse
 from watchdogd.daemon.unit import Ground, PairUnit
 from watchdogd.errors import NeedsOperator
@@ -30,7 +31,6 @@ NOT_THERE_YET = {
     "switchover": "demote, promote and the name by hand, see the manual, chapter 5",
     "rejoin": "`update-primary` by hand, see the manual, chapter 5",
     "heal": "`update-primary` by hand, see the manual, chapter 5",
-    "approve": "name what you approve: `watchdogctl failover CLUSTER` or `watchdogctl approve ACTION CLUSTER`",
 }
 RELOAD = "reload"
 WITHOUT_REASON = frozenset({"run-retry", "approve"})
@@ -51,6 +51,7 @@ class Orders:
         self._ground = ground
         self._reload = reload
         self._answers = AnswerBook(ground.memory)
+        self._plans = PlanBook()
         self._acting, self._reloading = asyncio.Lock(), asyncio.Lock()
         self.reading: Mapping[str, Verb] = {
             "status": self._status,
@@ -66,6 +67,7 @@ class Orders:
             "resume": acts.resume,
             "failover": acts.failover,
             "start": acts.start,
+            "approve": acts.approve,
             "ack": acts.ack,
             "adopt": acts.adopt,
             "forgive": acts.forgive,
@@ -113,7 +115,7 @@ class Orders:
         if unit is None:
             return self._no_such(asked)
         if act is None:
-            return refuse(BLOCKED, "blocked", f"{asked.verb} is not there yet: {NOT_THERE_YET[asked.verb]}")
+            return not_there_yet(asked.verb)
         return await self._act(unit, asked, caller, act)
 
     async def _act(self, unit: PairUnit, asked: Asked, caller: Caller, act: ActVerb) -> Answer:
@@ -124,7 +126,7 @@ class Orders:
         return answer
 
     def _desk(self, unit: PairUnit) -> acts.Desk:
-        return acts.Desk(unit=unit, journal=self._ground.journal, stamper=self._ground.stamper)
+        return acts.Desk(unit=unit, journal=self._ground.journal, stamper=self._ground.stamper, plans=self._plans)
 
     async def _guarded(self, answering: Awaitable[Answer]) -> Answer:
         try:
@@ -164,31 +166,18 @@ class Orders:
         unit = self.units.get(PairId(asked.pair))
         if unit is None:
             return self._no_such(asked)
-        if (standing := unit.deciding.standing) is None:
-            return refuse(STARTING, "starting", "nothing was decided yet")
-        action, target = asked.query.get("action", "failover"), asked.query.get("target", "")
-        if action != "failover":
-            return refuse(MALFORMED, "malformed", "a plan is there for action=failover only, so far")
-        target = target or standing.facts.partner.cluster
-        waivers = frozenset(word for word in asked.query.get("waive", "").split(",") if word)
-        source = standing.facts.ledger.elected
-        is_fenced = source is not None and unit.policy.verifies_a_fence(source, waivers)
-        closed = without(standing.facts.closed_gates(), waivers, is_fenced=is_fenced)
-        now = standing.facts.now
-        return Answer(
-            body={
-                "action": action,
-                "pair": asked.pair,
-                "target": target,
-                "source": standing.facts.ledger.elected,
-                "epoch": standing.facts.ledger.next_epoch,
-                "waivers": [*sorted(waivers)],
-                "blocked_by": [gate_shape(gate, now) for gate in closed],
-                "steps": [step.name for step in PROCEDURES[Runbook.FAILOVER].steps],
-                "estimated_loss_s": standing.facts.known.loss.seconds,
-                "todo": [todo_shape(todo, now) for todo in standing.decision.todo],
-            }
-        )
+        action = asked.query.get("action", Runbook.FAILOVER)
+        if action in NOT_THERE_YET:
+            return not_there_yet(action)
+        if action not in PROCEDURES:
+            return refuse(MALFORMED, "malformed", f"no action {action!r}: one of {', '.join(PROCEDURES)}")
+        standing, waive = unit.deciding.standing, asked.query.get("waive", "")
+        waivers = frozenset(word.strip() for word in waive.split(",") if word.strip())
+        wish = Wish(action=Runbook(action), target=asked.query.get("target", ""), waivers=waivers)
+        plan = plan_of(unit, standing, wish)
+        if isinstance(plan, Answer) or standing is None:
+            return plan if isinstance(plan, Answer) else refuse(STARTING, "starting", "nothing was decided yet")
+        return Answer(body={**plan_shape(plan, standing), "plan_hash": self._plans.show(plan)})
 
     async def _history(self, asked: Asked, caller: Caller) -> Answer:
         pair = asked.query.get("pair") or None
@@ -235,6 +224,31 @@ class Orders:
 
     async def _version(self, asked: Asked, caller: Caller) -> Answer:
         return Answer(body={"version": __version__, "api": "v1"})
+
+
+def not_there_yet(verb: str) -> Answer:
+    """The refusal of what has no procedure yet."""
+    return refuse(BLOCKED, "blocked", f"{verb} is not there yet: {NOT_THERE_YET[verb]}")
+
+
+def plan_shape(plan: Plan, standing: Standing) -> Shape:
+    """What a run would do now, and what keeps it from starting."""
+    agreed, facts, now = plan.agreed, standing.facts, standing.facts.now
+    is_election = agreed.action is Runbook.FAILOVER
+    return {
+        "action": agreed.action.value,
+        "pair": agreed.pair,
+        "source": agreed.source,
+        "target": agreed.target,
+        "situation": agreed.situation,
+        "elected": agreed.elected,
+        "epoch": agreed.next_epoch if is_election else agreed.epoch,
+        "waivers": [*agreed.waivers],
+        "blocked_by": [gate_shape(gate, now) for gate in plan.blocked_by],
+        "steps": [*agreed.steps],
+        "estimated_loss_s": facts.known.loss.seconds,
+        "todo": [todo_shape(todo, now) for todo in standing.decision.todo],
+    }
 
 
 def _whole(text: str | None, default: int | None) -> int | None:

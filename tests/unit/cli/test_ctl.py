@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -9,8 +10,9 @@ import pytest
 
 from tests.support.pair import Rounds, around
 from watchdogd.cli import ctl_text as text
-from watchdogd.cli.ctl import Exit, main, parser
+from watchdogd.cli.ctl import ACTIONS, Exit, main, parser
 from watchdogd.core.explain import Shape, explain
+from watchdogd.runbooks.catalog import PROCEDURES
 
 
 def test_it_needs_nothing_but_the_standard_library() -> None:
@@ -26,6 +28,30 @@ def test_a_dangerous_verb_wants_its_target_and_a_reason() -> None:
         with pytest.raises(SystemExit) as usage:
             main(words)
         assert usage.value.code == Exit.USAGE
+
+
+@pytest.mark.parametrize(
+    "words", ["", "failover", "--plan 00ff failover", "--plan 00ff failover west", "nothing west", "west failover"]
+)
+def test_an_approval_names_an_action_and_its_cluster_or_a_plan(words: str) -> None:
+    with pytest.raises(SystemExit) as usage:
+        main(["approve", *words.split(), "--reason", "x"])
+    assert usage.value.code == Exit.USAGE
+
+
+def test_what_can_be_planned_and_approved_is_what_can_be_run() -> None:
+    assert tuple(PROCEDURES) == ACTIONS
+
+
+def test_a_plan_ends_with_the_command_that_approves_exactly_it() -> None:
+    body = json.loads(
+        """{"action": "failover", "pair": "prod", "source": "east", "target": "west", "situation": "S-32",
+        "elected": "east", "epoch": 1, "waivers": ["loss"], "steps": ["recheck", "promote"], "estimated_loss_s": null,
+        "blocked_by": [{"gate": "ids", "why": "never seen"}], "plan_hash": "00ff", "todo": []}"""
+    )
+    lines = text.plan_lines(body)
+    assert lines[0] == "failover east -> west, epoch 1, row S-32"
+    assert lines[-1].endswith("watchdogctl approve --plan 00ff --pair prod --reason '...'")
 
 
 @pytest.mark.parametrize("given", ["3", "0m", "soon", "-5s", "1.5h"])

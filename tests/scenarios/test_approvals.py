@@ -1,0 +1,232 @@
+"""A plan is shown with a hash, and approved by it: the very run that was read, or none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.scenarios.test_orders import code_of, gates_of
+from tests.support.stage import EAST, PAIR, READER, WEST, Stage
+from watchdogd.core.entries import Paused, RunOpened
+from watchdogd.core.policy import Level
+from watchdogd.daemon.protocol import Answer, Asked
+from watchdogd.lab.faults import FaultKind
+
+
+async def planned(stage: Stage, **query: str) -> Answer:
+    return await stage.orders.ask(Asked(verb="plan", pair=PAIR, query={"target": "west", **query}), READER)
+
+
+async def hash_of(stage: Stage, **query: str) -> str:
+    return str((await planned(stage, **query)).body["plan_hash"])
+
+
+async def approve(stage: Stage, plan_hash: str, **body: object) -> Answer:
+    return await stage.ask("approve", plan_hash=plan_hash, **body)
+
+
+def runs(stage: Stage) -> list[RunOpened]:
+    return [entry for entry in stage.journal.entries(PAIR) if isinstance(entry, RunOpened)]
+
+
+async def lost(stage: Stage) -> None:
+    """East is gone, and the failover waits for a person."""
+    await stage.run_until(25)
+    stage.lose("east")
+    await stage.run_till("S-30", within_s=40)
+
+
+async def test_an_approved_failover_is_the_run_that_was_read() -> None:
+    async with Stage(level=Level.APPROVE) as stage:
+        await lost(stage)
+        plan = await planned(stage)
+        assert (plan.body["situation"], plan.body["blocked_by"]) == ("S-30", [])
+        answer = await approve(stage, str(plan.body["plan_hash"]), reason="region is on fire")
+        assert answer.status == 202
+        (opened,) = runs(stage)
+        assert (opened.run_id, opened.target, opened.reason) == (answer.body["run_id"], WEST, "region is on fire")
+        assert opened.asked_by_uid == 1000
+        await stage.run_for(60)
+        assert stage.world.primary() == WEST
+
+
+async def test_without_a_reason_the_journal_names_the_plan() -> None:
+    async with Stage(level=Level.APPROVE) as stage:
+        await lost(stage)
+        plan_hash = await hash_of(stage)
+        asked = Asked(verb="approve", pair=PAIR, body={"plan_hash": plan_hash})
+        assert (await stage.orders.ask(asked, READER)).status == 403
+        assert runs(stage) == []
+        await approve(stage, plan_hash, reason="")
+        assert plan_hash in runs(stage)[0].reason
+
+
+async def hashes_of(stage: Stage) -> set[str]:
+    """Those of the next 40 seconds."""
+    found = set()
+    for _ in range(40):
+        await stage.run_for(1.0)
+        found.add(await hash_of(stage))
+    return found
+
+
+async def test_the_hash_is_the_same_for_as_long_as_the_decision_is() -> None:
+    async with Stage(level=Level.APPROVE) as stage:
+        await stage.run_until(25)
+        healthy = await hashes_of(stage)
+        stage.lose("east")
+        await stage.run_till("S-30", within_s=40)
+        waiting = await hashes_of(stage)
+        assert (len(healthy), len(waiting)) == (1, 1)
+        assert healthy != waiting
+
+
+async def test_waivers_are_part_of_what_is_approved() -> None:
+    async with Stage(level=Level.APPROVE) as stage:
+        await stage.run_until(25)
+        stage.reachable = False
+        stage.lose("east")
+        await stage.run_till("S-32", within_s=60)
+        await stage.run_for(5)
+        held, waived = await hash_of(stage), await hash_of(stage, waive="anchors")
+        assert held != waived
+        refused = await approve(stage, held)
+        assert (refused.status, gates_of(refused)) == (422, {"anchors"})
+        assert runs(stage) == []
+        assert (await approve(stage, waived)).status == 202
+        assert runs(stage)[0].waivers == ("anchors",)
+
+
+async def test_a_plan_that_nobody_was_shown_is_stale() -> None:
+    async with Stage(level=Level.APPROVE) as stage:
+        await lost(stage)
+        plan_hash = await hash_of(stage)
+        refused = await approve(stage, "0" * 16)
+        assert (refused.status, code_of(refused)) == (409, "stale")
+        await stage.kill()
+        await stage.start()
+        await stage.run_for(40)
+        refused = await approve(stage, plan_hash)
+        assert (refused.status, code_of(refused)) == (409, "stale")
+        assert runs(stage) == []
+
+
+async def test_while_the_primary_lives_no_approval_starts_anything() -> None:
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        every = ",".join(gate for gate in ("window", "secondary-sees", "loss", "anchors", "fence", "sync-state"))
+        for waive in ("", "window", every):
+            refused = await approve(stage, await hash_of(stage, waive=waive))
+            assert (refused.status, code_of(refused)) == (422, "blocked")
+        assert runs(stage) == []
+
+
+async def test_an_approved_plan_is_not_begun_once_more_after_it_has_ended() -> None:
+    async with Stage(level=Level.APPROVE) as stage:
+        await lost(stage)
+        plan_hash = await hash_of(stage)
+        assert (await approve(stage, plan_hash)).status == 202
+        refused = await approve(stage, plan_hash)
+        assert (refused.status, code_of(refused)) == (409, "run_in_progress")
+        await stage.run_for(60)
+        refused = await approve(stage, plan_hash)
+        assert (refused.status, code_of(refused)) == (409, "already_primary")
+        assert [opened.runbook for opened in runs(stage)].count("failover") == 1
+
+
+async def primary_returns(stage: Stage) -> None:
+    stage.world.faults.clear()
+    await stage.run_for(20)
+
+
+async def it_is_paused_and_nothing_was_decided_since(stage: Stage) -> None:
+    await stage.journal.append(PAIR, Paused(reason="a test"))
+
+
+async def somebody_promotes_the_target(stage: Stage) -> None:
+    await stage.by_hand("promote", WEST)
+    await stage.run_for(20)
+
+
+async def the_target_is_adopted(stage: Stage) -> None:
+    await stage.by_hand("promote", WEST)
+    await stage.run_till("S-50", within_s=30)
+    assert not (await stage.ask("adopt", cluster="west")).is_error
+
+
+async def it_is_paused(stage: Stage) -> None:
+    await stage.ask("pause")
+
+
+async def anchors_are_lost(stage: Stage) -> None:
+    stage.reachable = False
+    await stage.run_for(40)
+
+
+async def one_node_answers_strangely(stage: Stage) -> None:
+    stage.world.faults.clear()
+    stage.fault(FaultKind.STRANGE, "node:east/2", status=429, text="slow down")
+    stage.fault(FaultKind.CRASH, "node:east/1")
+    stage.fault(FaultKind.CRASH, "node:east/3")
+    await stage.run_for(30)
+
+
+Change = Callable[[Stage], Awaitable[None]]
+CHANGES: tuple[Change, ...] = (
+    primary_returns,
+    it_is_paused_and_nothing_was_decided_since,
+    somebody_promotes_the_target,
+    the_target_is_adopted,
+    it_is_paused,
+    anchors_are_lost,
+    one_node_answers_strangely,
+)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_once_something_has_changed_the_approval_starts_nothing(change: Change) -> None:
+    async with Stage(level=Level.APPROVE) as stage:
+        await lost(stage)
+        plan_hash = await hash_of(stage, waive="window,anchors,secondary-sees,loss,ack")
+        await change(stage)
+        refused = await approve(stage, plan_hash)
+        assert refused.status == 409
+        assert code_of(refused) in ("stale", "already_primary")
+        assert runs(stage) == []
+
+
+async def test_a_name_that_waits_is_moved_by_its_plan() -> None:
+    async with Stage(level=Level.APPROVE) as stage:
+        await stage.run_until(25)
+        stage.lose("east")
+        await stage.by_hand("promote", WEST)
+        await stage.run_for(30)
+        assert not (await stage.ask("adopt", cluster="west")).is_error
+        await stage.run_for(5)
+        plan = await planned(stage, action="cutover-dns")
+        assert (plan.body["situation"], plan.body["target"], plan.body["source"]) == ("N-60", WEST, EAST)
+        answer = await approve(stage, str(plan.body["plan_hash"]))
+        assert answer.status == 202
+        await stage.run_for(40)
+        assert stage.names.published_cluster(asyncio.get_running_loop().time()) == WEST
+        refused = await approve(stage, str(plan.body["plan_hash"]))
+        assert (refused.status, code_of(refused)) == (409, "stale")
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ({"target": "nobody"}, 404, "not_found"),
+        ({"target": "east"}, 409, "already_primary"),
+        ({"waive": "ids"}, 400, "malformed"),
+        ({"action": "settle-debt"}, 409, "stale"),
+        ({"action": "switchover"}, 422, "blocked"),
+    ],
+)
+async def test_there_is_no_plan_for_what_makes_no_sense(query: dict[str, str], status: int, code: str) -> None:
+    async with Stage() as stage:
+        await stage.run_until(25)
+        answer = await planned(stage, **query)
+        assert (answer.status, code_of(answer)) == (status, code)

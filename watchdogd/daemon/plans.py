@@ -1,0 +1,78 @@
+"""The plans that were shown, so that one can be approved by its hash. They are forgotten with the daemon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from watchdogd.core.entries import Runbook
+from watchdogd.core.gates import WAIVABLE, is_waivable
+from watchdogd.core.plan import Agreed, Plan, failover_plan, todo_plan
+from watchdogd.daemon.deciding import Standing
+from watchdogd.daemon.protocol import CONFLICT, MALFORMED, NOT_FOUND, STARTING, Answer, refuse
+from watchdogd.daemon.unit import PairUnit
+from watchdogd.runbooks.catalog import PROCEDURES
+
+SHOWN_MAX = 200  # the newest, of all pairs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What somebody would like to start. An empty target: the one that the row, or a failover, is about."""
+
+    action: Runbook
+    target: str = ""
+    waivers: frozenset[str] = frozenset()
+
+
+class PlanBook:
+    """What was shown, by hash."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, Agreed] = {}
+
+    def show(self, plan: Plan) -> str:
+        """Keep `plan`, and return its hash."""
+        key = plan.agreed.hash
+        self._shown.pop(key, None)
+        self._shown[key] = plan.agreed
+        if len(self._shown) > SHOWN_MAX:
+            del self._shown[next(iter(self._shown))]
+        return key
+
+    def shown(self, pair: str, key: str) -> Agreed | None:
+        """The plan of `pair` that was shown under this hash, or None."""
+        agreed = self._shown.get(key)
+        return agreed if agreed is not None and agreed.pair == pair else None
+
+
+def plan_of(unit: PairUnit, standing: Standing | None, wish: Wish) -> Plan | Answer:
+    """What would be begun now, or why there is no such plan."""
+    if standing is None:
+        return refuse(STARTING, "starting", "nothing was decided yet")
+    known = unit.policy.cluster_ids
+    if wish.target and wish.target not in known:
+        return refuse(NOT_FOUND, "not_found", f"no cluster {wish.target!r} in this pair: one of {', '.join(known)}")
+    if unknown := [gate for gate in wish.waivers if not is_waivable(gate)]:
+        way_out = f"these can be: {', '.join(sorted(WAIVABLE))}"
+        return refuse(MALFORMED, "malformed", f"{', '.join(sorted(unknown))} cannot be waived; {way_out}")
+    steps = [step.name for step in PROCEDURES[wish.action].steps]
+    if wish.action is not Runbook.FAILOVER:
+        return _todo_plan(standing, wish, steps)
+    facts = standing.facts
+    target = next((cluster for cluster in known if cluster == wish.target), facts.partner.cluster)
+    if target == facts.ledger.elected:
+        return refuse(CONFLICT, "already_primary", f"{target} is the elected cluster of epoch {facts.ledger.epoch}")
+    row = standing.decision.row.id
+    return failover_plan(facts, unit.policy, row, target=target, waivers=wish.waivers, steps=steps)
+
+
+def _todo_plan(standing: Standing, wish: Wish, steps: list[str]) -> Plan | Answer:
+    todo = next(
+        (one for one in standing.decision.todo if one.runbook == wish.action and wish.target in ("", one.target)), None
+    )
+    if todo is None:
+        to = f" to {wish.target}" if wish.target else ""
+        return refuse(CONFLICT, "stale", f"nothing asks for {wish.action}{to} now")
+    if wish.waivers:
+        return refuse(MALFORMED, "malformed", f"{wish.action} takes no waiver: only a failover does")
+    return todo_plan(standing.facts, todo, wish.action, steps=steps)
