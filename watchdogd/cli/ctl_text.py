@@ -171,16 +171,7 @@ def run_lines(body: Shape) -> list[str]:
     waivers = body.get("waivers")
     lines += [f"  waived: {', '.join(map(str, waivers))}"] if isinstance(waivers, list) and waivers else []
     for step in _tables(body["steps"]):
-        state = (
-            "done"
-            if step["done"]
-            else "outcome unknown"
-            if step["unsure"]
-            else "skipped"
-            if step["skipped"]
-            else "open"
-        )
-        lines.append(f"  {step['step']!s:<18}{state}{_sent(step['intents'])}")
+        lines.append(f"  {step['step']!s:<18}{_state(step, body)}{_sent(step['intents'])}")
     parked = _table(body.get("parked"))
     if parked:
         lines.append(f"  PARKED at {parked['step']}: {parked['why']}")
@@ -189,6 +180,14 @@ def run_lines(body: Shape) -> list[str]:
         if isinstance(acts, list) and acts:
             lines += ["  what it would take now:", *(f"    {act}" for act in acts)]
     return [*lines, "", *(_entry_line(one) for one in _tables(body["entries"]))]
+
+
+def _state(step: Shape, run: Shape) -> str:
+    if step["done"]:
+        return "done"
+    if step["unsure"]:
+        return "outcome not seen yet" if run["state"] == "open" else "outcome unknown"
+    return "skipped" if step["skipped"] else "open"
 
 
 def _sent(times: Json) -> str:

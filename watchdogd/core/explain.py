@@ -62,8 +62,7 @@ def sentence(decision: Decision, facts: Facts) -> str:
     """The decision in one sentence."""
     run = facts.ledger.run
     if run is not None:
-        step = f", parked at {run.parked_step}: {run.parked_why}" if run.parked_step else ""
-        return f"{run.runbook} {run.run_id} is open{step}"
+        return f"{run.runbook} {run.run_id} is open{_where(run)}"
     todo = next(iter(decision.todo), None)
     if todo is None:
         return "nothing to do"
@@ -78,6 +77,13 @@ def sentence(decision: Decision, facts: Facts) -> str:
             return f"{what}: waits for its command"
         case Execution.GO:
             return f"{what}: goes"
+
+
+def _where(run: Run) -> str:
+    if run.parked_step:
+        return f", parked at {run.parked_step}: {run.parked_why}"
+    sent = next((name for name, step in run.steps.items() if step.is_unsure), "")
+    return f": {sent} is sent, its outcome is not seen yet" if sent else ""
 
 
 def command_now(decision: Decision, facts: Facts) -> str:
@@ -125,7 +131,9 @@ def _left_s(at_s: float | None, now: Stamp) -> float | None:
 
 
 def would_act_when(facts: Facts, decision: Decision) -> Iterator[str]:
-    """What would have to change for the daemon to fail over: nothing while the primary is up and the path is clear."""
+    """What would have to change for the daemon to fail over. Empty while a run is open: that one ends first."""
+    if facts.ledger.run is not None:
+        return
     if facts.elected is None:
         yield "one cluster is seen as active primary with the pinned ids"
         return

@@ -105,6 +105,16 @@ def test_what_is_over_at_once_is_told_without_what_was_not_said() -> None:
     assert text.done({"pair": "prod", "paused": None, "hold": ""}) == ["pair: prod; paused: nothing"]
 
 
+@pytest.mark.parametrize(("state", "told"), [("open", "outcome not seen yet"), ("parked", "outcome unknown")])
+def test_a_step_that_was_sent_is_unknown_only_once_nobody_looks_any_more(state: str, told: str) -> None:
+    step: Shape = {"step": "promote", "done": False, "unsure": True, "skipped": False, "intents": 1}
+    body: Shape = {
+        "run_id": "r", "runbook": "failover", "source": "east", "target": "west", "why": "", "state": state,
+        "outcome": None, "steps": [step], "parked": None, "entries": [],
+    }  # fmt: skip
+    assert text.run_lines(body)[1].split(maxsplit=1)[1] == f"{told}, sent once"
+
+
 def test_a_parked_run_says_what_its_last_attempt_met_what_was_waived_and_each_way_on() -> None:
     step: Shape = {"step": "fence", "done": False, "unsure": False, "skipped": False, "intents": 2}
     refused: Shape = {"seq": 1, "at_utc_s": 0.0, "pair": "prod", "kind": "step_not_applied", "entry": {}}

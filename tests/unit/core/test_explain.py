@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.pair import Rounds, around, policy_of
-from watchdogd.core.entries import Runbook, RunOpened
+from watchdogd.core.entries import Runbook, RunOpened, StepIntended
 from watchdogd.core.explain import explain, ledger_shape, run_shape, sentence
 from watchdogd.core.facts import Sight
 from watchdogd.core.fold import apply
@@ -97,6 +97,23 @@ def test_a_run_is_shown_with_its_steps_in_order() -> None:
     run = ledger_shape(ledger, now, {})["run"]
     assert isinstance(run, dict)
     assert run["run_id"] == "run-1"
+
+
+def test_while_a_run_is_open_it_says_what_was_sent_and_not_what_would_start_another() -> None:
+    *_, (now_s, facts, decision) = Rounds(dies_s=DIES_S).run(160.0)
+    now = around(now_s).now
+    opened = RunOpened(
+        run_id=RunId("run-1"), incident_id="i", runbook=Runbook.FAILOVER, source=ClusterId("east"),
+        target=ClusterId("west"), situation="S-30", why="down",
+    )  # fmt: skip
+    ledger = apply(Ledger(), opened, now)
+    assert sentence(decision, replace(facts, ledger=ledger)) == "failover run-1 is open"
+    ledger = apply(ledger, StepIntended(run_id=RunId("run-1"), step="fence"), now)
+    shape = explain(replace(facts, ledger=ledger), decision, around(now_s), since_s=1.0)
+    said = shape["decision"]
+    assert isinstance(said, dict)
+    assert said["sentence"] == "failover run-1 is open: fence is sent, its outcome is not seen yet"
+    assert shape["would_act_when"] == []
 
 
 def test_a_gate_that_names_itself_is_not_named_twice() -> None:

@@ -60,10 +60,14 @@ function gatesCard(gates) {
     el("div", "dim", `open: ${open || "none"}`));
 }
 
+function stepLine(step, run) {
+  const unsure = run.state === "open" ? ": sent, its outcome is not seen yet" : ": outcome unknown";
+  return el("li", step.done ? "good" : "acting", `${step.step}${step.done ? ": done" : step.unsure ? unsure : ""}`);
+}
+
 function runCard(run) {
   if (!run) return card("run", el("span", "dim", "no run is open"));
-  const steps = el("ol", "", ...run.steps.map((step) =>
-    el("li", step.done ? "good" : "acting", `${step.step}${step.done ? ": done" : step.unsure ? ": outcome unknown" : ""}`)));
+  const steps = el("ol", "", ...run.steps.map((step) => stepLine(step, run)));
   return card("run", el("div", "head", el("strong", "", `${run.runbook} ${run.source} → ${run.target}`),
     pill(run.state, run.state === "parked" ? "bad" : "acting")), el("div", "dim", run.run_id), steps,
     run.parked ? el("p", "bad", `${run.parked.step}: ${run.parked.why}`) : null);
@@ -88,7 +92,8 @@ function pairSection(pair) {
     status.paused ? pill(`paused: ${status.paused}`, "warn") : null, status.hold ? pill("held", "warn") : null,
     status.failover_ready ? pill("ready", "good") : pill("not ready", "warn"),
     el("span", "dim", `failover = ${status.level}; for ${seconds(status.since_s)}`)));
-  section.append(el("p", "why", `${status.why}. ${status.action || ""}`));
+  const run = explain && explain.facts.run;
+  section.append(el("p", "why", run ? status.action : `${status.why}. ${status.action || ""}`));
   for (const notice of status.notices || []) {
     section.append(el("div", `notice ${TONE[notice.severity]}`, el("p", "", notice.summary),
       notice.command ? el("code", "", notice.command) : null));
@@ -96,7 +101,7 @@ function pairSection(pair) {
   if (explain) {
     section.append(el("div", "grid", ...explain.facts.clusters.map(clusterCard), windowsCard(explain.facts),
       runCard(explain.facts.run), gatesCard(explain.gates), durableCard(explain.facts),
-      card("would act when", el("ul", "", ...explain.would_act_when.map((line) => el("li", "", line))))));
+      run ? null : card("would act when", el("ul", "", ...explain.would_act_when.map((line) => el("li", "", line))))));
   }
   return section;
 }
