@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
 
 from tests.support.stage import DEMO, EAST, PAIR, READER, WEST, Stage
-from watchdogd.core.entries import Adopted, ForeignSeen, HoldPlaced, Resumed
+from watchdogd.core.entries import Adopted, ForeignSeen, HoldPlaced, Resumed, Runbook
 from watchdogd.core.ledger import DebtState
-from watchdogd.core.policy import Level
+from watchdogd.core.policy import Level, PairPolicy
 from watchdogd.daemon.protocol import Answer, Asked, Caller
 from watchdogd.errors import Need
 from watchdogd.lab.faults import FaultKind
@@ -434,3 +435,22 @@ async def test_a_parked_run_takes_only_verbs_that_fit_it() -> None:
         await stage.run_for(5)
         assert stage.ledger.recent_runs[-1].outcome == "aborted"
         assert stage.names.published_cluster(0) == EAST
+
+
+async def test_approving_with_the_name_of_the_debtor_is_refused_with_the_command_that_would_act() -> None:
+    def settle_waits(policy: PairPolicy) -> PairPolicy:
+        return replace(policy, levels=replace(policy.levels, settle_debt=Level.APPROVE))
+
+    async with Stage(level=Level.AUTO, change=settle_waits) as stage:
+        await stage.run_until(25)
+        lost = stage.lose("east")
+        await stage.run_till("S-30", within_s=60)
+        await stage.run_for(60)
+        stage.world.faults.clear(lost)
+        await stage.run_till("S-40", within_s=60)
+        wrong = await stage.ask("start", runbook="settle-debt", target="east")
+        assert wrong.is_error
+        (todo,) = [one for one in stage.decision.todo if one.runbook is Runbook.SETTLE_DEBT]
+        assert todo.command == "watchdogctl approve settle-debt west --pair prod --reason '...'"
+        assert todo.command in str(wrong.body)
+        assert not (await stage.ask("start", runbook="settle-debt", target="west")).is_error

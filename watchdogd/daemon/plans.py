@@ -67,12 +67,13 @@ def plan_of(unit: PairUnit, standing: Standing | None, wish: Wish) -> Plan | Ans
 
 
 def _todo_plan(standing: Standing, wish: Wish, steps: list[str]) -> Plan | Answer:
-    todo = next(
-        (one for one in standing.decision.todo if one.runbook == wish.action and wish.target in ("", one.target)), None
-    )
+    asked_for = [one for one in standing.decision.todo if one.runbook == wish.action]
+    todo = next((one for one in asked_for if wish.target in ("", one.target)), None)
     if todo is None:
         to = f" to {wish.target}" if wish.target else ""
-        return refuse(CONFLICT, "stale", f"nothing asks for {wish.action}{to} now")
+        commands = [one.command for one in asked_for if one.command]
+        said = "; but this is asked for: ".join([f"nothing asks for {wish.action}{to} now", *commands])
+        return refuse(CONFLICT, "stale", said)
     if wish.waivers:
         return refuse(MALFORMED, "malformed", f"{wish.action} takes no waiver: only a failover does")
     return todo_plan(standing.facts, todo, wish.action, steps=steps)
