@@ -196,7 +196,7 @@ def _sent(times: Json) -> str:
 
 def _last_answer(body: Shape, parked: Shape) -> list[str]:
     """Why the latest attempt of the step did not do it, where the run itself only says that it waits."""
-    if parked["answered"]:
+    if parked.get("answered"):
         return []  # the run itself says it
     refused = (_table(one["entry"]) for one in _tables(body["entries"]) if one["kind"] == "step_not_applied")
     whys = [_flat(entry.get("why")) for entry in refused if entry.get("step") == parked["step"]]
