@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.scenarios.test_orders import code_of
-from tests.support.stage import Stage
+from tests.support.stage import PAIR, Stage
 from watchdogd.core.entries import Paused
 from watchdogd.daemon.protocol import Caller
 
@@ -59,6 +59,35 @@ async def test_an_id_is_for_one_caller_one_request_and_one_day() -> None:
         stage.clock.stepped_s += DAY_S
         await stage.ask("pause", request_id="r1")
         assert paused(stage) == 3
+
+
+class Died(Exception):
+    """The daemon was killed at this point."""
+
+
+async def test_a_crash_between_a_run_and_its_answer_begins_no_second_run() -> None:
+    async with Stage() as stage:
+        await stage.run_until(25)
+        stage.lose("east")
+        await stage.run_till("S-30", within_s=40)
+
+        def die(point: str) -> None:
+            if point == "journal after run_opened":
+                raise Died(point)
+
+        stage.journal.fuse = die  # type: ignore[assignment]
+        with pytest.raises(Died):
+            await stage.ask("failover", target="west", request_id="r1")
+        await stage.kill()
+        await stage.start()
+        await stage.run_for(60)
+        assert (stage.world.primary(), stage.ledger.epoch) == ("west", 1)
+        (opened,) = (entry for entry in stage.journal.entries(PAIR) if getattr(entry, "runbook", "") == "failover")
+        again = await stage.ask("failover", target="west", request_id="r1")
+        assert (again.status, again.body) == (202, {"run_id": opened.run_id, "pair": PAIR})
+        assert code_of(await stage.ask("pause", request_id="r1")) == "stale"
+        anybody = await stage.ask("failover", target="west", request_id="r1", caller=Caller(uid=1002, may_act=True))
+        assert code_of(anybody) == "already_primary"
 
 
 async def test_many_long_answers_push_the_oldest_out_and_an_endless_id_is_refused() -> None:

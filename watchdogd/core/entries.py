@@ -110,6 +110,7 @@ class RunOpened(Entry):
     asked_by_uid: int | None = None
     reason: str = ""
     accept_loss: bool = False
+    request_id: str = ""  # of who asked: the same request again after a crash began this run already
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -170,6 +170,7 @@ def _(entry: RunOpened, ledger: Ledger, stamp: Stamp) -> Ledger:
         waivers=frozenset(entry.waivers),
         accept_loss=entry.accept_loss,
         asked_by_uid=entry.asked_by_uid,
+        request_id=entry.request_id,
     )
     return replace(ledger, run=run)
 

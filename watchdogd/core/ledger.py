@@ -120,6 +120,7 @@ class Run:
     waivers: frozenset[str] = frozenset()
     accept_loss: bool = False
     asked_by_uid: int | None = None
+    request_id: str = ""
     state: RunState = RunState.OPEN
     steps: Mapping[str, StepRecord] = field(default_factory=dict)
     skipped: frozenset[str] = frozenset()

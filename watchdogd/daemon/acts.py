@@ -188,6 +188,7 @@ async def _open(
             waivers=frozenset(agreed.waivers),
             asked_by_uid=caller.uid,
             reason=asked.text("reason") or (f"plan {shown.hash}" if shown is not None else ""),
+            request_id=asked.text("request_id"),
         )
     )
     return Answer(status=ACCEPTED, body={"run_id": run.run_id, "pair": desk.unit.policy.pair})

@@ -9,12 +9,24 @@ from typing import cast
 
 from watchdogd.core.entries import Stamp
 from watchdogd.core.explain import Shape
-from watchdogd.core.model import EVERY_PAIR
+from watchdogd.core.ledger import Ledger
+from watchdogd.core.model import EVERY_PAIR, PairId
 from watchdogd.daemon.keeping import stamp_kept, stamp_of
-from watchdogd.daemon.protocol import ANSWERS_KEPT_S, CONFLICT, STARTING, TOO_MANY, Answer, Asked, Caller, refuse
+from watchdogd.daemon.protocol import (
+    ACCEPTED,
+    ANSWERS_KEPT_S,
+    CONFLICT,
+    STARTING,
+    TOO_MANY,
+    Answer,
+    Asked,
+    Caller,
+    refuse,
+)
 from watchdogd.ports import Memory
 
 ANSWERS = "answers"
+STARTING_VERBS = frozenset({"failover", "start", "approve"})
 KEPT_MAX = 100  # the newest; one value of the memory holds them all
 KEPT_BYTES_MAX = 48 * 1024  # of the 64 KiB that one value may have
 
@@ -55,6 +67,20 @@ class AnswerBook:
         while len(json.dumps(kept)) > KEPT_BYTES_MAX and len(kept) > 1:
             del kept[next(iter(kept))]
         await self._memory.put(EVERY_PAIR, {ANSWERS: kept})
+
+
+def begun(ledgers: Mapping[PairId, Ledger], asked: Asked, caller: Caller, now: Stamp) -> Answer | None:
+    """The answer of the run that this request began before we died and its answer was not kept; None when none did."""
+    for pair, ledger in ledgers.items():
+        for run in (ledger.run, *ledger.recent_runs):
+            if run is None or (run.request_id, run.asked_by_uid) != (asked.text("request_id"), caller.uid):
+                continue
+            if run.opened.age_s(now) >= ANSWERS_KEPT_S:
+                continue
+            if asked.verb not in STARTING_VERBS or asked.pair != pair:
+                return refuse(CONFLICT, "stale", f"this request_id began {run.run_id}: every request has its own")
+            return Answer(status=ACCEPTED, body={"run_id": run.run_id, "pair": pair})
+    return None
 
 
 def _key(asked: Asked, caller: Caller) -> str:

@@ -16,7 +16,7 @@ from watchdogd.core.model import PairId
 from watchdogd.core.plan import Plan
 from watchdogd.core.telling import why
 from watchdogd.daemon import acts
-from watchdogd.daemon.answers import AnswerBook
+from watchdogd.daemon.answers import AnswerBook, begun
 from watchdogd.daemon.deciding import Standing
 from watchdogd.daemon.plans import PlanBook, Wish, plan_of
 from watchdogd.daemon.protocol import BLOCKED, MALFORMED, NOT_FOUND, STARTING, Answer, Asked, Caller, refuse
@@ -95,8 +95,11 @@ class Orders:
         now = self._ground.stamper.now()
         if len(asked.text("request_id")) > REQUEST_ID_MAX:
             return refuse(MALFORMED, "malformed", f"a request_id has at most {REQUEST_ID_MAX} characters")
-        if asked.text("request_id") and (first := self._answers.first(asked, caller, now)) is not None:
-            return first
+        if asked.text("request_id"):
+            ledgers = {pair: self._ground.journal.ledger(pair) for pair in self.units}
+            first = self._answers.first(asked, caller, now) or begun(ledgers, asked, caller, now)
+            if first is not None:
+                return first
         answer = await self._for_each_pair(asked, caller, act)
         await self._answers.keep(asked, caller, answer, now)
         return answer

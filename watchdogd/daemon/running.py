@@ -42,6 +42,7 @@ class Wanted:
     waivers: frozenset[str] = frozenset()
     asked_by_uid: int | None = None
     reason: str = ""
+    request_id: str = ""
 
 
 class Running:
@@ -119,6 +120,7 @@ class Running:
                 waivers=wanted.waivers,
                 asked_by_uid=wanted.asked_by_uid,
                 reason=wanted.reason,
+                request_id=wanted.request_id,
             )
         self._ran_here.add(run.run_id)
         log.info("run_opened", pair=self._pair, run_id=run.run_id, runbook=run.runbook.value, situation=run.situation)

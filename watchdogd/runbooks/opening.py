@@ -21,6 +21,7 @@ async def open_run(
     waivers: frozenset[str] = frozenset(),
     asked_by_uid: int | None = None,
     reason: str = "",
+    request_id: str = "",
 ) -> Run:
     """Open a run and return it; it holds the slot from now on.
 
@@ -43,6 +44,7 @@ async def open_run(
             waivers=tuple(sorted(waivers)),
             asked_by_uid=asked_by_uid,
             reason=reason,
+            request_id=request_id,
         ),
     )
     run = journal.ledger(pair).run
