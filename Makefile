@@ -143,6 +143,7 @@ lock:
 
 schema: $(VENV)/.dev
 	$(BIN)/python -m watchdogd.adapters.config_schema > config/watchdogd.schema.json
+	$(BIN)/python -m watchdogd.daemon.openapi > docs/openapi.json
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* dist build

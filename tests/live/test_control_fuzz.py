@@ -21,7 +21,8 @@ from tests.support.memory import ListNotifier
 from tests.support.stage import PAIR, Stage
 from watchdogd.adapters.config import parse_config
 from watchdogd.core.policy import Level
-from watchdogd.daemon.control import ROUTES, ControlServer
+from watchdogd.daemon.api import ROUTES
+from watchdogd.daemon.control import ControlServer
 from watchdogd.daemon.protocol import API
 
 pytestmark = [pytest.mark.live, pytest.mark.looptime(noop_cycles=1, idle_timeout=5)]
@@ -55,9 +56,9 @@ def path_of(template: str, word: str) -> str:
 
 
 async def answer_of(session: aiohttp.ClientSession, request: tuple[Any, ...]) -> tuple[int, Mapping[str, Any]]:
-    (method, template, _), word, other, query, body = request
+    route, word, other, query, body = request
     async with session.request(
-        other or method, f"http://watchdogd{path_of(template, word)}", params=query, data=body
+        other or route.method, f"http://watchdogd{path_of(route.path, word)}", params=query, data=body
     ) as reply:
         return reply.status, json.loads(await reply.read())
 

@@ -25,6 +25,7 @@ from aiohttp import web
 from watchdogd.adapters.settings import Settings
 from watchdogd.core.explain import Shape
 from watchdogd.core.model import PairId
+from watchdogd.daemon.api import ROUTES
 from watchdogd.daemon.orders import Orders
 from watchdogd.daemon.protocol import (
     API,
@@ -47,33 +48,6 @@ SO_PEERGROUPS = 59  # asm-generic/socket.h; Python's socket module does not name
 GROUPS_BYTES_MAX = 1024  # the most that getsockopt of Python takes: 256 groups
 SOCKET_UMASK = 0o117  # 0660
 DIRECTORY_MODE = 0o750
-
-ROUTES: tuple[tuple[str, str, str], ...] = (
-    ("GET", "/status", "status"),
-    ("GET", "/timing", "timing"),
-    ("GET", "/version", "version"),
-    ("GET", "/history", "history"),
-    ("GET", "/pairs/{pair}/explain", "explain"),
-    ("GET", "/pairs/{pair}/plan", "plan"),
-    ("GET", "/runs/{run_id}", "run"),
-    ("POST", "/pairs/{pair}/pause", "pause"),
-    ("POST", "/pairs/{pair}/resume", "resume"),
-    ("POST", "/pairs/{pair}/failover", "failover"),
-    ("POST", "/reload", "reload"),
-    ("POST", "/pairs/{pair}/start", "start"),
-    ("POST", "/pairs/{pair}/approve", "approve"),
-    ("POST", "/pairs/{pair}/switchover", "switchover"),
-    ("POST", "/pairs/{pair}/rejoin", "rejoin"),
-    ("POST", "/pairs/{pair}/heal", "heal"),
-    ("POST", "/pairs/{pair}/ack", "ack"),
-    ("POST", "/pairs/{pair}/adopt", "adopt"),
-    ("POST", "/pairs/{pair}/debt/forgive", "forgive"),
-    ("POST", "/runs/{run_id}/retry", "run-retry"),
-    ("POST", "/runs/{run_id}/skip", "run-skip"),
-    ("POST", "/runs/{run_id}/proceed", "run-proceed"),
-    ("POST", "/runs/{run_id}/abort", "run-abort"),
-    ("POST", "/runs/{run_id}/adopt", "run-adopt"),
-)
 
 log = structlog.get_logger()
 OnAnswered = Callable[[str, Answer], None]
@@ -126,8 +100,8 @@ class ControlServer:
 
     def _application(self) -> web.Application:
         app = web.Application(client_max_size=BODY_BYTES_MAX)
-        for method, path, verb in ROUTES:
-            app.router.add_route(method, API + path, self._handler(verb))
+        for route in ROUTES:
+            app.router.add_route(route.method, API + route.path, self._handler(route.verb))
         app.router.add_route("*", "/{rest:.*}", self._unknown)
         return app
 
@@ -184,6 +158,8 @@ class ControlServer:
 
 
 async def _asked(request: web.Request, verb: str) -> Asked | Answer:
+    if len(request.query) != len(set(request.query)):
+        return refuse(MALFORMED, "malformed", "a name stands twice in the query")
     body: Shape = {}
     if request.method == "POST":
         raw = await request.read()

@@ -17,23 +17,17 @@ from watchdogd.core.plan import Plan
 from watchdogd.core.telling import why
 from watchdogd.daemon import acts
 from watchdogd.daemon.answers import AnswerBook, begun
+from watchdogd.daemon.api import VERBS, Route
+from watchdogd.daemon.bodies import OfHistory, OfPlan, problems_of
 from watchdogd.daemon.deciding import Standing
+from watchdogd.daemon.openapi import document
 from watchdogd.daemon.plans import PlanBook, Wish, plan_of
 from watchdogd.daemon.protocol import BLOCKED, MALFORMED, NOT_FOUND, STARTING, Answer, Asked, Caller, refuse
 from watchdogd.daemon.unit import Ground, PairUnit
 from watchdogd.errors import NeedsOperator
-from watchdogd.runbooks.catalog import PROCEDURES
 
-HISTORY_DEFAULT, HISTORY_MAX = 50, 1000
-DIGITS_MAX, WHOLE_MAX = 18, 2**63 - 1  # of a number that the journal can compare with
-REQUEST_ID_MAX = 128
-NOT_THERE_YET = {
-    "switchover": "demote, promote and the name by hand, see the manual, chapter 5",
-    "rejoin": "`update-primary` by hand, see the manual, chapter 5",
-    "heal": "`update-primary` by hand, see the manual, chapter 5",
-}
+HISTORY_MAX = 1000
 RELOAD = "reload"
-WITHOUT_REASON = frozenset({"run-retry", "approve"})
 Verb = Callable[[Asked, Caller], Awaitable[Answer]]
 ActVerb = Callable[[acts.Desk, Asked, Caller], Awaitable[Answer]]
 Reload = Callable[[Asked, Caller], Awaitable[Answer]]
@@ -61,6 +55,7 @@ class Orders:
             "run": self._run,
             "timing": self._timing,
             "version": self._version,
+            "openapi": self._openapi,
         }
         self.acting: Mapping[str, ActVerb] = {
             "pause": acts.pause,
@@ -80,50 +75,50 @@ class Orders:
 
     async def ask(self, asked: Asked, caller: Caller) -> Answer:
         """The answer to one request; never raises for what was asked."""
-        if asked.verb in self.reading:
-            return await self._guarded(self.reading[asked.verb](asked, caller))
-        act = self.acting.get(asked.verb)
-        if act is None and asked.verb not in (*NOT_THERE_YET, RELOAD):
+        route = VERBS.get(asked.verb)
+        if route is None:
             return refuse(NOT_FOUND, "not_found", f"there is no verb {asked.verb!r}")
+        if asked.verb in self.reading:
+            if route.query is not None and (wrong := problems_of(route.query, asked.query)):
+                return refuse(MALFORMED, "malformed", wrong)
+            return await self._guarded(self.reading[asked.verb](asked, caller))
         if not caller.may_act:
             return refuse(403, "not_allowed", f"uid {caller.uid} may look but not act: the operators' group may")
         # A request that is sent twice at once is one request, too. A pause never waits behind a reload.
         async with self._reloading if asked.verb == RELOAD else self._acting:
-            return await self._once(asked, caller, act)
+            return await self._once(asked, caller, route)
 
-    async def _once(self, asked: Asked, caller: Caller, act: ActVerb | None) -> Answer:
+    async def _once(self, asked: Asked, caller: Caller, route: Route) -> Answer:
         now = self._ground.stamper.now()
-        if len(asked.text("request_id")) > REQUEST_ID_MAX:
-            return refuse(MALFORMED, "malformed", f"a request_id has at most {REQUEST_ID_MAX} characters")
+        if route.body is not None and (wrong := problems_of(route.body, asked.body)):
+            return refuse(MALFORMED, "malformed", wrong)
         if asked.text("request_id"):
             ledgers = {pair: self._ground.journal.ledger(pair) for pair in self.units}
             first = self._answers.first(asked, caller, now) or begun(ledgers, asked, caller, now)
             if first is not None:
                 return first
-        answer = await self._for_each_pair(asked, caller, act)
+        answer = await self._for_each_pair(asked, caller, route)
         await self._answers.keep(asked, caller, answer, now)
         return answer
 
-    async def _for_each_pair(self, asked: Asked, caller: Caller, act: ActVerb | None) -> Answer:
+    async def _for_each_pair(self, asked: Asked, caller: Caller, route: Route) -> Answer:
         if asked.verb == RELOAD:
             return await self._reload(asked, caller)
-        if not asked.text("reason") and asked.verb not in WITHOUT_REASON:
-            return refuse(MALFORMED, "malformed", "a reason is needed: it is journalled with your uid")
         if asked.pair == "*":
-            if asked.verb not in ("pause", "resume"):
+            if route.for_every is None:
                 return refuse(MALFORMED, "malformed", "only pause and resume take every pair at once")
-            answers = [await self._act(unit, asked, caller, self.acting[asked.verb]) for unit in self.units.values()]
+            answers = [await self._act(unit, asked, caller) for unit in self.units.values()]
             return next((answer for answer in answers if answer.is_error), Answer(body={"pairs": [*self.units]}))
         unit = self._unit_of(asked)
         if unit is None:
             return self._no_such(asked)
-        if act is None:
-            return not_there_yet(asked.verb)
-        return await self._act(unit, asked, caller, act)
+        if route.instead:
+            return not_there_yet(route)
+        return await self._act(unit, asked, caller)
 
-    async def _act(self, unit: PairUnit, asked: Asked, caller: Caller, act: ActVerb) -> Answer:
+    async def _act(self, unit: PairUnit, asked: Asked, caller: Caller) -> Answer:
         """Carry out, and decide anew at once: whoever asks next sees what was done."""
-        answer = await self._guarded(act(self._desk(unit), asked, caller))
+        answer = await self._guarded(self.acting[asked.verb](self._desk(unit), asked, caller))
         if not answer.is_error:
             await unit.deciding.tick()
         return answer
@@ -169,28 +164,22 @@ class Orders:
         unit = self.units.get(PairId(asked.pair))
         if unit is None:
             return self._no_such(asked)
-        action = asked.query.get("action", Runbook.FAILOVER)
-        if action in NOT_THERE_YET:
-            return not_there_yet(action)
-        if action not in PROCEDURES:
-            return refuse(MALFORMED, "malformed", f"no action {action!r}: one of {', '.join(PROCEDURES)}")
-        standing, waive = unit.deciding.standing, asked.query.get("waive", "")
-        waivers = frozenset(word.strip() for word in waive.split(",") if word.strip())
-        wish = Wish(action=Runbook(action), target=asked.query.get("target", ""), waivers=waivers)
+        query = OfPlan.model_validate(asked.query)
+        later = VERBS.get(query.action)
+        if later is not None and later.instead:
+            return not_there_yet(later)
+        standing = unit.deciding.standing
+        waivers = frozenset(word.strip() for word in query.waive.split(",") if word.strip())
+        wish = Wish(action=Runbook(query.action), target=query.target, waivers=waivers)
         plan = plan_of(unit, standing, wish)
         if isinstance(plan, Answer) or standing is None:
             return plan if isinstance(plan, Answer) else refuse(STARTING, "starting", "nothing was decided yet")
         return Answer(body={**plan_shape(plan, standing), "plan_hash": self._plans.show(plan)})
 
     async def _history(self, asked: Asked, caller: Caller) -> Answer:
-        pair = asked.query.get("pair") or None
-        limit, before = _whole(asked.query.get("limit"), HISTORY_DEFAULT), _whole(asked.query.get("before"), None)
-        if limit is None or limit < 1 or (before is not None and before < 0):
-            return refuse(
-                MALFORMED, "malformed", "limit is a whole number of entries, at least 1; before is the number of one"
-            )
+        query = OfHistory.model_validate(asked.query)
         found = await self._ground.journal.history(
-            PairId(pair) if pair else None, limit=min(limit, HISTORY_MAX), before=before
+            PairId(query.pair) if query.pair else None, limit=min(query.limit, HISTORY_MAX), before=query.before
         )
         return Answer(body={"entries": [entry_shape(recorded) for recorded in found]})
 
@@ -228,10 +217,13 @@ class Orders:
     async def _version(self, asked: Asked, caller: Caller) -> Answer:
         return Answer(body={"version": __version__, "api": "v1"})
 
+    async def _openapi(self, asked: Asked, caller: Caller) -> Answer:
+        return Answer(body=document())
 
-def not_there_yet(verb: str) -> Answer:
+
+def not_there_yet(route: Route) -> Answer:
     """The refusal of what has no procedure yet."""
-    return refuse(BLOCKED, "blocked", f"{verb} is not there yet: {NOT_THERE_YET[verb]}")
+    return refuse(BLOCKED, "blocked", f"{route.verb} is not there yet: {route.instead}")
 
 
 def plan_shape(plan: Plan, standing: Standing) -> Shape:
@@ -252,14 +244,6 @@ def plan_shape(plan: Plan, standing: Standing) -> Shape:
         "estimated_loss_s": facts.known.loss.seconds,
         "todo": [todo_shape(todo, now) for todo in standing.decision.todo],
     }
-
-
-def _whole(text: str | None, default: int | None) -> int | None:
-    if text is None:
-        return default
-    if not text.isascii() or not text.isdigit():
-        return -1
-    return int(text) if len(text) <= DIGITS_MAX else WHOLE_MAX
 
 
 def explanation(standing: Standing) -> Shape:

@@ -13,6 +13,8 @@ BODY_BYTES_MAX: Final = 64 * 1024
 REQUESTS_PER_S_MAX: Final = 10
 REQUEST_S_MAX: Final = 10.0
 ANSWERS_KEPT_S: Final = 86_400.0
+PAUSE_S_MAX: Final = 30 * 86_400.0
+REQUEST_ID_MAX: Final = 128
 DEFAULT_SOCKET: Final = "/run/watchdogd/control.sock"
 
 SLOW: Final = "slow"  # no answer in time: whether it was done is unknown

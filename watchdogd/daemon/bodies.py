@@ -1,0 +1,138 @@
+"""What may be asked, field by field: requests are read by these types, and the document of the API shows them.
+
+A name that is not here is refused: what it was meant to change would be lost without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from watchdogd.core.gates import WAIVABLE
+from watchdogd.core.plan import HASH_DIGITS
+from watchdogd.daemon.protocol import PAUSE_S_MAX, REQUEST_ID_MAX
+
+WHOLE_MAX = 2**63 - 1  # what the journal can compare with
+GATE = f" *(?:{'|'.join(sorted(WAIVABLE))})(?::[^,]*)?"
+
+# What Python strips is no text, whatever else other readers of the pattern take for white space.
+Text = Annotated[str, Field(pattern=r"[^\s\x1c-\x1f\x85]")]
+# Shown only: who waives a gate that has no waiver is answered with the gates that have one.
+Gate: TypeAlias = Annotated[str, Field(json_schema_extra={"pattern": f"^{GATE}$"})]
+Gates: TypeAlias = Annotated[str, Field(json_schema_extra={"pattern": f"^{GATE}(?:,{GATE})*$"})]
+GatesOrNone: TypeAlias = Annotated[str, Field(json_schema_extra={"pattern": f"^(?:{GATE}(?:,{GATE})*)?$"})]
+Startable: TypeAlias = Literal["failover", "settle-debt", "cutover-dns", "roll-back", "release-fence"]
+NotThere: TypeAlias = Literal["switchover", "rejoin", "heal"]
+
+
+def _whole(given: object) -> int:
+    if not isinstance(given, str) or not given.isascii() or not given.isdigit():
+        raise ValueError("Input should be a whole number")
+    return int(given) if len(given) < len(str(WHOLE_MAX)) else WHOLE_MAX
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
+class Body(BaseModel):
+    """The body of an order. The same `request_id` within 24 hours gets the first answer and acts once."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    request_id: Annotated[str, Field(max_length=REQUEST_ID_MAX)] | None = None
+
+
+class Reasoned(Body):
+    """An order with its reason, which is journalled with the uid."""
+
+    reason: Text
+
+
+class Excused(Body):
+    """An order that needs no reason."""
+
+    reason: str | None = None
+
+
+class Pausing(Reasoned):
+    """For ever, or for so many seconds."""
+
+    for_s: Annotated[float, Field(gt=0, le=PAUSE_S_MAX)] | None = None
+
+
+class FailingOver(Reasoned):
+    """The cluster to promote, and the gates to pass over, each by its name."""
+
+    target: Text
+    waive: GatesOrNone | list[Gate] | None = None
+
+
+class Starting(Reasoned):
+    """What a row asks for and waits with. `target` is the cluster that is, or becomes, primary."""
+
+    runbook: Startable
+    target: Text
+
+
+class Approving(Excused):
+    """The hash of a plan that was shown."""
+
+    plan_hash: Annotated[str, Field(pattern=rf"^[0-9a-f]{{{HASH_DIGITS}}}$")]
+
+
+class OfCluster(Reasoned):
+    """An order about one cluster."""
+
+    cluster: Text
+
+
+class Proceeding(Reasoned):
+    """The gates to pass over from here on, in this run only."""
+
+    waive: Gates | Annotated[list[Gate], Field(min_length=1)]
+
+
+class NotThereYet(Reasoned):
+    """Of an order whose procedure does not exist yet, anything is read and nothing is done."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class Query(BaseModel):
+    """What stands behind the question mark."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class OfHistory(Query):
+    """Which entries."""
+
+    pair: str | None = None
+    limit: Annotated[Whole, Field(ge=1)] = 50
+    before: Annotated[Whole, Field(ge=0)] | None = None
+
+
+class OfPlan(Query):
+    """Which run. Without a target: the one that the row, or a failover now, is about."""
+
+    action: Startable | NotThere = "failover"
+    target: str = ""
+    waive: GatesOrNone = ""
+
+
+def problems_of(model: type[BaseModel], given: Mapping[str, object]) -> str:
+    """Everything that is wrong with a request, in one sentence; empty when it can be read."""
+    try:
+        model.model_validate(dict(given))
+    except ValidationError as exc:
+        errors = exc.errors(include_url=False, include_input=False)
+        told = {(str(error["loc"][0]) if error["loc"] else "body"): error["msg"] for error in errors}
+        return "; ".join(f"{field}: {_said(field, message)}" for field, message in told.items())
+    return ""
+
+
+def _said(field: str, message: str) -> str:
+    if field == "reason":
+        return "a reason is needed: it is journalled with your uid"
+    return message.replace("Value error, ", "")
