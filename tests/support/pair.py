@@ -195,6 +195,7 @@ class Rounds:
     has_peers: bool = True
     has_connection_state: bool = True
     is_ready_for_ever: bool = False
+    ready_s: float = 0.0  # after the loss: how long the channel goes on saying ready
     state_after_loss: StreamState = StreamState.STREAM_WALS
     west_changes_s: float = float("inf")  # when another node of west becomes active
     wal_per_s: float = 0.0
@@ -252,7 +253,7 @@ class Rounds:
             peers: tuple[Peer, ...] = ()  # heartbeats live in the memory of each active node
         else:
             peers = (peer_of(EAST, beat_s),)
-        is_cut = at_s > self.dies_s and not self.is_ready_for_ever
+        is_cut = at_s > self.dies_s + self.ready_s and not self.is_ready_for_ever
         state = ConnectionState.TRANSIENT_FAILURE if is_cut else ConnectionState.READY
         return status_of(
             Mode.SECONDARY,

@@ -211,6 +211,11 @@ def timing_lines(body: Shape) -> list[str]:
             lines.append(f"{pair['pair']}, {cluster['lost']} lost")
             lines += [f"  {part['part']!s:<70}{_number(part['seconds']):>7.1f} s" for part in _tables(cluster["parts"])]
             lines.append(f"  {'worst case':<70}{_number(cluster['worst_case_s']):>7.1f} s")
+        longer = _tables(pair.get("longer"))
+        lines += [f"{pair['pair']}, detection at most where the secondary says less than that"] if longer else []
+        lines += [
+            f"  {case['case']!s:<70}{_number(case['detection_s']):>7.1f} s from {case['from']}" for case in longer
+        ]
     return lines
 
 

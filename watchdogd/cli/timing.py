@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from watchdogd.core.budget import BUDGET_S, Assumed, Whose, WorstCase, worst_case
+from watchdogd.core.budget import BUDGET_S, Assumed, Whose, WorstCase, longer_cases, worst_case
 from watchdogd.core.model import ClusterId
 from watchdogd.core.policy import PairPolicy
 
@@ -23,8 +23,8 @@ def timing_lines(pair: PairPolicy, assumed: Assumed) -> Iterator[str]:
         yield from _verdict(worst, timeout_s)
         yield ""
     yield from _losses(worst_case(pair.timing, fence_timeout_s=None, assumed=assumed))
-    hold_s = pair.timing.stale_link_hold_s
-    yield f"  Where the secondary reports neither heartbeats nor a canary, stale_link_hold ({hold_s:g} s) comes on top."
+    yield ""
+    yield from _longer(pair)
     yield ""
 
 
@@ -56,6 +56,14 @@ def _verdict(worst: WorstCase, fence_timeout_s: float | None) -> Iterator[str]:
     if fence_timeout_s is not None and without_fence_s < BUDGET_S:
         left_s = BUDGET_S - without_fence_s
         yield f"  It stays inside when the fence and the look after it take less than {left_s:.1f} s."
+
+
+def _longer(pair: PairPolicy) -> Iterator[str]:
+    yield "detection at most where the secondary says less than that"
+    for case in longer_cases(pair.timing):
+        yield _row(f"{case.name}, from {case.from_what}", case.detection_s)
+    most = f"{pair.timing.stale_link_hold_s:g} s (stale_link_hold)"
+    yield f"  Without a heartbeat, each second that its channel still says ready comes on top, {most} at most."
 
 
 def _losses(worst: WorstCase) -> Iterator[str]:

@@ -119,6 +119,38 @@ def worst_case(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Longer:
+    """A case in which the secondary lets a loss be believed later; `detection_s` is counted from `from_what`."""
+
+    name: str
+    from_what: str
+    detection_s: float
+
+
+def longer_cases(timing: Timing) -> tuple[Longer, ...]:
+    """Each with its whole detection at most.
+
+    Where no heartbeat tells, the channel does: each second after the loss for which it goes on saying ready comes on
+    top, up to `stale_link_hold`.
+    """
+    told, untold = (
+        worst_case(timing, fence_timeout_s=None, reports_heartbeats=reports).detection_s for reports in (True, False)
+    )
+    loss = "the loss"
+    return (
+        Longer(name="it reports neither heartbeats nor a canary", from_what=loss, detection_s=untold),
+        Longer(
+            name="its active node is new: no heartbeat reached it before the loss", from_what=loss, detection_s=untold
+        ),
+        Longer(
+            name="its active node changes during the outage",
+            from_what="the first look at the new one",
+            detection_s=told,
+        ),
+    )
+
+
 def window_s(timing: Timing) -> float:
     """How long the evidence has to hold when nothing is lost."""
     return max(timing.down_after_s, (timing.down_rounds - 1) * timing.interval_s, timing.heartbeat_stale_after_s)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 
 from watchdogd import __version__
-from watchdogd.core.budget import worst_case
+from watchdogd.core.budget import longer_cases, worst_case
 from watchdogd.core.entries import Recorded, Runbook
 from watchdogd.core.explain import Json, Shape, explain, gate_shape, run_shape, sentence, todo_shape
 from watchdogd.core.headline import held_by
@@ -212,7 +212,11 @@ class Orders:
                 {"part": part.name, "seconds": part.seconds, "whose": part.whose.value} for part in worst.parts
             ]
             clusters.append({"lost": cluster, "worst_case_s": worst.total_s, "parts": parts})
-        return {"pair": policy.pair, "clusters": clusters}
+        longer: list[Json] = [
+            {"case": case.name, "from": case.from_what, "detection_s": case.detection_s}
+            for case in longer_cases(policy.timing)
+        ]
+        return {"pair": policy.pair, "clusters": clusters, "longer": longer}
 
     async def _version(self, asked: Asked, caller: Caller) -> Answer:
         return Answer(body={"version": __version__, "api": "v1"})

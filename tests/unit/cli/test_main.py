@@ -71,6 +71,7 @@ def test_the_timing_is_printed_with_names_numbers_and_the_budget(capsys: pytest.
     assert rows["propagation to the authoritative servers (assumed)"] == "30.0 s"
     assert any(name.startswith("worst case, of 77.76 s") for name in rows)
     assert "unbounded" in said
+    assert rows["its active node is new: no heartbeat reached it before the loss, from the loss"] == "116.0 s"
 
 
 @pytest.mark.parametrize("argv", [[], ["watch"], ["timing", "--promotion", "10", SHIPPED]])

@@ -10,6 +10,7 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.pair import EAST, WEST, Rounds, active, around, elected, nodes_of, policy_of, silent, status_of
+from watchdogd.core.budget import longer_cases
 from watchdogd.core.facts import Side
 from watchdogd.core.model import Mode, StreamState
 from watchdogd.core.policy import Timing
@@ -89,6 +90,17 @@ def test_a_new_active_node_of_the_secondary_costs_one_window_from_its_first_look
     at_s = Rounds(dies_s=DIES_S, west_changes_s=DIES_S + changes_s).first("S-30", DIES_S + 200.0)
     assert at_s is not None
     assert DIES_S + 50.0 <= at_s <= DIES_S + max(0.0, changes_s) + WORST_S
+
+
+@pytest.mark.parametrize("ready_s", [0.0, 20.0, 40.0, 300.0])
+def test_a_new_active_node_that_no_heartbeat_reached_costs_as_long_as_its_channel_says_ready(ready_s: float) -> None:
+    rounds = Rounds(dies_s=DIES_S, west_changes_s=DIES_S - 2.0, beat_phase_s=2.5, ready_s=ready_s)
+    at_s = rounds.first("S-30", DIES_S + 200.0)
+    assert at_s is not None
+    added_s = min(ready_s, Timing().stale_link_hold_s)
+    assert DIES_S + 50.0 + added_s - Timing().interval_s <= at_s <= DIES_S + WORST_S + added_s
+    named = next(case for case in longer_cases(Timing()) if "no heartbeat reached it" in case.name)
+    assert at_s <= DIES_S + named.detection_s
 
 
 def test_a_new_active_node_of_the_secondary_long_after_the_loss_holds_what_was_decided_for_one_window() -> None:
