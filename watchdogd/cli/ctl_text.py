@@ -214,7 +214,7 @@ def timing_lines(body: Shape) -> list[str]:
         longer = _tables(pair.get("longer"))
         lines += [f"{pair['pair']}, detection at most where the secondary says less than that"] if longer else []
         lines += [
-            f"  {case['case']!s:<70}{_number(case['detection_s']):>7.1f} s from {case['from']}" for case in longer
+            f"  {case['case']!s:<70}{_number(case['detection_s']):>7.1f} s from {case['since']}" for case in longer
         ]
     return lines
 

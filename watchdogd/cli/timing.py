@@ -61,7 +61,7 @@ def _verdict(worst: WorstCase, fence_timeout_s: float | None) -> Iterator[str]:
 def _longer(pair: PairPolicy) -> Iterator[str]:
     yield "detection at most where the secondary says less than that"
     for case in longer_cases(pair.timing):
-        yield _row(f"{case.name}, from {case.from_what}", case.detection_s)
+        yield _row(f"{case.name}, from {case.since}", case.detection_s)
     most = f"{pair.timing.stale_link_hold_s:g} s (stale_link_hold)"
     yield f"  Without a heartbeat, each second that its channel still says ready comes on top, {most} at most."
 

@@ -121,10 +121,10 @@ def worst_case(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Longer:
-    """A case in which the secondary lets a loss be believed later; `detection_s` is counted from `from_what`."""
+    """A case in which the secondary lets a loss be believed later; `detection_s` is counted from `since`."""
 
     name: str
-    from_what: str
+    since: str
     detection_s: float
 
 
@@ -139,13 +139,11 @@ def longer_cases(timing: Timing) -> tuple[Longer, ...]:
     )
     loss = "the loss"
     return (
-        Longer(name="it reports neither heartbeats nor a canary", from_what=loss, detection_s=untold),
-        Longer(
-            name="its active node is new: no heartbeat reached it before the loss", from_what=loss, detection_s=untold
-        ),
+        Longer(name="it reports neither heartbeats nor a canary", since=loss, detection_s=untold),
+        Longer(name="its active node is new: no heartbeat reached it before the loss", since=loss, detection_s=untold),
         Longer(
             name="its active node changes during the outage",
-            from_what="the first look at the new one",
+            since="the first look at the new one",
             detection_s=told,
         ),
     )

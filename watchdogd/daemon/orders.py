@@ -213,7 +213,7 @@ class Orders:
             ]
             clusters.append({"lost": cluster, "worst_case_s": worst.total_s, "parts": parts})
         longer: list[Json] = [
-            {"case": case.name, "from": case.from_what, "detection_s": case.detection_s}
+            {"case": case.name, "since": case.since, "detection_s": case.detection_s}
             for case in longer_cases(policy.timing)
         ]
         return {"pair": policy.pair, "clusters": clusters, "longer": longer}

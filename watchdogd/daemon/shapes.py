@@ -380,11 +380,20 @@ class Lost(BaseModel):
     parts: list[Part]
 
 
+class Longer(BaseModel):
+    """Detection where the secondary says less than it could, counted from what `since` names."""
+
+    case: str
+    since: str
+    detection_s: float
+
+
 class TimedPair(BaseModel):
     """The worst cases of one pair."""
 
     pair: str
     clusters: list[Lost]
+    longer: list[Longer]
 
 
 class Timed(BaseModel):
