@@ -140,6 +140,23 @@ async def test_without_any_prepared_token_one_is_generated_before_anything_is_do
         assert drill.site.applied("promote") == 1
 
 
+@pytest.mark.parametrize("point", ["vault after promote west", "journal after step_done+election_confirmed"])
+async def test_a_run_taken_up_again_after_its_promote_waits_for_no_credential(point: str) -> None:
+    """A token is generated only where a DR secondary is, and there is none any more; none is needed either."""
+    async with Drill(Setting(tokens=(), shares=3)) as drill:
+        passed: list[str] = []
+        drill.daemon.fuse = passed.append
+        await drill.healthy()
+        drill.site.lose(EAST)
+        await asyncio.sleep(8.0)
+        waivers = ["window", "no-credential", "proof"]
+        await drill.daemon.open(Runbook.FAILOVER, EAST, WEST, waivers=waivers, asked_by_uid=1000)
+        await drill.until(lambda: point in passed, within_s=60, every_s=0.01)
+        drill.restart()
+        await failed_over(drill)
+        assert drill.site.applied("promote") == 1
+
+
 @pytest.mark.parametrize("version", ["1.13.0", "2.0.0"])
 async def test_a_failover_works_on_every_version_that_takes_a_batch_token(version: str) -> None:
     async with Drill(Setting(vault_version=version)) as drill:

@@ -7,11 +7,17 @@ from watchdogd.core.model import ClusterId, NodeSeen
 from watchdogd.errors import Need, NeedsOperator, OutcomeUnknown, Refusal, Refused, Unreachable
 from watchdogd.ports import Severity
 from watchdogd.runbooks.context import RunContext
+from watchdogd.runbooks.evidence import is_promote_unsent
 from watchdogd.runbooks.step import Done
 
 
 async def a_credential_is_ready(ctx: RunContext) -> Done:
-    """YES once a prepared credential can be read that was not denied; else a generated one is needed."""
+    """YES once a prepared credential can be read that was not denied; else a generated one is needed.
+
+    After a promote that may have been applied nothing is asked for here: before a second one its guard asks anew.
+    """
+    if not is_promote_unsent(ctx):
+        return Done.YES
     names = _left_to_try(ctx, ctx.run.target)
     if len(names) == 1:
         ctx.tell(
