@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 ANCHOR = AnchorPolicy(address="sts.example.net:443", place="neutral")
 WITNESS = "third"
+WHY_STOPPED = "the daemon was told to stop"
 
 
 class Incarnation:
@@ -54,7 +55,8 @@ class Incarnation:
         self.app: App | None = None
         self.orders: Orders | None = None
         self.task: asyncio.Task[None] | None = None
-        self.is_over = False
+        self.told_to_stop = asyncio.Event()
+        self.is_over = self.has_stopped = False
 
     @property
     def unit(self) -> PairUnit | None:
@@ -70,14 +72,22 @@ class Incarnation:
         if self.task is not None:
             self.task.cancel()
 
+    def term(self) -> None:
+        """As SIGTERM, noticed at whatever was waited for last: it counts before anything else runs. Twice is once."""
+        for unit in self.app.units.values() if self.app is not None else ():
+            unit.running.stop(WHY_STOPPED)
+        self.told_to_stop.set()
+
     async def run_until_killed(self) -> None:
-        """Watch, decide and act. A loop that dies is a finding of the scenario."""
+        """Watch, decide and act until killed or told to stop. A loop that dies is a finding of the scenario."""
         try:
             async with AsyncExitStack() as stack:
                 ground, gear = self._ground(), await self._gear(stack)
                 self.app = await stack.enter_async_context(App(ground, [gear]))
                 self.orders = Orders(self.app.units, ground)
-                await asyncio.Event().wait()
+                await self.told_to_stop.wait()
+                await self.app.stop(WHY_STOPPED)
+            self.has_stopped = True
         except* Revoked:
             pass  # it was killed
         except* asyncio.CancelledError:
