@@ -58,6 +58,9 @@ class HttpTransport(Protocol):
         """
 
 
+HISTORY_MAX = 1000  # entries at once
+
+
 class Journal(Protocol):
     """The durable intents, effects, epochs, debts, fences and runs of one daemon."""
 
@@ -97,7 +100,7 @@ class Chronicle(Journal, Protocol):
         """
 
     async def history(self, pair: PairId | None, *, limit: int, before: int | None = None) -> Sequence[Recorded]:
-        """At most `limit` entries of `pair` (None: of all), newest first, with `seq` < `before`.
+        """At most `limit` (and HISTORY_MAX) entries of `pair` (None: of all), newest first, with `seq` < `before`.
 
         Raises: NeedsOperator(JOURNAL) when it cannot be read.
         """

@@ -25,6 +25,14 @@ async def failed_over(drill: Drill) -> None:
     await drill.until(lambda: len(drill.ended) == 2, within_s=60)
 
 
+async def about_to_demote(drill: Drill) -> None:
+    """The debtor is back, and the run that settles its debt is being opened, on a slow disk."""
+    await failed_over(drill)
+    drill.daemon.journal.slow_s = lambda point: 3.0 if point == "run_opened" else 0.0
+    drill.site.mend()
+    await drill.until(lambda: drill.daemon.decision is not None and drill.daemon.decision.row.id == "S-40", within_s=30)
+
+
 async def settling(drill: Drill) -> None:
     await drill.until(lambda: drill.ledger.run is not None and drill.run.runbook is Runbook.SETTLE_DEBT, within_s=60)
 
@@ -92,11 +100,7 @@ async def test_the_only_living_primary_is_never_demoted() -> None:
 
 async def test_an_elected_primary_that_dies_right_before_the_demote_ends_the_run() -> None:
     async with Drill() as drill:
-        drill.daemon.journal.slow_s = lambda point: 3.0 if point == "run_opened" else 0.0
-        await failed_over(drill)
-        drill.site.mend()
-        await drill.until(lambda: drill.daemon.decision is not None and drill.daemon.decision.row.id == "S-40",
-                          within_s=30)  # fmt: skip
+        await about_to_demote(drill)
         drill.site.lose(WEST)
         await ended(drill, RunOutcome.SUPERSEDED)
         assert drill.site.sent_to("demote") == 0
@@ -105,11 +109,7 @@ async def test_an_elected_primary_that_dies_right_before_the_demote_ends_the_run
 
 async def test_something_foreign_after_the_election_ends_the_run() -> None:
     async with Drill() as drill:
-        await failed_over(drill)
-        drill.daemon.journal.slow_s = lambda point: 3.0 if point == "run_opened" else 0.0
-        drill.site.mend()
-        await drill.until(lambda: drill.daemon.decision is not None and drill.daemon.decision.row.id == "S-40",
-                          within_s=30)  # fmt: skip
+        await about_to_demote(drill)
         await drill.write(ForeignSeen(what="somebody did something"))
         await ended(drill, RunOutcome.SUPERSEDED)
         assert drill.site.sent_to("demote") == 0
@@ -333,11 +333,7 @@ async def test_a_demote_that_shows_only_after_its_run_has_ended_closes_the_debt_
 
 async def test_a_debtor_with_other_ids_is_not_demoted() -> None:
     async with Drill() as drill:
-        await failed_over(drill)
-        drill.daemon.journal.slow_s = lambda point: 3.0 if point == "run_opened" else 0.0
-        drill.site.mend()
-        await drill.until(lambda: drill.daemon.decision is not None and drill.daemon.decision.row.id == "S-40",
-                          within_s=30)  # fmt: skip
+        await about_to_demote(drill)
         drill.site.break_(FaultKind.STRANGE, "cluster:east", cluster_id="00000000-1111-2222-3333-444444444444")
         await ended(drill, RunOutcome.SUPERSEDED)
         assert drill.site.sent_to("demote") == 0
@@ -345,11 +341,7 @@ async def test_a_debtor_with_other_ids_is_not_demoted() -> None:
 
 async def test_a_debtor_that_is_gone_again_before_the_demote_ends_the_run() -> None:
     async with Drill() as drill:
-        await failed_over(drill)
-        drill.daemon.journal.slow_s = lambda point: 3.0 if point == "run_opened" else 0.0
-        drill.site.mend()
-        await drill.until(lambda: drill.daemon.decision is not None and drill.daemon.decision.row.id == "S-40",
-                          within_s=30)  # fmt: skip
+        await about_to_demote(drill)
         drill.site.lose(EAST)
         await ended(drill, RunOutcome.SUPERSEDED)
         assert drill.site.sent_to("demote") == 0

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from tests.support.pair import EAST, WEST, elected
 from tests.support.soak_bodies import bodies
 from tests.support.soak_rounds import Pair, Rounds
+from watchdogd.core.budget import TICK_S
 from watchdogd.core.decision import Decision, decide
 from watchdogd.core.entries import Stamp
 from watchdogd.core.facts import AnchorSeen, CredentialSeen, Facts, FenceSeen, Side, Surroundings
 from watchdogd.core.watch import PairWatch
-from watchdogd.daemon.deciding import KEEP_EVERY_S, TICK_S
+from watchdogd.daemon.deciding import KEEP_EVERY_S
 from watchdogd.daemon.keeping import known_kept, known_of
 
 LOOK_S = 2.5  # the last look at a primary that does not answer, and a little

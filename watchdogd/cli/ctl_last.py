@@ -23,8 +23,6 @@ from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import PairId
 
 DEFAULT_STATE_DIR = "/var/lib/watchdogd"
-JOURNAL, MEMORY = "journal.db", "memory.db"
-BUSY_TIMEOUT_S = 2.0
 
 
 class NothingKept(Exception):
@@ -34,8 +32,8 @@ class NothingKept(Exception):
 def last_known(state_dir: Path, now: datetime) -> Shape:
     """Every pair as the journal adds up, and how long ago anybody looked. Raises: NothingKept."""
     try:
-        journals = {pair: fold(entries) for pair, entries in _entries(state_dir / JOURNAL).items()}
-        looked = _looked_utc_s(state_dir / MEMORY) if (state_dir / MEMORY).exists() else {}
+        journals = {pair: fold(entries) for pair, entries in _entries(state_dir).items()}
+        looked = _looked_utc_s(state_dir)
     except PermissionError as exc:
         raise NothingKept(f"{state_dir} may not be read by this user") from exc
     except StateUnreadable as exc:
@@ -50,20 +48,23 @@ def last_known(state_dir: Path, now: datetime) -> Shape:
     return {"live": False, "state_dir": str(state_dir), "pairs": pairs}
 
 
-def _rows(path: Path, of: Schema, query: str) -> Iterator[tuple[str | float, ...]]:
+def _rows(state_dir: Path, of: Schema, query: str) -> Iterator[tuple[str | float, ...]]:
     """Of a file that nobody may change by looking at it, and that this version can read."""
+    path = state_dir / of.file_name
     path.stat()  # its own error says more than SQLite's
     has_log = path.with_name(path.name + "-wal").exists()
     mode = "mode=ro" if has_log else "mode=ro&immutable=1"  # without a log there is nothing to recover or to make
-    with closing(sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
+    with closing(
+        sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=schema.BUSY_TIMEOUT_S)
+    ) as connection:
         schema.check_version(connection, path, of)
         yield from connection.execute(query)
 
 
-def _entries(path: Path) -> dict[PairId, list[tuple[Entry, Stamp]]]:
+def _entries(state_dir: Path) -> dict[PairId, list[tuple[Entry, Stamp]]]:
     found: dict[PairId, list[tuple[Entry, Stamp]]] = {}
     for pair, at_s, at_utc_s, boot_id, kind, body in _rows(
-        path, schema.JOURNAL, "SELECT pair, at_s, at_utc_s, boot_id, kind, body FROM entries ORDER BY seq"
+        state_dir, schema.JOURNAL, "SELECT pair, at_s, at_utc_s, boot_id, kind, body FROM entries ORDER BY seq"
     ):
         stamp = Stamp(at_s=float(at_s), at_utc_s=float(at_utc_s), boot_id=str(boot_id))
         found.setdefault(PairId(str(pair)), []).append((_entry(str(kind), json.loads(str(body))), stamp))
@@ -79,8 +80,10 @@ def _entry(kind: str, body: Mapping[str, object]) -> Entry:
     return ENTRY_TYPES[kind](**given)
 
 
-def _looked_utc_s(path: Path) -> dict[PairId, float]:
-    rows = _rows(path, schema.MEMORY, "SELECT pair, value FROM remembered WHERE key = 'heartbeat'")
+def _looked_utc_s(state_dir: Path) -> dict[PairId, float]:
+    if not (state_dir / schema.MEMORY.file_name).exists():
+        return {}
+    rows = _rows(state_dir, schema.MEMORY, "SELECT pair, value FROM remembered WHERE key = 'heartbeat'")
     return {PairId(str(pair)): float(json.loads(str(value))["at_utc_s"]) for pair, value in rows}
 
 

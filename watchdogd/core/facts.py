@@ -214,19 +214,22 @@ class Facts:
         """The side of one of the two clusters."""
         if self.elected is not None and self.elected.cluster == cluster and self.elected_side is not None:
             return self.elected_side
-        return self.partner_side if cluster == self.partner.cluster else _side_alone(self.view(cluster))
+        if cluster == self.partner.cluster:
+            return self.partner_side
+        # With nobody elected the table asks about the partner only; the one beside it is still shown to people.
+        return answering_side(self.view(cluster)) or Side.UNKNOWN
 
     def closed_gates(self, waivers: frozenset[str] = frozenset()) -> tuple[GateAnswer, ...]:
         """Every gate that blocks, but those waived by name."""
         return tuple(g for g in self.gates if not g.is_open and not (g.waivable and g.gate in waivers))
 
 
-def _side_alone(view: ClusterView) -> Side:
-    # With nobody elected the table asks about the partner only; the one beside it is still shown to people.
+def answering_side(view: ClusterView) -> Side | None:
+    """The side of a cluster that answers; None where it takes more than this look to say."""
     if view.wrong:
         return Side.WRONG
     if view.is_active_primary:
         return Side.PRIMARY
     if view.is_active_secondary:
         return Side.SECONDARY
-    return Side.UP if view.reach is Reach.UP else Side.UNKNOWN
+    return Side.UP if view.reach is Reach.UP else None

@@ -17,6 +17,7 @@ from watchdogd.core.facts import (
     Stream,
     Surroundings,
     Third,
+    answering_side,
 )
 from watchdogd.core.known import SYNCING, Known, is_within_age
 from watchdogd.core.ledger import Ledger
@@ -49,18 +50,8 @@ def sides_of(
     )
 
 
-def _answering_side(view: ClusterView) -> Side | None:
-    if view.wrong:
-        return Side.WRONG
-    if view.is_active_primary:
-        return Side.PRIMARY
-    if view.is_active_secondary:
-        return Side.SECONDARY
-    return Side.UP if view.reach is Reach.UP else None
-
-
 def _elected_side(view: ClusterView, streak: Streak) -> Side:
-    side = _answering_side(view)
+    side = answering_side(view)
     if side is not None:
         return side
     if view.reach is Reach.UNKNOWN and view.all_are(Reading.SEALED, Reading.UNINIT):
@@ -72,7 +63,7 @@ def _elected_side(view: ClusterView, streak: Streak) -> Side:
 
 
 def _partner_side(view: ClusterView) -> Side:
-    side = _answering_side(view)
+    side = answering_side(view)
     if side is not None:
         return side
     if view.all_are(Reading.SILENT):

@@ -24,7 +24,7 @@ from aiohttp import web
 
 from watchdogd.adapters.settings import Settings
 from watchdogd.core.explain import Shape
-from watchdogd.core.model import PairId
+from watchdogd.core.model import EVERY_PAIR
 from watchdogd.daemon.api import ROUTES
 from watchdogd.daemon.orders import Orders
 from watchdogd.daemon.protocol import (
@@ -83,7 +83,7 @@ class ControlServer:
             # Watching goes on without it: a guard that cannot be asked still guards.
             self._notifier.tell(
                 Notice(
-                    pair=PairId("*"),
+                    pair=EVERY_PAIR,
                     key="control_socket",
                     severity=Severity.PAGE,
                     summary=f"the control socket {self._path} cannot be bound: {exc.strerror or exc}",

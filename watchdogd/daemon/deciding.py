@@ -9,6 +9,7 @@ from math import isfinite
 
 import structlog
 
+from watchdogd.core.budget import TICK_S
 from watchdogd.core.decision import Decision, Todo, decide
 from watchdogd.core.entries import Entry, HoldPlaced
 from watchdogd.core.explain import command_now, sentence
@@ -26,7 +27,6 @@ from watchdogd.daemon.watching import PairDesk
 from watchdogd.errors import NeedsOperator
 from watchdogd.ports import Chronicle, Memory
 
-TICK_S = 1.0
 KEEP_EVERY_S = 8.0  # the record that tells how long nobody looked
 LATE_START_S = 900.0
 LEVELS = (Level.OBSERVE, Level.APPROVE, Level.AUTO)

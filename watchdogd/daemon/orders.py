@@ -25,8 +25,8 @@ from watchdogd.daemon.plans import PlanBook, Wish, plan_of
 from watchdogd.daemon.protocol import BLOCKED, MALFORMED, NOT_FOUND, STARTING, Answer, Asked, Caller, refuse
 from watchdogd.daemon.unit import Ground, PairUnit
 from watchdogd.errors import NeedsOperator
+from watchdogd.ports import HISTORY_MAX
 
-HISTORY_MAX = 1000
 RELOAD = "reload"
 Verb = Callable[[Asked, Caller], Awaitable[Answer]]
 ActVerb = Callable[[acts.Desk, Asked, Caller], Awaitable[Answer]]
@@ -179,7 +179,7 @@ class Orders:
     async def _history(self, asked: Asked, caller: Caller) -> Answer:
         query = OfHistory.model_validate(asked.query)
         found = await self._ground.journal.history(
-            PairId(query.pair) if query.pair else None, limit=min(query.limit, HISTORY_MAX), before=query.before
+            PairId(query.pair) if query.pair else None, limit=query.limit, before=query.before
         )
         return Answer(body={"entries": [entry_shape(recorded) for recorded in found]})
 

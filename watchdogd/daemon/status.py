@@ -17,7 +17,7 @@ from prometheus_client.aiohttp import make_aiohttp_handler
 from watchdogd import __version__
 from watchdogd.adapters.settings import Settings
 from watchdogd.core.explain import Shape
-from watchdogd.core.model import PairId
+from watchdogd.core.model import EVERY_PAIR, PairId
 from watchdogd.daemon.orders import Orders, explanation, is_ready, status_of
 from watchdogd.ports import Notice, Notifier, Severity
 
@@ -53,7 +53,7 @@ class StatusServer:
             # Nobody is left unguarded because a port is taken.
             self._notifier.tell(
                 Notice(
-                    pair=PairId("*"),
+                    pair=EVERY_PAIR,
                     key="listen_http",
                     severity=Severity.PAGE,
                     summary=f"{self._host}:{self._port} cannot be bound, no metrics are served: {exc.strerror or exc}",

@@ -9,6 +9,7 @@ from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Sequence
 from contextlib import suppress
 
+from watchdogd.adapters.fence import SAFE_PATH
 from watchdogd.core.link import Hears, LinkWatch
 from watchdogd.core.model import ClusterId, PairId, Pins, Replication
 from watchdogd.core.policy import Timing
@@ -18,7 +19,6 @@ from watchdogd.daemon.gear import ProbeRound, Sighting
 from watchdogd.ports import Clock
 
 REAPED_S_MAX = 1.0  # a killed process that the kernel still holds is waited for no longer
-SAFE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class ExecWitness:

@@ -41,12 +41,11 @@ from watchdogd.runbooks.evidence import (
     what_is_missing,
 )
 from watchdogd.runbooks.performing import perform
-from watchdogd.runbooks.roll_back import PROMOTE_BACK, PROMOTE_BACK_STEP
+from watchdogd.runbooks.roll_back import PROMOTE_BACK, PROMOTE_BACK_STEP, SETTLE_S
 from watchdogd.runbooks.step import Done, Procedure, Safe, Step, always
 
 FENCE_OFF_DEADLINE_S, FENCE_OFF_POLL_S = 300.0, 5.0
 DEMOTE_SHOWS_S = 30.0
-SETTLE_S = 60.0  # covers the slowest promote seen
 PROMOTE_BACK_IN_GIVING_UP = replace(PROMOTE_BACK_STEP, safe=Safe.NEVER, ignores_abort=True)
 
 

@@ -21,7 +21,7 @@ from watchdogd.runbooks.context import RunContext
 from watchdogd.runbooks.step import Done, Procedure, Safe, Step, end_as_it_is
 
 PROMOTE_BACK = "promote_back"
-SETTLE_S = 60.0
+SETTLE_S = 60.0  # covers the slowest promote seen
 PARKS_ON = frozenset({Need.FOREIGN, Need.REFUSED, Need.CREDENTIAL})
 
 

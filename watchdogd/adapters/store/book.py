@@ -32,7 +32,7 @@ from watchdogd.core.model import PairId
 from watchdogd.errors import Need, NeedsOperator
 from watchdogd.ports import JournalHealth
 
-NAME = "journal.db"
+NAME = JOURNAL.file_name
 BALLAST_NAME = "journal.ballast"
 WriteSeen = Callable[[bool, float], None]  # stored or not, and how many seconds it took; called on the writer thread
 

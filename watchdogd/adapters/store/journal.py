@@ -14,9 +14,7 @@ from watchdogd.core.entries import Entry, Recorded, Stamp
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import PairId
 from watchdogd.errors import Need, NeedsOperator
-from watchdogd.ports import Clock, JournalHealth
-
-HISTORY_MAX = 1000
+from watchdogd.ports import HISTORY_MAX, Clock, JournalHealth
 
 
 class SqliteJournal:

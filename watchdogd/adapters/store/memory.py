@@ -25,7 +25,7 @@ from watchdogd.adapters.store.writer import Writer
 from watchdogd.core.model import EVERY_PAIR, PairId
 from watchdogd.ports import Notice, Notifier, Severity
 
-NAME = "memory.db"
+NAME = MEMORY.file_name
 ASIDE_SUFFIX = ".unreadable"  # one is kept; a second one replaces it
 VALUE_BYTES_MAX = 64 * 1024
 KEYS_MAX = 4096

@@ -21,6 +21,7 @@ COMPANIONS = ("-wal", "-shm", "-journal")
 class Schema:
     """`migrations[n]` are the statements that lead from version n to n + 1."""
 
+    file_name: str
     application_id: int
     migrations: tuple[tuple[str, ...], ...]
 
@@ -33,6 +34,7 @@ class Schema:
 SCRATCH = "CREATE TABLE scratch (id INTEGER PRIMARY KEY CHECK (id = 1), n INTEGER NOT NULL) STRICT"
 
 JOURNAL = Schema(
+    file_name="journal.db",
     application_id=0x77644A4C,
     migrations=(
         (
@@ -47,6 +49,7 @@ JOURNAL = Schema(
 )
 
 MEMORY = Schema(
+    file_name="memory.db",
     application_id=0x77644D45,
     migrations=(
         (
