@@ -10,9 +10,12 @@ import pytest
 from tests.scenarios.test_orders import code_of, gates_of
 from tests.support.stage import EAST, PAIR, READER, WEST, Stage
 from watchdogd.core.entries import Paused, RunOpened
-from watchdogd.core.policy import Level
+from watchdogd.core.policy import Level, Timing
+from watchdogd.daemon import shapes
 from watchdogd.daemon.protocol import Answer, Asked
 from watchdogd.lab.faults import FaultKind
+
+Change = Callable[[Stage], Awaitable[None]]
 
 
 async def planned(stage: Stage, **query: str) -> Answer:
@@ -136,6 +139,98 @@ async def test_an_approved_plan_is_not_begun_once_more_after_it_has_ended() -> N
         assert [opened.runbook for opened in runs(stage)].count("failover") == 1
 
 
+# -------------------------------------------------------------------------------------------- while the window runs
+
+
+async def approved_ahead(stage: Stage, **query: str) -> Answer:
+    """East is gone, its window runs, and somebody has approved already."""
+    await stage.run_until(90)
+    stage.lose("east")
+    await stage.run_till("S-26", within_s=40)
+    answer = await approve(stage, await hash_of(stage, **query), reason="seen it burn")
+    assert (answer.status, answer.body["waits_for"]) == (202, ["window"])
+    shapes.Approved.model_validate(answer.body, strict=True)
+    return answer
+
+
+def told(stage: Stage) -> list[str]:
+    return [notice.summary for notice in stage.notifier.told if notice.key == "approval"]
+
+
+@pytest.mark.parametrize("level", [Level.OBSERVE, Level.APPROVE])
+async def test_an_approval_may_be_given_while_the_window_runs_and_goes_once_it_is_full(level: Level) -> None:
+    async with Stage(level=level, timing=Timing()) as stage:
+        await approved_ahead(stage)
+        assert runs(stage) == []
+        await stage.run_till("S-30", within_s=60)
+        await stage.run_for(60)
+        (opened, *_) = runs(stage)
+        assert (opened.runbook, opened.situation, opened.reason) == ("failover", "S-30", "seen it burn")
+        assert opened.asked_by_uid == 1000
+        assert stage.world.primary() == WEST
+        assert len(told(stage)) == 1
+
+
+async def test_what_closes_another_gate_meanwhile_only_delays_it() -> None:
+    async with Stage(level=Level.APPROVE, timing=Timing()) as stage:
+        await approved_ahead(stage)
+        stage.reachable = False
+        await stage.run_till("S-32", within_s=80)
+        await stage.run_for(20)
+        assert runs(stage) == []
+        stage.reachable = True
+        await stage.run_for(60)
+        assert stage.world.primary() == WEST
+
+
+async def the_primary_is_back_for_a_while(stage: Stage) -> None:
+    stage.world.faults.clear()
+    await stage.run_for(20)
+    stage.lose("east")
+
+
+async def it_is_paused_and_resumed(stage: Stage) -> None:
+    await stage.ask("pause")
+    await stage.run_for(3)
+    await stage.ask("resume")
+
+
+async def the_daemon_is_restarted(stage: Stage) -> None:
+    await stage.kill()
+    await stage.start()
+
+
+async def it_cannot_go_for_ten_minutes(stage: Stage) -> None:
+    stage.reachable = False
+    await stage.run_for(700)
+    stage.reachable = True
+
+
+@pytest.mark.parametrize(
+    "change",
+    [the_primary_is_back_for_a_while, it_is_paused_and_resumed, the_daemon_is_restarted, it_cannot_go_for_ten_minutes],
+)
+async def test_an_approval_does_not_outlive_what_was_decided_on(change: Change) -> None:
+    async with Stage(level=Level.APPROVE, timing=Timing()) as stage:
+        await approved_ahead(stage)
+        await change(stage)
+        await stage.run_for(90)
+        assert runs(stage) == []
+        assert stage.world.primary() != WEST
+        assert change is the_daemon_is_restarted or "does not count any more" in told(stage)[-1]
+
+
+async def test_at_auto_the_run_that_goes_by_itself_takes_the_approval_with_it() -> None:
+    async with Stage(level=Level.AUTO, timing=Timing()) as stage:
+        await approved_ahead(stage)
+        await stage.run_for(90)
+        assert [opened.asked_by_uid for opened in runs(stage) if opened.runbook == "failover"] == [None]
+        assert len(told(stage)) == 1
+
+
+# ------------------------------------------------------------------------------------------------ once it has changed
+
+
 async def primary_returns(stage: Stage) -> None:
     stage.world.faults.clear()
     await stage.run_for(20)
@@ -173,7 +268,6 @@ async def one_node_answers_strangely(stage: Stage) -> None:
     await stage.run_for(30)
 
 
-Change = Callable[[Stage], Awaitable[None]]
 CHANGES: tuple[Change, ...] = (
     primary_returns,
     it_is_paused_and_nothing_was_decided_since,

@@ -316,7 +316,7 @@ def _acting(verbs: Verbs[argparse.ArgumentParser]) -> None:
     made.add_argument("target", metavar="CLUSTER")
     made.add_argument("--waive", help="gates to pass over, by name, with commas")
     _with_reason(_with_pair(made))
-    approve = Verb(_approve, text.started)
+    approve = Verb(_approve, text.approved)
     made = _add(
         verbs, "approve", approve, says="start what a row asks for and waits with, or a plan that you have read"
     )

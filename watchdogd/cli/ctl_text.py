@@ -40,6 +40,15 @@ def started(body: Shape) -> list[str]:
     return [f"{body['run_id']}", f"follow it with: watchdogctl run show {body['run_id']}"]
 
 
+def approved(body: Shape) -> list[str]:
+    """A plan that was begun, or that waits for its window."""
+    if "approved" not in body:
+        return started(body)
+    gates = ", ".join(map(str, body["waits_for"])) if isinstance(body["waits_for"], list) else ""
+    until = _when(body["until_utc_s"])
+    return [f"approved: it goes by itself once {gates} is open, until {until}; `watchdogctl pause` takes it back"]
+
+
 def status_lines(body: Shape) -> list[str]:
     """Every pair in a few lines."""
     return [line for pair in _tables(body.get("pairs")) for line in (*_pair_lines(pair), "")][:-1]

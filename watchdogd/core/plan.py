@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass
 
 from watchdogd.core.decision import Todo
@@ -46,10 +46,11 @@ class Agreed:
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]
 
-    def changed_since(self, before: Agreed) -> tuple[str, ...]:
-        """What is not as it was, as `row S-30 -> S-10`."""
+    def changed_since(self, before: Agreed, *, apart_from: Set[str] = frozenset()) -> tuple[str, ...]:
+        """What is not as it was, as `situation S-30 -> S-10`."""
         now, then = asdict(self), asdict(before)
-        return tuple(f"{key} {_said(then[key])} -> {_said(now[key])}" for key in now if now[key] != then[key])
+        changed = [key for key in now if now[key] != then[key] and key not in apart_from]
+        return tuple(f"{key} {_said(then[key])} -> {_said(now[key])}" for key in changed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,12 +143,8 @@ def _witnesses(pair: PairPolicy) -> Iterator[Violation]:
 
 def _levels(pair: PairPolicy) -> Iterator[Violation]:
     levels = pair.levels
-    if levels.failover is Level.APPROVE:
-        yield _broken(
-            "failover",
-            "approve is not there yet",
-            '"observe" (it pages, and names the command that would act) or "auto"',
-        )
+    if levels.failover is Level.APPROVE and pair.replication is Replication.PERFORMANCE:
+        yield _broken("failover", "approve is not there yet for performance replication", '"observe"')
     for name, level in (("heal", levels.heal), ("rejoin", levels.rejoin)):
         if level is Level.AUTO:
             yield _broken(name, "auto is not there yet", '"approve" (it pages, and names what to do) or "observe"')

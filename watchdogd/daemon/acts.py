@@ -18,13 +18,14 @@ from watchdogd.core.entries import (
     RunOutcome,
     RunUnparked,
 )
-from watchdogd.core.explain import gate_shape
+from watchdogd.core.explain import Shape, gate_shape
 from watchdogd.core.facts import GateAnswer, Side
 from watchdogd.core.gates import WAIVABLE, is_waivable
 from watchdogd.core.ledger import Ledger, Run, RunState
 from watchdogd.core.model import ClusterId
 from watchdogd.core.parked import RunVerb, why_not, why_not_adopted
-from watchdogd.core.plan import Agreed
+from watchdogd.core.plan import Agreed, Plan
+from watchdogd.daemon.approvals import Approval, held_by, may_wait
 from watchdogd.daemon.deciding import Standing
 from watchdogd.daemon.observed import resuming
 from watchdogd.daemon.plans import PlanBook, Wish, plan_of
@@ -144,7 +145,7 @@ async def start(desk: Desk, asked: Asked, caller: Caller) -> Answer:
 
 
 async def approve(desk: Desk, asked: Asked, caller: Caller) -> Answer:
-    """Start the run of a plan that was shown, as `failover` and `start` would; never another run than that."""
+    """Start the run of a plan that was shown, now or once its window is full; never another run than that."""
     await desk.unit.deciding.tick()  # compared is what can be seen now, not what was decided a moment ago
     key = asked.text("plan_hash")
     if desk.ledger.run is not None:
@@ -161,9 +162,12 @@ async def _open(
     desk: Desk, wish: Wish, asked: Asked, caller: Caller, *, why: str = "", shown: Agreed | None = None
 ) -> Answer:
     """Take the slot for `wish`, unless something blocks it, or it is no longer what was `shown`."""
-    standing, plan = desk.standing, plan_of(desk.unit, desk.standing, wish)
-    if isinstance(plan, Answer) or standing is None:
-        return plan if isinstance(plan, Answer) else refuse(STARTING, "starting", "nothing was decided yet")
+    standing = desk.standing
+    if standing is None:
+        return refuse(STARTING, "starting", "nothing was decided yet")
+    plan = plan_of(desk.unit.policy, standing.facts, standing.decision, wish)
+    if isinstance(plan, Answer):
+        return plan
     agreed = plan.agreed
     if shown is not None and agreed != shown:
         changed = "; ".join(agreed.changed_since(shown))
@@ -172,6 +176,8 @@ async def _open(
         return refusal
     if desk.ledger.run is not None:
         return _run_open(desk.ledger.run)
+    if shown is not None and may_wait(plan):
+        return _approved_ahead(desk, asked, caller, plan, why=why)
     if plan.blocked_by:
         return _blocked(f"{agreed.action} to {agreed.target} is blocked", plan.blocked_by, standing)
     run = await desk.unit.running.open(
@@ -188,6 +194,30 @@ async def _open(
         )
     )
     return Answer(status=ACCEPTED, body={"run_id": run.run_id, "pair": desk.unit.policy.pair})
+
+
+def _approved_ahead(desk: Desk, asked: Asked, caller: Caller, plan: Plan, *, why: str) -> Answer:
+    """Keep the approval until the window is full."""
+    agreed = plan.agreed
+    now, for_s = desk.stamper.now(), desk.unit.policy.timing.resume_max_age_s
+    desk.unit.approvals.give(
+        Approval(
+            agreed=agreed,
+            why=why,
+            uid=caller.uid,
+            reason=asked.text("reason") or f"plan {agreed.hash}",
+            request_id=asked.text("request_id"),
+            until_s=now.at_s + for_s,
+            held=held_by(desk.ledger),
+        )
+    )
+    body: Shape = {
+        "pair": agreed.pair,
+        "approved": agreed.hash,
+        "waits_for": [gate.gate for gate in plan.blocked_by],
+        "until_utc_s": now.at_utc_s + for_s,
+    }
+    return Answer(status=ACCEPTED, body=body)
 
 
 async def ack(desk: Desk, asked: Asked, caller: Caller) -> Answer:

@@ -57,6 +57,7 @@ class Route:
     status: int = OK
     refused: frozenset[int] = ANY
     for_every: type[BaseModel] | None = None  # the answer where `{pair}` may be `*`
+    or_else: type[BaseModel] | None = None  # another answer with the same status
     instead: str = ""
 
     @property
@@ -81,6 +82,7 @@ def _act(
     says: str,
     *refused: int,
     for_every: type[BaseModel] | None = None,
+    or_else: type[BaseModel] | None = None,
     instead: str = "",
 ) -> Route:
     return Route(
@@ -93,6 +95,7 @@ def _act(
         status=ACCEPTED if answer is shapes.Started else OK,
         refused=ACT | {*refused},
         for_every=for_every,
+        or_else=or_else,
         instead=instead,
     )
 
@@ -126,7 +129,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     _act(
         "approve", "/pairs/{pair}/approve", bodies.Approving, shapes.Started, "start the run of a plan, and no other",
-        BLOCKED,
+        BLOCKED, or_else=shapes.Approved,
     ),
     _act(
         "switchover", "/pairs/{pair}/switchover", bodies.NotThereYet, shapes.Started, "change roles, as planned",

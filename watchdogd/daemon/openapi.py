@@ -51,7 +51,9 @@ def document_text() -> str:
 
 
 def _schemas() -> Shape:
-    answers = {answer for route in ROUTES for answer in (route.answer, route.for_every) if answer is not None}
+    answers = {
+        answer for route in ROUTES for answer in (route.answer, route.for_every, route.or_else) if answer is not None
+    }
     asked = {route.body for route in ROUTES if route.body is not None}
     modes: dict[type[BaseModel], JsonSchemaMode] = dict.fromkeys({*answers, Refusal}, "serialization")
     modes |= dict.fromkeys(asked, "validation")
@@ -88,9 +90,8 @@ def _operation(route: Route) -> Shape:
 def _response(route: Route, status: int) -> Shape:
     if status in REFUSED:
         return {"description": REFUSED[status], "content": _json(_ref(Refusal))}
-    answer = _ref(route.answer)
-    if route.for_every is not None:
-        answer = {"anyOf": [answer, _ref(route.for_every)]}
+    may_be = [_ref(shape) for shape in (route.answer, route.for_every, route.or_else) if shape is not None]
+    answer: Shape = {"anyOf": [*may_be]} if len(may_be) > 1 else may_be[0]
     return {"description": "accepted" if status != 200 else "done", "content": _json(answer)}
 
 

@@ -168,12 +168,13 @@ class Orders:
         later = VERBS.get(query.action)
         if later is not None and later.instead:
             return not_there_yet(later)
-        standing = unit.deciding.standing
+        if (standing := unit.deciding.standing) is None:
+            return refuse(STARTING, "starting", "nothing was decided yet")
         waivers = frozenset(word.strip() for word in query.waive.split(",") if word.strip())
         wish = Wish(action=Runbook(query.action), target=query.target, waivers=waivers)
-        plan = plan_of(unit, standing, wish)
-        if isinstance(plan, Answer) or standing is None:
-            return plan if isinstance(plan, Answer) else refuse(STARTING, "starting", "nothing was decided yet")
+        plan = plan_of(unit.policy, standing.facts, standing.decision, wish)
+        if isinstance(plan, Answer):
+            return plan
         return Answer(body={**plan_shape(plan, standing), "plan_hash": self._plans.show(plan)})
 
     async def _history(self, asked: Asked, caller: Caller) -> Answer:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from watchdogd.core.decision import Decision
 from watchdogd.core.entries import Runbook
+from watchdogd.core.facts import Facts
 from watchdogd.core.gates import WAIVABLE, is_waivable
 from watchdogd.core.plan import Agreed, Plan, failover_plan, todo_plan
-from watchdogd.daemon.deciding import Standing
-from watchdogd.daemon.protocol import CONFLICT, MALFORMED, NOT_FOUND, STARTING, Answer, refuse
-from watchdogd.daemon.unit import PairUnit
+from watchdogd.core.policy import PairPolicy
+from watchdogd.daemon.protocol import CONFLICT, MALFORMED, NOT_FOUND, Answer, refuse
 from watchdogd.runbooks.catalog import PROCEDURES
 
 SHOWN_MAX = 200  # the newest, of all pairs
@@ -22,6 +23,11 @@ class Wish:
     action: Runbook
     target: str = ""
     waivers: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, agreed: Agreed) -> Wish:
+        """The wish that this was the plan of."""
+        return cls(action=agreed.action, target=agreed.target, waivers=frozenset(agreed.waivers))
 
 
 class PlanBook:
@@ -45,11 +51,9 @@ class PlanBook:
         return agreed if agreed is not None and agreed.pair == pair else None
 
 
-def plan_of(unit: PairUnit, standing: Standing | None, wish: Wish) -> Plan | Answer:
+def plan_of(policy: PairPolicy, facts: Facts, decision: Decision, wish: Wish) -> Plan | Answer:
     """What would be begun now, or why there is no such plan."""
-    if standing is None:
-        return refuse(STARTING, "starting", "nothing was decided yet")
-    known = unit.policy.cluster_ids
+    known = policy.cluster_ids
     if wish.target and wish.target not in known:
         return refuse(NOT_FOUND, "not_found", f"no cluster {wish.target!r} in this pair: one of {', '.join(known)}")
     if unknown := [gate for gate in wish.waivers if not is_waivable(gate)]:
@@ -57,17 +61,15 @@ def plan_of(unit: PairUnit, standing: Standing | None, wish: Wish) -> Plan | Ans
         return refuse(MALFORMED, "malformed", f"{', '.join(sorted(unknown))} cannot be waived; {way_out}")
     steps = [step.name for step in PROCEDURES[wish.action].steps]
     if wish.action is not Runbook.FAILOVER:
-        return _todo_plan(standing, wish, steps)
-    facts = standing.facts
+        return _todo_plan(facts, decision, wish, steps)
     target = next((cluster for cluster in known if cluster == wish.target), facts.partner.cluster)
     if target == facts.ledger.elected:
         return refuse(CONFLICT, "already_primary", f"{target} is the elected cluster of epoch {facts.ledger.epoch}")
-    row = standing.decision.row.id
-    return failover_plan(facts, unit.policy, row, target=target, waivers=wish.waivers, steps=steps)
+    return failover_plan(facts, policy, decision.row.id, target=target, waivers=wish.waivers, steps=steps)
 
 
-def _todo_plan(standing: Standing, wish: Wish, steps: list[str]) -> Plan | Answer:
-    asked_for = [one for one in standing.decision.todo if one.runbook == wish.action]
+def _todo_plan(facts: Facts, decision: Decision, wish: Wish, steps: list[str]) -> Plan | Answer:
+    asked_for = [one for one in decision.todo if one.runbook == wish.action]
     todo = next((one for one in asked_for if wish.target in ("", one.target)), None)
     if todo is None:
         to = f" to {wish.target}" if wish.target else ""
@@ -76,4 +78,4 @@ def _todo_plan(standing: Standing, wish: Wish, steps: list[str]) -> Plan | Answe
         return refuse(CONFLICT, "stale", said)
     if wish.waivers:
         return refuse(MALFORMED, "malformed", f"{wish.action} takes no waiver: only a failover does")
-    return todo_plan(standing.facts, todo, wish.action, steps=steps)
+    return todo_plan(facts, todo, wish.action, steps=steps)

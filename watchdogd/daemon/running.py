@@ -85,8 +85,8 @@ class Running:
 
     # -- what decides ------------------------------------------------------------------------------------------------
 
-    def decided(self, facts: Facts, decision: Decision) -> None:
-        """Take over what the newest decision wants done now."""
+    def decided(self, facts: Facts, decision: Decision, approved: Wanted | None = None) -> None:
+        """Take over what the newest decision wants done now, or else what was `approved` and may begin now."""
         self._settle_first = any(todo.takes_the_slot for todo in decision.todo)
         self._wanted = None
         if facts.ledger.run is not None or self._stopping:
@@ -96,6 +96,7 @@ class Running:
             self._wanted = Wanted(
                 runbook=goes.runbook, source=goes.source, target=goes.target, situation=goes.situation, why=goes.why
             )
+        self._wanted = self._wanted or approved
 
     def _is_due_again(self, todo: Todo, now_s: float) -> bool:
         begun_s = self._begun_s.get(todo.situation)

@@ -448,6 +448,15 @@ class Started(BaseModel):
     pair: str
 
 
+class Approved(BaseModel):
+    """The plan was approved while its window runs: its run starts by itself once these gates are open, until then."""
+
+    pair: str
+    approved: str
+    waits_for: list[str]
+    until_utc_s: float
+
+
 class Acknowledged(BaseModel):
     """What was acknowledged: the run or the hold; null when nothing waited for it."""
 

@@ -11,13 +11,16 @@ from watchdogd.core.decision import Decision
 from watchdogd.core.facts import Facts
 from watchdogd.core.ledger import Run
 from watchdogd.core.model import NodeSeen, PairId
+from watchdogd.core.plan import Plan
 from watchdogd.daemon.alarms import Alarms, Over
+from watchdogd.daemon.approvals import Approvals
 from watchdogd.daemon.deciding import Deciding
 from watchdogd.daemon.gear import PairGear
 from watchdogd.daemon.keeping import KNOWN, known_of
+from watchdogd.daemon.plans import Wish, plan_of
 from watchdogd.daemon.probing import PairEyes, Probing
 from watchdogd.daemon.proofs import ProofBook, ProvenHands
-from watchdogd.daemon.running import Running
+from watchdogd.daemon.running import Running, Wanted
 from watchdogd.daemon.sightings import Sightings
 from watchdogd.daemon.stamps import Stamper
 from watchdogd.daemon.watching import PairDesk
@@ -70,6 +73,7 @@ class PairUnit:
         self.probing = Probing(gear, self.desk, stamper.clock)
         self.eyes = PairEyes(gear, self.desk, self.probing, stamper.clock)
         self.alarms = Alarms(pair, ground.notifier, ground.notice_over)
+        self.approvals = Approvals(gear.policy, ground.notifier)
         self.running = Running(
             gear,
             self.desk,
@@ -115,10 +119,18 @@ class PairUnit:
         return {**probed, "decision": self.deciding.ticks}
 
     def _decided(self, facts: Facts, decision: Decision) -> None:
-        self.running.decided(facts, decision)
+        self.running.decided(facts, decision, self._approved(facts, decision))
         for seen in self.desk.drain():
             self._ground.observers.probed(self.policy.pair, seen)
         self._ground.observers.decided(facts, decision)
+
+    def _approved(self, facts: Facts, decision: Decision) -> Wanted | None:
+        waiting = self.approvals.waiting
+        if waiting is None:
+            return None
+        plan = plan_of(self.policy, facts, decision, Wish.of(waiting.agreed))
+        is_asked = any(todo.runbook is waiting.agreed.action for todo in decision.todo)
+        return self.approvals.take(facts, plan if isinstance(plan, Plan) else None, is_asked=is_asked)
 
     def _stepped(self, event: StepEvent) -> None:
         log.info(

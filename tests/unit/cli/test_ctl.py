@@ -105,6 +105,13 @@ def test_what_is_over_at_once_is_told_without_what_was_not_said() -> None:
     assert text.done({"pair": "prod", "paused": None, "hold": ""}) == ["pair: prod; paused: nothing"]
 
 
+def test_a_plan_that_waits_for_its_window_is_told_with_until_when_and_how_to_take_it_back() -> None:
+    body: Shape = {"pair": "prod", "approved": "ab12", "waits_for": ["window"], "until_utc_s": 60.0}
+    (line,) = text.approved(body)
+    assert "once window is open, until 1970-01-01T00:01:00Z" in line
+    assert text.approved({"run_id": "prod-4-failover", "pair": "prod"})[0] == "prod-4-failover"
+
+
 @pytest.mark.parametrize(("state", "told"), [("open", "outcome not seen yet"), ("parked", "outcome unknown")])
 def test_a_step_that_was_sent_is_unknown_only_once_nobody_looks_any_more(state: str, told: str) -> None:
     step: Shape = {"step": "promote", "done": False, "unsure": True, "skipped": False, "intents": 1}

@@ -195,7 +195,6 @@ def test_auto_acts_as_approve_while_a_cluster_without_any_of_the_three_is_electe
 @pytest.mark.parametrize(
     ("path", "levels"),
     [
-        ("levels.failover", Levels(failover=Level.APPROVE)),
         ("levels.heal", Levels(failover=Level.AUTO, heal=Level.AUTO)),
         ("levels.rejoin", Levels(failover=Level.AUTO, rejoin=Level.AUTO)),
     ],
@@ -207,7 +206,17 @@ def test_a_level_that_is_not_built_is_refused_and_says_so(path: str, levels: Lev
 
 
 def test_a_performance_pair_never_fails_over_by_itself() -> None:
-    assert paths(replace(GOOD, replication=Replication.PERFORMANCE)) == ["levels.failover"]
+    for level, refused in (
+        (Level.OBSERVE, []),
+        (Level.APPROVE, ["levels.failover"]),
+        (Level.AUTO, ["levels.failover"]),
+    ):
+        pair = replace(GOOD, replication=Replication.PERFORMANCE, levels=Levels(failover=level))
+        assert paths(pair) == refused
+
+
+def test_approve_needs_nothing_that_tells_a_partition() -> None:
+    assert paths(fenced(WAIVED, WAIVED, levels=Levels(failover=Level.APPROVE))) == []
 
 
 def test_auto_needs_certificates_that_are_verified() -> None:

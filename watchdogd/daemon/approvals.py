@@ -1,0 +1,129 @@
+"""An approval given while the window still runs: it begins its run when nothing blocks it any more, or never.
+
+DESIGN section 9: an approval may be given while the window is running, and the evidence is checked again after it.
+It is kept in memory only: whoever restarts the daemon approves anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from watchdogd.core.facts import Facts
+from watchdogd.core.ledger import Ledger
+from watchdogd.core.plan import Agreed, Plan
+from watchdogd.core.policy import PairPolicy
+from watchdogd.daemon.running import Wanted
+from watchdogd.ports import Notice, Notifier, Severity
+
+WAITING = frozenset({"window", "cold-start"})  # what time alone opens
+TOLD_BY_NOW = frozenset({"situation", "closed"})  # what changes while the window fills
+KEY = "approval"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """What was approved, by whom, and until when it counts (on the monotonic clock of the facts)."""
+
+    agreed: Agreed
+    why: str
+    uid: int
+    reason: str
+    request_id: str
+    until_s: float
+    held: tuple[str, str]  # what automation is held by; something new there is something new to decide on
+
+    def wanted(self, now: Agreed) -> Wanted:
+        """The run that it begins, under the row that matches now."""
+        return Wanted(
+            runbook=self.agreed.action,
+            source=self.agreed.source,
+            target=self.agreed.target,
+            situation=now.situation,
+            why=self.why,
+            waivers=frozenset(self.agreed.waivers),
+            asked_by_uid=self.uid,
+            reason=self.reason,
+            request_id=self.request_id,
+        )
+
+
+def held_by(ledger: Ledger) -> tuple[str, str]:
+    """What holds automation back in this ledger."""
+    return ledger.hold, ledger.foreign
+
+
+def may_wait(plan: Plan) -> bool:
+    """True when nothing but waiting time keeps the plan from being begun."""
+    return bool(plan.blocked_by) and all(gate.gate in WAITING for gate in plan.blocked_by)
+
+
+class Approvals:
+    """The approval that one pair waits with: at most one, the newest."""
+
+    def __init__(self, policy: PairPolicy, notifier: Notifier) -> None:
+        self._policy = policy
+        self._notifier = notifier
+        self.waiting: Approval | None = None
+
+    def give(self, approval: Approval) -> None:
+        """Begin this plan once nothing blocks it, instead of whatever was approved before."""
+        self.waiting = approval
+        agreed = approval.agreed
+        self._tell(
+            f"{agreed.action} to {agreed.target} is approved by uid {approval.uid}: it goes once the window is full",
+            Severity.WARN,
+            command=f"watchdogctl pause --pair {self._policy.pair} --reason '...'",
+        )
+
+    def take(self, facts: Facts, plan: Plan | None, *, is_asked: bool) -> Wanted | None:
+        """The approved run, once nothing blocks it and a row asks for it: handed out once.
+
+        `plan` is the same wish looked at now, None when it makes no sense any more. Once anything else of it has
+        changed, the approval is gone, and people are told.
+        """
+        approval = self.waiting
+        if approval is None:
+            return None
+        run = facts.ledger.run
+        if run is not None and run.runbook is approval.agreed.action:
+            self.waiting = None  # it goes already
+            return None
+        changed = "; ".join(_changes(approval, facts, plan))
+        if changed or plan is None:
+            self.waiting = None
+            self._tell(f"the approval of plan {approval.agreed.hash} does not count any more: {changed}", Severity.PAGE)
+            return None
+        if plan.blocked_by or not is_asked:
+            return None
+        self.waiting = None
+        log.info("approval_taken", pair=self._policy.pair, plan=approval.agreed.hash, by_uid=approval.uid)
+        return approval.wanted(plan.agreed)
+
+    def _tell(self, summary: str, severity: Severity, *, command: str = "") -> None:
+        self._notifier.tell(
+            Notice(pair=self._policy.pair, key=KEY, severity=severity, summary=summary, command=command)
+        )
+
+
+def _changes(approval: Approval, facts: Facts, plan: Plan | None) -> Iterator[str]:
+    """Why it is not the plan that was approved any more."""
+    ledger = facts.ledger
+    if ledger.run is not None:
+        yield f"{ledger.run.runbook} {ledger.run.run_id} was begun"
+    if ledger.pause is not None:
+        yield f"paused: {ledger.pause.reason}"
+    if held_by(ledger) != approval.held:
+        yield f"held: {', '.join(filter(None, held_by(ledger))) or 'no more'}"
+    if facts.elected is not None and facts.elected.is_active_primary:
+        yield f"{facts.elected.cluster} is an active primary again"
+    if facts.now.at_s > approval.until_s:
+        yield "it could not be begun in time"
+    if plan is None:
+        yield "there is no such plan now"
+    else:
+        yield from plan.agreed.changed_since(approval.agreed, apart_from=TOLD_BY_NOW)
