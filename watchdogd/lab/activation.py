@@ -15,6 +15,7 @@ from watchdogd.lab.call import Call
 from watchdogd.lab.cluster import Wrapping
 from watchdogd.lab.reply import Rejected, Reply, errors
 from watchdogd.lab.roles import Kind
+from watchdogd.lab.route import Route
 from watchdogd.lab.wire import Exchange, Outcome, Place, Wire
 
 NOT_VALID = "wrapping token is not valid or does not exist"
@@ -147,3 +148,9 @@ def _bundle(token: str) -> dict[str, str] | None:
     except ValueError:
         return None
     return bundle if isinstance(bundle, dict) and "primary" in bundle else None
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("PUT", "sys/wrapping/unwrap", unwrap, "ACTINT OBS"),
+    Route("PUT", "sys/wrapping/lookup", lookup, "OBS SYSPATHS"),
+)

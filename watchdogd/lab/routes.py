@@ -1,4 +1,4 @@
-"""Every route with where it is written down, and the order of checks that a request goes through at a node.
+"""Every route, and the order of checks that a request goes through at a node.
 
 The tags are those of section 12 of the reference. Order [HANDLER17, OBS]: role-change window, local routes, seal,
 active node or forwarding, the gate of a DR secondary, then the route itself, which asks for its token.
@@ -7,101 +7,37 @@ active node or forwarding, the gate of a DR secondary, then the route itself, wh
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Flag, auto
 from functools import lru_cache
 
-from watchdogd.lab import activation, routes_auth, routes_kv, routes_optoken, routes_roles, routes_status, routes_sys
+from watchdogd.lab import (
+    activation,
+    routes_auth,
+    routes_health,
+    routes_kv,
+    routes_optoken,
+    routes_roles,
+    routes_status,
+    routes_sys,
+)
 from watchdogd.lab.call import Call
 from watchdogd.lab.knobs import RoleWindow
 from watchdogd.lab.reply import Rejected, Reply, errors
-from watchdogd.lab.routes_health import health, init_status, is_sealed, seal_status, unseal, who_is_active
+from watchdogd.lab.route import Route, Trait
+from watchdogd.lab.routes_health import is_sealed
 from watchdogd.lab.wire import Outcome
 
 PATH_DISABLED = "path disabled in replication DR secondary mode"
 NO_ACTIVE = "local node not active but active cluster node not found"
 
-Handler = Callable[[Call], Reply]
-
-
-class Trait(Flag):
-    """What is special about a route."""
-
-    NONE = 0
-    LOCAL = auto()  # every node answers it itself, sealed or not
-    ON_DR_SECONDARY = auto()  # stays open there (section 6)
-    EXEMPT = auto()  # not rate-limited by default (QUOTA)
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One path. `methods` are Vault's verbs (PUT stands for POST too)."""
-
-    methods: str
-    pattern: str
-    handler: Handler
-    source: str
-    trait: Trait = Trait.NONE
-
-
-_LOCAL = Trait.LOCAL | Trait.ON_DR_SECONDARY | Trait.EXEMPT
-_DR = Trait.ON_DR_SECONDARY
-_OPEN = Trait.ON_DR_SECONDARY | Trait.EXEMPT
-
 ROUTES: tuple[Route, ...] = (
-    Route("GET HEAD", "sys/health", health, "HEALTHSRC HEALTHDOC", _LOCAL),
-    Route("GET", "sys/leader", who_is_active, "APILEADER OBS", Trait.LOCAL | Trait.ON_DR_SECONDARY),
-    Route("GET", "sys/seal-status", seal_status, "SEALDOC OBS", _LOCAL),
-    Route("GET", "sys/init", init_status, "OBS", _LOCAL),
-    Route("PUT", "sys/unseal", unseal, "OBS TC", _LOCAL),
-    Route("GET", "sys/replication/status", routes_status.both, "REPDOC SYSPATHS LAB2", _DR),
-    Route("GET", "sys/replication/<kind>/status", routes_status.one, "REPDOC DRDOC2 SYSPATHS", _DR),
-    Route("PUT", "sys/replication/<kind>/primary/demote", routes_roles.demote, "DRDOC2 GUIDE18"),
-    Route("PUT", "sys/replication/<kind>/primary/secondary-token", routes_roles.secondary_token, "DRDOC2 GUIDE18"),
-    Route("PUT", "sys/replication/<kind>/primary/revoke-secondary", routes_roles.revoke_secondary, "DRDOC2"),
-    Route("PUT", "sys/replication/<kind>/secondary/promote", routes_roles.promote, "DRDOC2 GUIDE18 TC", _DR),
-    Route("PUT", "sys/replication/<kind>/secondary/update-primary", routes_roles.update_primary, "DRDOC2 TC", _DR),
-    Route(
-        "PUT", "sys/replication/<kind>/secondary/generate-public-key", routes_roles.generate_public_key, "ENOS-PK", _DR
-    ),
-    Route("GET PUT DELETE", f"{routes_optoken.DR_PATH}/attempt", routes_optoken.attempt, "GENROOT GRHTTP111", _OPEN),
-    Route("PUT", f"{routes_optoken.DR_PATH}/update", routes_optoken.update, "GENROOT GRHTTP111 OBS", _OPEN),
-    Route(
-        "PUT",
-        "sys/replication/dr/secondary/operation-token/delete",
-        routes_roles.delete_operation_token,
-        "DRDOC2 SYSPATHS",
-        _DR,
-    ),
-    Route("GET PUT DELETE", "sys/generate-root/attempt", routes_optoken.attempt, "GENROOT OBS", Trait.EXEMPT),
-    Route("PUT", "sys/generate-root/update", routes_optoken.update, "GENROOT OBS", Trait.EXEMPT),
-    Route("GET", "sys/storage/raft/autopilot/state", routes_sys.autopilot_state, "APIRAFT DRTOKGUIDE", _DR),
-    Route("GET PUT", "sys/storage/raft/configuration", routes_sys.raft_configuration, "RAFTDOC VAGRANT", _DR),
-    Route("PUT", "sys/seal", routes_sys.seal, "OBS"),
-    Route("PUT", "sys/step-down", routes_sys.step_down, "OBS"),
-    Route("GET", "sys/ha-status", routes_sys.ha_status, "HADOC OBS"),
-    Route("PUT", "sys/wrapping/unwrap", activation.unwrap, "ACTINT OBS"),
-    Route("PUT", "sys/wrapping/lookup", activation.lookup, "OBS SYSPATHS"),
-    Route("GET", "sys/mounts", routes_kv.list_mounts, "OBS"),
-    Route("PUT", "sys/mounts/<name>", routes_kv.mount, "OBS"),
-    Route("LIST", "sys/policies/acl", routes_auth.list_policies, "OBS"),
-    Route("PUT", "sys/policies/acl/<name>", routes_auth.write_policy, "OBS ENOS-TOK"),
-    Route("GET", "sys/policies/acl/<name>", routes_auth.read_policy, "OBS"),
-    Route("DELETE", "sys/policies/acl/<name>", routes_auth.delete_policy, "OBS"),
-    Route("PUT", "sys/policy/<name>", routes_auth.write_policy, "TC OBS"),
-    Route("PUT", "sys/capabilities-self", routes_auth.capabilities_self, "APIDOC"),
-    Route("GET", "auth/token/lookup-self", routes_auth.lookup_self, "OBS"),
-    Route("PUT", "auth/token/lookup", routes_auth.lookup, "OBS"),
-    Route("PUT", "auth/token/revoke-self", routes_auth.revoke_self, "OBS"),
-    Route("PUT", "auth/token/create", routes_auth.create, "OBS TOKDOC"),
-    Route("PUT", "auth/token/create-orphan", routes_auth.create, "OBS"),
-    Route("PUT", "auth/token/create/<role>", routes_auth.create, "OBS ENOS-TOK"),
-    Route("PUT", "auth/token/roles/<role>", routes_auth.write_role, "OBS ENOS-TOK"),
-    Route("PUT", "auth/approle/login", routes_auth.approle_login, "OBS"),
-    Route("PUT", "auth/approle/role/<role>", routes_auth.approle_write, "OBS"),
-    Route("GET", "auth/approle/role/<role>/role-id", routes_auth.approle_role_id, "OBS"),
-    Route("PUT", "auth/approle/role/<role>/secret-id", routes_auth.approle_secret_id, "OBS"),
+    *routes_health.ROUTES,
+    *routes_status.ROUTES,
+    *routes_roles.ROUTES,
+    *routes_optoken.ROUTES,
+    *routes_sys.ROUTES,
+    *activation.ROUTES,
+    *routes_kv.ROUTES,
+    *routes_auth.ROUTES,
 )
 
 _PLACEHOLDERS = {"kind": "dr|performance", "name": ".+", "role": "[^/]+"}

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from watchdogd.lab import policies, tokens
 from watchdogd.lab.call import Call, rfc3339
 from watchdogd.lab.reply import Rejected, Reply, empty, envelope, errors
+from watchdogd.lab.route import Route
 from watchdogd.lab.routes_roles import duration_s
 from watchdogd.lab.tokens import Token, TokenType
 
@@ -277,3 +278,24 @@ def _names(value: object) -> tuple[str, ...]:
     if isinstance(value, list):
         return tuple(map(str, value))
     return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else ()
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("LIST", "sys/policies/acl", list_policies, "OBS"),
+    Route("PUT", "sys/policies/acl/<name>", write_policy, "OBS ENOS-TOK"),
+    Route("GET", "sys/policies/acl/<name>", read_policy, "OBS"),
+    Route("DELETE", "sys/policies/acl/<name>", delete_policy, "OBS"),
+    Route("PUT", "sys/policy/<name>", write_policy, "TC OBS"),
+    Route("PUT", "sys/capabilities-self", capabilities_self, "APIDOC"),
+    Route("GET", "auth/token/lookup-self", lookup_self, "OBS"),
+    Route("PUT", "auth/token/lookup", lookup, "OBS"),
+    Route("PUT", "auth/token/revoke-self", revoke_self, "OBS"),
+    Route("PUT", "auth/token/create", create, "OBS TOKDOC"),
+    Route("PUT", "auth/token/create-orphan", create, "OBS"),
+    Route("PUT", "auth/token/create/<role>", create, "OBS ENOS-TOK"),
+    Route("PUT", "auth/token/roles/<role>", write_role, "OBS ENOS-TOK"),
+    Route("PUT", "auth/approle/login", approle_login, "OBS"),
+    Route("PUT", "auth/approle/role/<role>", approle_write, "OBS"),
+    Route("GET", "auth/approle/role/<role>/role-id", approle_role_id, "OBS"),
+    Route("PUT", "auth/approle/role/<role>/secret-id", approle_secret_id, "OBS"),
+)

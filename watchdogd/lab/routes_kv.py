@@ -5,6 +5,7 @@ from __future__ import annotations
 from watchdogd.lab.call import Call, rfc3339
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.reply import Rejected, Reply, empty, envelope, errors
+from watchdogd.lab.route import Route
 
 MOUNTS, DATA = "sys/mounts/", "logical/"
 _LEASE_S = 2764800
@@ -147,3 +148,9 @@ def _listed(call: Call, prefix: str) -> Reply:
     rests = [k.removeprefix(prefix) for k in call.store.keys(prefix)]
     names = {head + slash for rest in rests for head, slash, _ in [rest.partition("/")]}
     return call.logical({"keys": sorted(names)}) if names else errors(404)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "sys/mounts", list_mounts, "OBS"),
+    Route("PUT", "sys/mounts/<name>", mount, "OBS"),
+)

@@ -14,6 +14,7 @@ from watchdogd.lab.node import Attempt, Mode
 from watchdogd.lab.policies import ROOT
 from watchdogd.lab.reply import Rejected, Reply, bare, empty, errors
 from watchdogd.lab.roles import Kind
+from watchdogd.lab.route import OPEN, Route, Trait
 from watchdogd.lab.routes_health import WRONG_SHARES, decode_share
 from watchdogd.lab.shamir import combine
 
@@ -173,3 +174,11 @@ def _keep_root(call: Call, text: str) -> None:
         path="auth/token/root",
     )
     tokens.keep(call.store, root, now_s=call.now_s, utc_s=call.utc_s)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET PUT DELETE", f"{DR_PATH}/attempt", attempt, "GENROOT GRHTTP111", OPEN),
+    Route("PUT", f"{DR_PATH}/update", update, "GENROOT GRHTTP111 OBS", OPEN),
+    Route("GET PUT DELETE", "sys/generate-root/attempt", attempt, "GENROOT OBS", Trait.EXEMPT),
+    Route("PUT", "sys/generate-root/update", update, "GENROOT OBS", Trait.EXEMPT),
+)

@@ -14,6 +14,7 @@ from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.node import Mode
 from watchdogd.lab.reply import Rejected, Reply, empty, envelope, errors
 from watchdogd.lab.roles import Kind, Role, SyncState
+from watchdogd.lab.route import ON_DR, Route
 
 _BRIEF = "Vault will be unavailable for a brief period and will resume service shortly."
 PROMOTING = f"This cluster is being promoted to a replication primary. {_BRIEF}"
@@ -178,3 +179,20 @@ def _is_catching_up(call: Call, role: Role) -> bool:
     if role.catching_up_since_s is None:
         role.catching_up_since_s = call.now_s
     return call.now_s - role.catching_up_since_s < call.knobs.catching_up_s
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("PUT", "sys/replication/<kind>/primary/demote", demote, "DRDOC2 GUIDE18"),
+    Route("PUT", "sys/replication/<kind>/primary/secondary-token", secondary_token, "DRDOC2 GUIDE18"),
+    Route("PUT", "sys/replication/<kind>/primary/revoke-secondary", revoke_secondary, "DRDOC2"),
+    Route("PUT", "sys/replication/<kind>/secondary/promote", promote, "DRDOC2 GUIDE18 TC", ON_DR),
+    Route("PUT", "sys/replication/<kind>/secondary/update-primary", update_primary, "DRDOC2 TC", ON_DR),
+    Route("PUT", "sys/replication/<kind>/secondary/generate-public-key", generate_public_key, "ENOS-PK", ON_DR),
+    Route(
+        "PUT",
+        "sys/replication/dr/secondary/operation-token/delete",
+        delete_operation_token,
+        "DRDOC2 SYSPATHS",
+        ON_DR,
+    ),
+)

@@ -7,6 +7,7 @@ from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.knobs import StandbyStatus, StatusEndpoints
 from watchdogd.lab.reply import Reply, errors
 from watchdogd.lab.roles import Kind
+from watchdogd.lab.route import ON_DR, Route
 from watchdogd.lab.status import Status, replication_status
 
 
@@ -37,3 +38,9 @@ def _shown(call: Call, kind: Kind) -> Status:
     if strange is not None and "cluster_id" in shown:
         shown["cluster_id"] = strange.text("set_id", str(shown["cluster_id"]))
     return shown
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "sys/replication/status", both, "REPDOC SYSPATHS LAB2", ON_DR),
+    Route("GET", "sys/replication/<kind>/status", one, "REPDOC DRDOC2 SYSPATHS", ON_DR),
+)

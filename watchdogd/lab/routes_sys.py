@@ -5,6 +5,7 @@ from __future__ import annotations
 from watchdogd.lab.call import Call, rfc3339
 from watchdogd.lab.node import Node
 from watchdogd.lab.reply import Rejected, Reply, empty, envelope, errors
+from watchdogd.lab.route import ON_DR, Route
 from watchdogd.lab.routes_roles import is_operation_token
 
 _READ = frozenset({"read"})
@@ -109,3 +110,12 @@ def _ha_node(call: Call, node: Node) -> dict[str, object]:
         "version": call.cluster.spec.vault_version,
         "upgrade_version": call.cluster.spec.vault_version,
     }
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "sys/storage/raft/autopilot/state", autopilot_state, "APIRAFT DRTOKGUIDE", ON_DR),
+    Route("GET PUT", "sys/storage/raft/configuration", raft_configuration, "RAFTDOC VAGRANT", ON_DR),
+    Route("PUT", "sys/seal", seal, "OBS"),
+    Route("PUT", "sys/step-down", step_down, "OBS"),
+    Route("GET", "sys/ha-status", ha_status, "HADOC OBS"),
+)

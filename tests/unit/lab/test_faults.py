@@ -7,7 +7,8 @@ import pytest
 
 from tests.unit.lab.asking import DR_STATUS, PROMOTE, Asker, asker
 from watchdogd.lab.faults import Fault, FaultKind, FaultParamError
-from watchdogd.lab.routes import ROUTES, Route
+from watchdogd.lab.route import Route
+from watchdogd.lab.routes import ROUTES
 from watchdogd.lab.spec import ClusterSpec, WorldSpec
 from watchdogd.lab.wire import Outcome, Place, Wire
 from watchdogd.lab.world import World
