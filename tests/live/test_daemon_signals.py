@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
+import trustme
 
 from tests.support.configs import Table
 from tests.support.live_daemon import DaemonProcess
@@ -155,3 +157,65 @@ async def test_an_outage_that_exists_when_a_reload_raises_the_level_is_held_unti
             world.write_config(level("observe"))
             assert "a run is open" in (await reloaded(daemon, "config_not_reloaded"))["error"]["message"]
             await world.seen(happened(What.APPLIED, verb="promote", cluster="west"), timeout_s=60)
+
+
+async def test_what_comes_after_term_begins_nothing_and_a_pause_holds_the_next_process(tmp_path: Path) -> None:
+    async with served_world(tmp_path) as world:
+        async with world.daemon() as daemon:
+            await until_ready(daemon)
+            world.lose_region("east")
+            await world.seen(happened(What.APPLIED, verb="promote", cluster="west"), timeout_s=90)
+            world.write_config(level("observe"))
+            for name in ("TERM", "HUP", "USR1", "USR2"):
+                daemon.send(signal.Signals[f"SIG{name}"])
+            assert await daemon.terminate() == 0, "TERM once more changes nothing"
+            refused = {
+                line["signal"]: line["error"]["message"] for line in daemon.log if line["event"] == "signal_refused"
+            }
+            assert refused.keys() == {"HUP", "USR1"}
+            assert "told to stop" in refused["HUP"]
+            assert [line["signal"] for line in daemon.log if line["event"] == "signal_obeyed"] == ["USR2"]
+        world.write_config()
+        async with world.daemon() as daemon:
+            await daemon.until(lambda explained: explained["situation"] == "S-01", timeout_s=60)
+            assert (await daemon.get("/status"))[1]["pairs"][0]["paused"] == "SIGUSR2"
+            assert not world.events(What.NAME_CHANGED)
+            assert (await daemon.post(f"/pairs/{PAIR}/resume", {"reason": "looked"}))[0] == 200
+            await world.seen(happened(What.NAME_CHANGED), timeout_s=60)
+
+
+async def metrics_of(world: ServedWorld) -> str:
+    async with aiohttp.ClientSession() as session, session.get(f"http://{world.http}/metrics") as reply:
+        return await reply.text()
+
+
+async def until_shown(world: ServedWorld, metric: str) -> None:
+    async with asyncio.timeout(SOON_S):
+        while metric not in await metrics_of(world):
+            await asyncio.sleep(0.5)
+
+
+async def test_a_ca_file_that_was_replaced_is_read_at_a_hangup_and_a_bad_one_changes_nothing(tmp_path: Path) -> None:
+    async with served_world(tmp_path) as world:
+        used = tmp_path / "ca.pem"
+        used.write_bytes(good := world.lab.authority.pem)
+
+        def with_own_ca(table: Table) -> None:
+            for cluster in table["pair"][PAIR]["cluster"].values():
+                cluster["tls"]["ca_file"] = str(used)
+
+        world.write_config(with_own_ca)
+        async with world.daemon() as daemon:
+            await until_ready(daemon)
+            used.write_text("no certificate", encoding="utf-8")
+            assert str(used) in (await reloaded(daemon, "config_not_reloaded"))["error"]["message"]
+            assert (await daemon.explain())["situation"] == "S-10", "what was read before stays in use"
+            used.write_bytes(trustme.CA().cert_pem.bytes())
+            said = await reloaded(daemon)
+            assert (said["changed"], said["rewired"]) == ([f"{used}: its content was replaced"], [PAIR])
+            await until_shown(world, 'reading="ours"} 1.0')  # another authority vouches for nobody here
+            await until_shown(world, 'watchdogd_config_reloads_total{outcome="refused"} 1.0')
+            await until_shown(world, 'watchdogd_config_reloads_total{outcome="applied"} 1.0')
+            used.write_bytes(good)
+            await reloaded(daemon)
+            await until_ready(daemon)

@@ -38,7 +38,7 @@ from watchdogd.daemon.gear import PairGear
 from watchdogd.daemon.measuring import Measuring
 from watchdogd.daemon.orders import Orders
 from watchdogd.daemon.reloading import Loaded, Reloading, Wardrobe
-from watchdogd.daemon.signals import Signals, obey_from_the_start
+from watchdogd.daemon.signals import Signals, heed_no_more, obey_from_the_start
 from watchdogd.daemon.stamps import Stamper
 from watchdogd.daemon.status import StatusServer
 from watchdogd.daemon.unit import Ground, PairUnit
@@ -59,6 +59,7 @@ class App:
     def __init__(self, ground: Ground, gears: Sequence[PairGear]) -> None:
         self.ground = ground
         self.units = {gear.policy.pair: PairUnit(gear, ground) for gear in gears}
+        self.why_stop = ""
         self._loops: dict[PairId, list[asyncio.Task[None]]] = {}
         self._tasks = asyncio.TaskGroup()
         self._stack = AsyncExitStack()
@@ -95,6 +96,8 @@ class App:
             with suppress(asyncio.CancelledError):
                 await task
         unit.alarms.take_over(before.alarms)
+        if self.why_stop:  # told so while this pair was being wired anew
+            unit.running.stop(self.why_stop)
         self.units[pair] = unit
         await self._begin(unit)
 
@@ -105,6 +108,7 @@ class App:
 
     async def stop(self, why: str) -> None:
         """Bring every run to its next safe point; returns when all have stopped, or after STOP_S_MAX."""
+        self.why_stop = why
         for unit in self.units.values():
             unit.running.stop(why)
         loop = asyncio.get_running_loop()
@@ -151,6 +155,7 @@ async def _serve(config_path: str, loaded: Loaded) -> int:
             manager.stopping("stopping at a safe point")
             log.info("stopping")
             await app.stop("the daemon was told to stop")
+            heed_no_more()
     except* ConfigError as group:
         refused.extend(group.exceptions)
     except* Exception as died:  # loop edge: a dead loop takes the process down, and systemd starts it again
@@ -202,6 +207,7 @@ async def _start(
         wardrobe=wardrobe,
         replace=app.replace,
         spawn=tasks.create_task,
+        why_stop=lambda: app.why_stop,
         check=lambda new: ensure_same_clusters(new, journal),
         on_begin=lambda: manager.reloading("reloading the config"),
         on_end=lambda outcome: _reload_ended(outcome, app, manager, measuring),

@@ -9,13 +9,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 
 import structlog
 
 from watchdogd.adapters.config import load_with_table
-from watchdogd.adapters.settings import PairSettings, Settings
+from watchdogd.adapters.settings import CredentialRef, PairSettings, Settings, VaultWitness
 from watchdogd.core.explain import Json
 from watchdogd.core.model import PairId
 from watchdogd.core.policy import AnchorPolicy
@@ -35,16 +36,17 @@ Table = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A config file that is valid: what it means, and how it is written."""
+    """A config file that is valid: what it means, how it is written, and what stands in the files that it names."""
 
     settings: Settings
     table: Table
+    prints: Mapping[str, str]  # of every CA file
 
     @classmethod
     def of(cls, path: str | Path) -> Loaded:
         """Read it. Raises: ConfigError."""
         settings, table = load_with_table(path)
-        return cls(settings=settings, table=table)
+        return cls(settings=settings, table=table, prints=_prints(settings))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -117,6 +119,7 @@ class Reloading:
     wardrobe: Wardrobe
     replace: Callable[[PairGear], Awaitable[None]]
     spawn: Callable[[Coroutine[object, object, Answer]], asyncio.Task[Answer]]
+    why_stop: Callable[[], str]  # why nothing is to begin any more, or empty
     check: Callable[[Settings], None]  # raises ConfigError for what the journal contradicts
     on_begin: Callable[[], object]
     on_end: Callable[[str], object]  # applied, unchanged, refused
@@ -129,6 +132,8 @@ class Reloading:
 
     async def _in_turn(self, reason: str, uid: int) -> Answer:
         async with self.lock:
+            if why := self.why_stop():
+                return refuse(CONFLICT, "stale", f"the running config is kept: {why}")
             self.on_begin()
             outcome = "refused"
             try:
@@ -147,14 +152,14 @@ class Reloading:
             new = await asyncio.to_thread(Loaded.of, self.path)
             _ensure_changeable(self.loaded.settings, new.settings)
             self.check(new.settings)
-            pairs = changed_pairs(self.loaded.settings, new.settings)
+            pairs = changed_pairs(self.loaded, new)
             opened = await self.wardrobe.open([new.settings.pairs[pair] for pair in pairs], new.settings.policy.anchors)
         except ConfigError as broken:
             return refuse(BLOCKED, "blocked", "\n".join(("the running config is kept:", *broken.problems)))
         if (busy := await self._seal(pairs)) is not None:
             await self.wardrobe.drop(opened)
             return busy
-        changed = differences(self.loaded.table, new.table)
+        changed = [*differences(self.loaded.table, new.table), *_changed_files(self.loaded, new)]
         await self._apply(new, opened)
         lines: list[Json] = [*changed]
         rewired: list[Json] = [*pairs]
@@ -183,18 +188,44 @@ class Reloading:
             apply(self.loaded.settings)
 
 
-def changed_pairs(before: Settings, after: Settings) -> list[PairId]:
+def changed_pairs(before: Loaded, after: Loaded) -> list[PairId]:
     """The pairs that have to be wired anew; all of them when the anchors changed."""
-    is_every = before.policy.anchors != after.policy.anchors
-    return [pair for pair, settings in after.pairs.items() if is_every or settings != before.pairs[pair]]
+    is_every = before.settings.policy.anchors != after.settings.policy.anchors
+    return [pair for pair in after.settings.pairs if is_every or _what_wires(before, pair) != _what_wires(after, pair)]
+
+
+def _what_wires(loaded: Loaded, pair: PairId) -> object:
+    settings = loaded.settings.pairs[pair]
+    return settings, {path: loaded.prints[path] for path in _ca_files(settings)}
+
+
+def _ca_files(settings: PairSettings) -> set[str]:
+    seen_from = [witness.tls for witness in settings.witnesses if isinstance(witness, VaultWitness)]
+    return {tls.ca_file for tls in (*settings.tls.values(), *seen_from) if tls.ca_file is not None}
+
+
+def _prints(settings: Settings) -> dict[str, str]:
+    return {path: _print_of(path) for pair in settings.pairs.values() for path in _ca_files(pair)}
+
+
+def _print_of(path: str) -> str:
+    try:
+        return sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return ""  # whoever opens it for use says what is wrong with it
+
+
+def _changed_files(before: Loaded, after: Loaded) -> list[str]:
+    paths = sorted(before.prints.keys() & after.prints.keys())
+    return [f"{path}: its content was replaced" for path in paths if before.prints[path] != after.prints[path]]
 
 
 def _ensure_changeable(before: Settings, after: Settings) -> None:
-    if problems := tuple(_unchangeable(before, after)):
+    if problems := tuple(unchangeable(before, after)):
         raise ConfigError(problems)
 
 
-def _unchangeable(before: Settings, after: Settings) -> Iterator[str]:
+def unchangeable(before: Settings, after: Settings) -> Iterator[str]:
     """What only a restart can change. A daemon that moved these under its feet would lose its state or its callers."""
     fixed = {
         "state_dir": (before.state_dir, after.state_dir),
@@ -207,9 +238,18 @@ def _unchangeable(before: Settings, after: Settings) -> Iterator[str]:
         one, two = before.pairs[pair].policy, after.pairs[pair].policy
         fixed[f"pair.{pair}.cluster"] = (sorted(one.clusters), sorted(two.clusters))
         fixed[f"pair.{pair}.replication"] = (one.replication, two.replication)
+        if given := sorted(_given_at_start(after.pairs[pair]) - _given_at_start(before.pairs[pair])):
+            yield (
+                f"pair.{pair}.credentials: systemd gives {', '.join(given)} to the process when it starts: "
+                "restart the daemon"
+            )
     for key, (was, now) in fixed.items():
         if was != now:
             yield f"{key}: changes only by a restart: put it back, or restart the daemon"
+
+
+def _given_at_start(settings: PairSettings) -> set[str]:
+    return {ref.name for ref in settings.credentials.every_ref if isinstance(ref, CredentialRef)}
 
 
 def differences(before: Table, after: Table) -> list[str]:

@@ -14,6 +14,9 @@ from watchdogd.daemon.forcing import force
 from watchdogd.daemon.orders import Orders
 from watchdogd.daemon.protocol import Answer, Asked, Caller
 
+NAMES = ("TERM", "HUP", "USR1", "USR2")
+SWITCHED_OFF = "[control] signals does not name it"
+
 log = structlog.get_logger()
 Spawn = Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
 
@@ -32,7 +35,7 @@ class Signals:
         loop.add_signal_handler(signal.SIGINT, self._stop)
         for name, handler in self._handlers().items():
             loop.add_signal_handler(
-                signal.Signals[f"SIG{name}"], handler if name in settings.signals else _ignored(name)
+                signal.Signals[f"SIG{name}"], handler if name in settings.signals else _ignored(name, SWITCHED_OFF)
             )
 
     def _handlers(self) -> Mapping[str, Callable[[], object]]:
@@ -65,14 +68,19 @@ def obey_from_the_start(settings: Settings, stop: Callable[[], None]) -> None:
     """Before anything else: a run may be resumed before all doors are open, and it is to end at a safe point."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, stop)
-    for name in ("TERM", "HUP", "USR1", "USR2"):
+    for name in NAMES:
         can_stop = name == "TERM" and name in settings.signals
-        loop.add_signal_handler(signal.Signals[f"SIG{name}"], stop if can_stop else _too_early(name))
+        loop.add_signal_handler(
+            signal.Signals[f"SIG{name}"], stop if can_stop else _ignored(name, "the daemon is only starting")
+        )
 
 
-def _too_early(name: str) -> Callable[[], object]:
-    return lambda: log.warning("signal_ignored", signal=name, why="the daemon is only starting")
+def heed_no_more() -> None:
+    """The runs have stopped, and every door is being closed: whoever would obey is gone."""
+    loop = asyncio.get_running_loop()
+    for name in ("INT", *NAMES):
+        loop.add_signal_handler(signal.Signals[f"SIG{name}"], _ignored(name, "the daemon is about to end"))
 
 
-def _ignored(name: str) -> Callable[[], object]:
-    return lambda: log.warning("signal_ignored", signal=name, why="[control] signals does not name it")
+def _ignored(name: str, why: str) -> Callable[[], object]:
+    return lambda: log.warning("signal_ignored", signal=name, why=why)
