@@ -1,12 +1,15 @@
 """A failover by key shares, and everything that anybody could see of it searched for every secret that it used.
 
 `test_daemon_live` does the same with prepared tokens, there and back. Here shares make a token on the secondary, after
-a prepared one was refused: the refused one, the shares, the token they made and the AWS key are all searched for.
+a prepared one was refused. Searched for are the refused one, the shares, the token that they made, the one-time pad and
+the encoded token that it is made of, and the AWS key. The nonce of the attempt is no secret: the journal keeps it, and
+after a crash the attempt is known as ours by it.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import traceback
 from pathlib import Path
 
@@ -38,6 +41,8 @@ from watchdogd.errors import (
     WatchdogError,
 )
 from watchdogd.lab.events import What
+from watchdogd.lab.wire import Exchange, Wire
+from watchdogd.lab.world import World
 from watchdogd.secret import Secret
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
@@ -48,16 +53,43 @@ REFUSED_TOKEN = "hvb.AAAAAQ" + "notThisOne" * 12
 ORDER = {"target": "west", "reason": "the region is gone", "waive": ["proof"], "request_id": "leaks-1"}
 
 
-class Remembering(list[str]):
-    """The operation tokens of a cluster, which also knows those that it no longer has."""
+class Overheard:
+    """What a lab told whoever made a token: it forgets it with the attempt, and the token when that is deleted."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.ever: list[str] = []
+    def __init__(self, world: World) -> None:
+        self.pads: list[str] = []
+        self.encoded: list[str] = []
+        self.nonces: set[str] = set()
+        self.promoted_with: list[str] = []
+        self._exchange = world.exchange
+        world.exchange = self._listen  # type: ignore[method-assign]
 
-    def append(self, token: str) -> None:
-        self.ever.append(token)
-        super().append(token)
+    @property
+    def made(self) -> list[str]:
+        """Every token: the encoded one is the token XOR its pad (GENROOT)."""
+        return [_decoded(encoded, pad) for encoded, pad in zip(self.encoded, self.pads, strict=True)]
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """By their names. Each half is unreadable without the other, and neither is anybody's business."""
+        found = {"made": self.made, "one-time pad": self.pads, "encoded": self.encoded}
+        return {f"{name} {number}": text for name, texts in found.items() for number, text in enumerate(texts)}
+
+    def _listen(self, wire: Wire, *, now_s: float) -> Exchange:
+        exchange = self._exchange(wire, now_s=now_s)
+        if wire.path_and_query.endswith("secondary/promote"):
+            self.promoted_with.append(f"{wire.body!r} {wire.headers}")
+        if "generate-operation-token" in wire.path_and_query and exchange.status == 200:
+            told = json.loads(exchange.body)
+            self.pads += [told["otp"]] if told.get("otp") else []
+            self.encoded += [told["encoded_token"]] if told.get("encoded_token") else []
+            self.nonces |= {told["nonce"]} if told.get("nonce") else set()
+        return exchange
+
+
+def _decoded(encoded: str, pad: str) -> str:
+    mixed = base64.b64decode(encoded + "=" * (-len(encoded) % 4))
+    return bytes(a ^ b for a, b in zip(mixed, pad.encode(), strict=True)).decode()
 
 
 def by_shares(folder: Path, world: ServedWorld) -> dict[str, str]:
@@ -79,8 +111,7 @@ def by_shares(folder: Path, world: ServedWorld) -> dict[str, str]:
 
 async def test_a_failover_by_key_shares_shows_none_of_its_secrets(tmp_path: Path) -> None:
     async with served_world(tmp_path) as world:
-        made = Remembering()
-        world.lab.world.clusters["west"].op_tokens = made
+        overheard = Overheard(world.lab.world)
         used = by_shares(tmp_path, world)
         async with world.daemon() as daemon, ProcessWatch(daemon.pid).watching() as processes:
             await daemon.until(
@@ -94,14 +125,18 @@ async def test_a_failover_by_key_shares_shows_none_of_its_secrets(tmp_path: Path
             await world.seen(happened(What.NAME_CHANGED), timeout_s=DETECTED_S_MAX)
             shown |= {f"{place} later": text for place, text in (await everything_it_shows(daemon, world)).items()}
             assert await daemon.terminate() == 0
-        assert len(made.ever) == 1, "the shares made one token, and it promoted"
+        made = overheard.secrets
+        assert made.keys() == {"made 0", "one-time pad 0", "encoded 0"}, "the shares made one token, and it promoted"
+        assert overheard.made[0] in overheard.promoted_with[-1], "what is searched for is what was used"
         assert world.applied("promote", "west") == 1
-        secrets = {**world.secrets, **used, "made_token": made.ever[0], "aws": world.file.aws_secret_access_key}
+        secrets = {**world.secrets, **used, **made, "aws": world.file.aws_secret_access_key}
         own = {place for place in shown if place.startswith("environment")}  # boto3's own way to be given a key
-        assert where_secrets_show({place: shown.pop(place) for place in own}, dict(used)) == []
+        assert where_secrets_show({place: shown.pop(place) for place in own}, {**used, **made}) == []
         shown |= {"log": "\n".join(daemon.raw).encode(), **kept_by(world.state_dir), **processes.seen}
         assert any("fence" in place and "east" in place for place in processes.seen), "the fence was seen while it ran"
         assert where_secrets_show(shown, secrets) == []
+        (nonce,) = overheard.nonces
+        assert where_secrets_show(shown, {"nonce": nonce}), "the search looks where an attempt is written down"
 
 
 @pytest.mark.parametrize(
