@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
@@ -29,6 +30,10 @@ _CAPABILITIES: Mapping[str, frozenset[str]] = {
     "PUT": frozenset({"update", "create"}),
     "DELETE": frozenset({"delete"}),
 }
+_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(rf"([0-9]+\.?[0-9]*|\.[0-9]+)({'|'.join(_UNITS_S)})")
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_GO_MAX_S = 2**63 / 1e9  # Go counts nanoseconds in 64 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,3 +186,27 @@ def rfc3339(utc_s: float, *, offset_minutes: int = 0, nanos: bool = False) -> st
     zone = timezone(timedelta(minutes=offset_minutes)) if offset_minutes else UTC
     at = datetime.fromtimestamp(utc_s if nanos else int(utc_s), tz=zone)
     return at.isoformat(timespec="microseconds" if nanos else "seconds").replace("+00:00", "Z")
+
+
+def duration_s(text: str) -> float:
+    """`3600`, `2d`, `1h30m`, `0s` as seconds, as Vault reads them [OBS: Go's durations, whole numbers, whole days].
+
+    Raises Rejected (400) on anything else, on a negative one, and on what Go cannot count.
+    """
+    value_s = _duration_s(text)
+    if value_s is None or not 0 <= value_s < _GO_MAX_S:
+        raise Rejected(errors(400, f'Field validation failed: error converting input "{text}" to seconds'))
+    return value_s
+
+
+def _duration_s(text: str) -> float | None:
+    if not text:
+        return 0.0
+    if _WHOLE.fullmatch(text):
+        return float(text)
+    if text.endswith("d"):
+        return float(text[:-1]) * 86400 if _WHOLE.fullmatch(text[:-1]) else None
+    sign, unsigned = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
+    if not unsigned or _PART.sub("", unsigned):
+        return None
+    return sign * sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(unsigned))

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from watchdogd.lab import policies, tokens
-from watchdogd.lab.call import Call, rfc3339
+from watchdogd.lab.call import Call, duration_s, rfc3339
 from watchdogd.lab.reply import Rejected, Reply, empty, envelope, errors
 from watchdogd.lab.route import Route
-from watchdogd.lab.routes_roles import duration_s
 from watchdogd.lab.tokens import Token, TokenType
 
 ROLES, APPROLES, SECRETS = "sys/token/role/", "auth/approle/role/", "auth/approle/secret/"

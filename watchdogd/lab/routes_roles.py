@@ -6,10 +6,8 @@ window of the change follows it.
 
 from __future__ import annotations
 
-import math
-
 from watchdogd.lab import activation, tokens
-from watchdogd.lab.call import Call, rfc3339
+from watchdogd.lab.call import Call, duration_s, rfc3339
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.node import Mode
 from watchdogd.lab.reply import Rejected, Reply, empty, envelope, errors
@@ -139,19 +137,6 @@ def is_operation_token(call: Call, text: str, path: str, wanted: frozenset[str])
     if token is None or token.type is not tokens.TokenType.BATCH:
         return False
     return bool(tokens.allowed(call.store, token, path) & wanted)
-
-
-def duration_s(text: str) -> float:
-    """`30m`, `8h`, `3600` as seconds; Raises Rejected (400) on anything else."""
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    number, unit = (text[:-1], units[text[-1]]) if text and text[-1] in units else (text, 1)
-    try:
-        value = float(number) * unit
-    except ValueError as exc:
-        raise Rejected(errors(400, f'Field validation failed: error converting input "{text}" to seconds')) from exc
-    if not math.isfinite(value) or value < 0:
-        raise Rejected(errors(400, f'Field validation failed: error converting input "{text}" to seconds'))
-    return value
 
 
 def _secondary_role(call: Call, kind: Kind) -> Role:
