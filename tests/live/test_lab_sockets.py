@@ -75,6 +75,14 @@ async def test_an_answer_arrives_whole_over_tls_and_keeps_the_connection(served:
     ] * 2
 
 
+async def test_vaults_own_verb_list_arrives_and_keeps_the_connection(served: Served) -> None:
+    async with served.session() as session:
+        for method in ("LIST", "GET", "LIST", "PATCH"):
+            async with session.request(method, served.url) as reply:
+                assert (reply.status, await reply.json()) == (200, {"sealed": False})
+    assert [a.method for a in served.arrived] == ["LIST", "GET", "LIST", "PATCH"]
+
+
 async def test_an_answer_comes_after_its_delay(served: Served) -> None:
     served.exchange = Exchange(outcome=Outcome.ANSWER, delay_s=0.2, status=503, body=b"{}")
     loop = asyncio.get_running_loop()

@@ -7,15 +7,18 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Any, assert_never
 
 from aiohttp import web
+from aiohttp.http_parser import HttpRequestParserPy
+from aiohttp.web_protocol import RequestHandler
 from multidict import CIMultiDictProxy
 
 from watchdogd.lab.serve_socket import Door, Listener, reset
 from watchdogd.lab.wire import Exchange, Outcome
 
 HANDSHAKE_TIMEOUT_S = 10.0
+LINE_BYTES_MAX = 1 << 20  # of the request line and of one header: Go's own limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,21 @@ class Arrived:
 
 
 Answer = Callable[[Arrived], Awaitable[Exchange]]
+
+
+class _Connection(RequestHandler):
+    """One connection that takes every verb: aiohttp's compiled parser knows those of RFC 9110, and not LIST."""
+
+    def __init__(self, server: web.Server, *, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
+        super().__init__(server, loop=loop, **options)
+        self._parser = HttpRequestParserPy(
+            self, loop, max_line_size=LINE_BYTES_MAX, max_field_size=LINE_BYTES_MAX, auto_decompress=False
+        )
+
+
+class _Server(web.Server):
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, loop=self._loop, access_log=None)
 
 
 class HttpFront:
@@ -47,7 +65,7 @@ class HttpFront:
         self._tls = tls
         self._connecting: set[asyncio.Task[None]] = set()
         self._silenced: set[asyncio.BaseTransport] = set()
-        self._server = web.Server(self._handle, handler_cancellation=True, access_log=None)
+        self._server = _Server(self._handle, handler_cancellation=True)
         self._listener = Listener(host, port, self._admit)
 
     @property
