@@ -15,7 +15,7 @@ from tests.support import ministack
 from tests.support.own_venv import NotHere
 from tests.support.route53_endpoint import EAST, KEY_ID, NAME, TTL_S, WEST, cname, serving
 from tests.support.route53_endpoint import ZONE_ID as LAB_ZONE_ID
-from watchdogd.adapters.dns.route53 import Route53, Route53Settings, open_route53
+from watchdogd.adapters.dns.route53 import Clients, Route53, Route53Settings, open_route53
 from watchdogd.errors import Refusal, Refused
 from watchdogd.ports import ChangeRef, Record
 
@@ -38,7 +38,7 @@ class Bench:
 
     async def provider(self, **changed: Any) -> Route53:
         fields = {"zone_id": self.zone_id, "record": NAME, "endpoint_url": self.url, **changed}
-        return await self.stack.enter_async_context(open_route53(Route53Settings(**fields)))
+        return await self.stack.enter_async_context(open_route53(Route53Settings(**fields), Clients()))
 
     async def put(self, value: str, *, ttl_s: int = TTL_S, **extra: object) -> None:
         await asyncio.to_thread(upsert, self.by_hand(), self.zone_id, value, ttl_s, extra)

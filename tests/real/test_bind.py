@@ -15,7 +15,7 @@ from tests.support.memory import DictMemory
 from tests.support.own_venv import NotHere
 from tests.support.route53_bind import Bridge, bridged
 from watchdogd.adapters.dns.resolver import NameWatch, NameWatchSettings
-from watchdogd.adapters.dns.route53 import Route53, Route53Settings, open_route53
+from watchdogd.adapters.dns.route53 import Clients, Route53, Route53Settings, open_route53
 from watchdogd.core.model import PairId
 from watchdogd.errors import Refusal, Refused
 from watchdogd.ports import Record
@@ -51,7 +51,7 @@ async def bench(need: Need, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Be
         async with (
             bind.running(named, ZONE, f"vault {TTL_S} CNAME vault-east") as server,
             bridged(server, zone_id=ZONE_ID, name=NAME) as bridge,
-            open_route53(Route53Settings(zone_id=ZONE_ID, record=NAME, endpoint_url=bridge.url)) as provider,
+            open_route53(Route53Settings(zone_id=ZONE_ID, record=NAME, endpoint_url=bridge.url), Clients()) as provider,
         ):
             settings = NameWatchSettings(record=NAME, authoritative=(server.server,))
             watch = NameWatch(settings, pair=PairId("prod"), memory=DictMemory())

@@ -11,7 +11,7 @@ from functools import partial
 from watchdogd.adapters.config_types import split_host_port
 from watchdogd.adapters.dns.manual import ManualDns
 from watchdogd.adapters.dns.resolver import NameWatch, NameWatchSettings
-from watchdogd.adapters.dns.route53 import open_route53
+from watchdogd.adapters.dns.route53 import Clients, open_route53
 from watchdogd.adapters.fence import CommandFence
 from watchdogd.adapters.secrets import SecretReader
 from watchdogd.adapters.settings import ExecWitness as ExecWitnessSettings
@@ -53,10 +53,11 @@ class Seams:
 
 def production(resolve: Resolve, secrets: SecretReader, anchors: Anchors) -> Seams:
     """The world as it is."""
+    clients = Clients()
     return Seams(
         transport=lambda node, tls, names: NodeTransport(node=node, tls=tls, names=names),
         resolve=resolve,
-        dns=open_dns,
+        dns=partial(open_dns, clients=clients),
         fence=lambda settings: CommandFence(pair=settings.policy.pair, commands=settings.fences),
         reach=anchors,
         read_secret=secrets.read,
@@ -217,7 +218,7 @@ async def shows_primary(policy: PairPolicy, fronts: dict[ClusterId, HttpTranspor
     return is_serving and mode is Mode.PRIMARY and health.cluster_id == policy.cluster(cluster).vault_id
 
 
-async def open_dns(settings: PairSettings, memory: Memory, stack: AsyncExitStack) -> OpenedDns:
+async def open_dns(settings: PairSettings, memory: Memory, stack: AsyncExitStack, *, clients: Clients) -> OpenedDns:
     """The provider and the watch of the service name. Raises: ConfigError."""
     name, policy = settings.name, settings.policy
     watch = NameWatch(
@@ -233,7 +234,7 @@ async def open_dns(settings: PairSettings, memory: Memory, stack: AsyncExitStack
     if name.route53 is None:
         provider = ManualDns(record=policy.record, ttl_s=policy.ttl_s, watch=watch)
     else:
-        provider = await stack.enter_async_context(open_route53(name.route53))
+        provider = await stack.enter_async_context(open_route53(name.route53, clients))
     return provider, watch, (watch.refresh_forever,)
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import boto3
@@ -57,8 +59,44 @@ class Route53Settings:
     attempts_max: int = 3
 
 
+class Clients:
+    """One client for all records that are reached the same way, whichever pair they are of.
+
+    A client may be shared by threads (boto3 guide, clients), and costs some 20 ms and 2 MB.
+    """
+
+    def __init__(self) -> None:
+        self._building = threading.Lock()
+        self._kept: dict[Route53Settings, Route53Client] = {}
+        self._users: Counter[Route53Settings] = Counter()  # only the loop's thread counts
+
+    def enter(self, settings: Route53Settings) -> None:
+        """One more user of this way; `leave` must follow."""
+        self._users[_way(settings)] += 1
+
+    def leave(self, settings: Route53Settings) -> None:
+        """The last user gives the connections back."""
+        way = _way(settings)
+        self._users[way] -= 1
+        if not self._users[way] and (client := self._kept.pop(way, None)) is not None:
+            client.close()
+
+    def get(self, settings: Route53Settings, instead_of: Route53Client | None = None) -> Route53Client:
+        """The client of this way, built where there is none but `instead_of`. Raises what botocore raises."""
+        way = _way(settings)
+        with self._building:
+            client = self._kept.get(way)
+            if client is None or client is instead_of:
+                client = self._kept[way] = _build(settings)
+            return client
+
+
+def _way(settings: Route53Settings) -> Route53Settings:
+    return replace(settings, zone_id="", record="")
+
+
 @asynccontextmanager
-async def open_route53(settings: Route53Settings) -> AsyncIterator[Route53]:
+async def open_route53(settings: Route53Settings, clients: Clients) -> AsyncIterator[Route53]:
     """The provider, its client built and its credentials looked for; leaving waits for every call under way.
 
     Does not raise when AWS is dead or no credentials are found: the daemon must start then, too. What is wrong is
@@ -66,14 +104,15 @@ async def open_route53(settings: Route53Settings) -> AsyncIterator[Route53]:
     """
     pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="route53")
     loop = asyncio.get_running_loop()
-    api = _Api(settings)
+    api = _Api(settings, clients)
+    clients.enter(settings)
     try:
         await loop.run_in_executor(pool, api.prepare)
         yield Route53(settings, api, pool)
     finally:
         # Waiting in the default pool keeps the loop going, so that a call under way can still log its end.
         await loop.run_in_executor(None, functools.partial(pool.shutdown, wait=True))
-        api.close()
+        clients.leave(settings)
 
 
 class Route53:
@@ -122,24 +161,19 @@ class Route53:
 class _Api:
     """The same as blocking calls, several at a time: a botocore client may be shared by threads, a session may not."""
 
-    def __init__(self, settings: Route53Settings) -> None:
+    def __init__(self, settings: Route53Settings, clients: Clients) -> None:
         self._settings = settings
-        self._client: Route53Client | None = None
+        self._clients = clients
 
     def prepare(self) -> None:
-        """Build the client while there is time: it costs 0.15 s and a search for credentials."""
+        """Build the client while there is time: the first one costs 0.15 s and a search for credentials."""
         try:
-            self._client = _build(self._settings)
+            self._clients.get(self._settings)
         except AWS_FAILURES as exc:
             error = read_error(exc, "credentials")
             log.warning("route53_client_not_built", record=self._settings.record, error=str(error))
         except ValueError as exc:  # botocore's only check of the endpoint
             raise ConfigError((f"dns.endpoint_url: {exc}; write scheme, host and port",)) from exc
-
-    def close(self) -> None:
-        """Give the connections back."""
-        if self._client is not None:
-            self._client.close()
 
     def find(self) -> ResourceRecordSetOutputTypeDef:
         """The one simple CNAME record set of the name, as stored."""
@@ -205,15 +239,11 @@ class _Api:
 
     def _with_client(self, call: Callable[[Route53Client], T]) -> T:
         """A client that found no credentials when it was built never looks again: build another, and ask once more."""
-        client = self._client or self._renewed()
+        client = self._clients.get(self._settings)
         try:
             return call(client)
         except NoCredentialsError:  # raised before anything is sent
-            return call(self._renewed())
-
-    def _renewed(self) -> Route53Client:
-        self._client = _build(self._settings)
-        return self._client
+            return call(self._clients.get(self._settings, instead_of=client))
 
 
 class OneLoader(Loader):
