@@ -119,6 +119,8 @@ class Metrics:
         self._counters = {s.name: _counter(s, self.registry) for s in TABLE if s.kind is Kind.COUNTER}
         self._gauges = {s.name: _gauge(s, self.registry) for s in TABLE if s.kind is Kind.GAUGE}
         self._histograms = {s.name: _histogram(s, self.registry) for s in TABLE if s.kind is Kind.HISTOGRAM}
+        self._newest: dict[tuple[str, ...], float] = {}  # of every gauge: most ticks change none of them
+        self._chosen: dict[tuple[str, ...], str] = {}
         self.set("build_info", 1, __version__, platform.python_version())
         for outcome in ("stored", "failed"):
             self.count("journal_writes_total", outcome, by=0)
@@ -132,11 +134,19 @@ class Metrics:
 
     def set(self, name: str, value: float, *labels: str) -> None:
         """Set a gauge."""
+        place = (name, *labels)
+        if self._newest.get(place) == value:
+            return
+        self._newest[place] = value
         gauge = self._gauges[name]
         (gauge.labels(*labels) if labels else gauge).set(value)
 
     def one_of(self, name: str, chosen: str, words: Iterable[str], *labels: str) -> None:
         """Set the gauge to 1 for the `chosen` one of `words`, and to 0 for the rest. The word is its last label."""
+        place = (name, *labels)
+        if self._chosen.get(place) == chosen:
+            return
+        self._chosen[place] = chosen
         for word in words:
             self.set(name, float(word == chosen), *labels, word)
 
