@@ -161,13 +161,16 @@ class Prober:
 
 def _read(reply: HttpReply, read: Callable[[bytes], Value], statuses: Container[int]) -> Part[Value]:
     """What an answer says: a value, Vault's own error text, or nothing that we know."""
-    answered = Raw(attempt=Attempt.ANSWERED, status=reply.status, detail=error_text(reply.body))
-    if reply.status not in statuses:
-        return Part(raw=answered, connection=reply.connection)
-    try:
-        return Part(raw=answered, value=read(reply.body), connection=reply.connection)
-    except MalformedReply as no:
-        if answered.detail:
-            return Part(raw=answered, connection=reply.connection)
-        raw = Raw(attempt=Attempt.MALFORMED, status=reply.status, detail=no.detail)
-        return Part(raw=raw, connection=reply.connection)
+    malformed: str | None = None
+    if reply.status in statuses:
+        try:
+            raw = Raw(attempt=Attempt.ANSWERED, status=reply.status)
+            return Part(raw=raw, value=read(reply.body), connection=reply.connection)
+        except MalformedReply as no:
+            malformed = no.detail
+    error = error_text(reply.body)  # only now: most answers are values, and each is decoded once
+    if malformed is not None and not error:
+        raw = Raw(attempt=Attempt.MALFORMED, status=reply.status, detail=malformed)
+    else:
+        raw = Raw(attempt=Attempt.ANSWERED, status=reply.status, detail=error)
+    return Part(raw=raw, connection=reply.connection)
