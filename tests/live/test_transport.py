@@ -420,6 +420,20 @@ async def test_a_tls_option_that_cannot_be_used_names_itself(tmp_path: Path) -> 
         tls_context(TlsOptions(min_version="1.1"))
 
 
+async def test_sessions_with_the_same_options_share_a_context_until_the_ca_file_is_replaced(tmp_path: Path) -> None:
+    # A reload reads the file that is there then; nodes of a hundred pairs do not read the same one 800 times.
+    options = TlsOptions(ca_file=ca_file(CA, tmp_path), server_name="vault.test")
+    before = tls_context(options)
+    assert tls_context(options) is before
+    assert tls_context(TlsOptions(ca_file=options.ca_file, verify=False)) is not before
+    other = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(str(other))
+    other.replace(options.ca_file or "")
+    after = tls_context(options)
+    assert after is not before
+    assert after.get_ca_certs(binary_form=True) != before.get_ca_certs(binary_form=True)
+
+
 async def test_no_exception_carries_the_token() -> None:
     for serve in (after_request(), after_request(b"SSH-2.0-x\r\n"), after_request(HALF[:-50])):
         lost = await failure(serve)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
+import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
+from weakref import WeakValueDictionary
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -49,7 +51,32 @@ class TlsOptions:
 
 
 def tls_context(options: TlsOptions) -> ssl.SSLContext:
-    """The context of one session. Reads the CA file. Raises: ConfigError naming what cannot be used."""
+    """The context of every session with these options and this very CA file: shared, never to be changed.
+
+    Raises: ConfigError naming what cannot be used.
+    """
+    place = (options, _stamp(options.ca_file))
+    context = _CONTEXTS.get(place)
+    if context is None:
+        context = _CONTEXTS[place] = _new_context(options)
+    return context
+
+
+_Stamp = tuple[int, int, int]
+# As long as a session uses it. One for each of 800 addresses would be as many copies of the CA certificates.
+_CONTEXTS: WeakValueDictionary[tuple[TlsOptions, _Stamp], ssl.SSLContext] = WeakValueDictionary()
+
+
+def _stamp(ca_file: str | None) -> _Stamp:
+    """What tells a file from the one that replaced it. The system's own certificates are those of the start."""
+    try:
+        found = os.stat(ca_file) if ca_file is not None else None
+    except OSError:
+        found = None
+    return (0, 0, 0) if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def _new_context(options: TlsOptions) -> ssl.SSLContext:
     versions = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
     if options.min_version not in versions:
         raise ConfigError((f'tls.min_version: {options.min_version!r}, must be "1.2" or "1.3"',))
