@@ -76,8 +76,9 @@ class App:
     async def _begin(self, unit: PairUnit) -> None:
         await unit.deciding.begin()
         pair = unit.policy.pair
+        turn = list(self.units).index(pair) / len(self.units)
         self._loops[pair] = [
-            self._tasks.create_task(_until_it_ends(loop), name=f"{pair}-{name}") for name, loop in unit.loops()
+            self._tasks.create_task(_until_it_ends(loop), name=f"{pair}-{name}") for name, loop in unit.loops(turn)
         ]
 
     def _cancel_every_loop(self) -> None:

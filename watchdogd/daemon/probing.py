@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable
 
 from watchdogd.core.facts import Facts
@@ -27,14 +28,18 @@ class Probing:
         """Every node that is probed, with its cluster."""
         return tuple((cluster, node) for cluster in self._policy.cluster_ids for node in self._gear.probes[cluster])
 
-    async def probe_forever(self, cluster: ClusterId, node: NodeAddress) -> None:
-        """One round every interval, from start to start; a round that took longer is followed at once."""
-        loop = asyncio.get_running_loop()
-        due = loop.time()
+    async def probe_forever(self, cluster: ClusterId, node: NodeAddress, *, turn: float = 0.0) -> None:
+        """One round every interval, from start to start, the first one `turn` of an interval from now.
+
+        After a stall of our own the loop goes on at its turn: were all of them to begin anew at once, the handshakes of
+        a hundred pairs would make each other late, and so on for ever.
+        """
+        loop, interval_s = asyncio.get_running_loop(), self._policy.timing.interval_s
+        due = loop.time() + turn * interval_s
         while True:
-            self._desk.take(await self._probe(cluster, node))
-            due = max(due + self._policy.timing.interval_s, loop.time())
             await asyncio.sleep(due - loop.time())
+            self._desk.take(await self._probe(cluster, node))
+            due += interval_s * max(1, math.ceil((loop.time() - due) / interval_s))
 
     async def probe_all(self, clusters: Iterable[ClusterId]) -> tuple[NodeSeen, ...]:
         """One new round of every node of `clusters`, all at the same time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -95,8 +96,8 @@ class PairUnit:
             on_decided=self._decided,
         )
 
-    def loops(self) -> Sequence[tuple[str, Callable[[], Awaitable[None]]]]:
-        """Every loop of the pair with its name."""
+    def loops(self, turn: float = 0.0) -> Sequence[tuple[str, Callable[[], Awaitable[None]]]]:
+        """Every loop of the pair with its name; its nodes are probed `turn` of an interval after those of the first."""
         sightings = self.sightings
         named: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("decide", self.deciding.decide_forever),
@@ -110,7 +111,7 @@ class PairUnit:
         ]
         named += [(f"background-{n}", loop) for n, loop in enumerate(self.gear.background)]
         for cluster, node in self.probing.places:
-            named.append((f"probe-{node}", lambda c=cluster, n=node: self.probing.probe_forever(c, n)))  # type: ignore[misc]
+            named.append((f"probe-{node}", partial(self.probing.probe_forever, cluster, node, turn=turn)))
         return named
 
     def rounds(self) -> dict[str, int]:
