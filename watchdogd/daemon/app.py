@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -151,6 +152,7 @@ async def _serve(config_path: str, loaded: Loaded) -> int:
     try:
         async with AsyncExitStack() as stack:
             app = await _start(config_path, loaded, manager, stack, stop)
+            _keep_what_is_there()
             manager.ready(f"watching {', '.join(app.units)}")
             await stop.wait()
             manager.stopping("stopping at a safe point")
@@ -230,7 +232,19 @@ async def _start(
 
 def _reload_ended(outcome: str, app: App, manager: ServiceManager, measuring: Measuring) -> None:
     measuring.reloaded(outcome)
+    if outcome == "applied":
+        _keep_what_is_there()
     manager.ready(standing_line(app.units.values()) or f"watching {', '.join(app.units)}")
+
+
+def _keep_what_is_there() -> None:
+    """What is there now stays until the next reload, and the collector walks the heap of all pairs no more.
+
+    What a reload replaced is let go first.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 async def _journal(
