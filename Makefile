@@ -38,7 +38,7 @@ help:
 	@echo "make install the daemon, its systemd unit and users, on this machine: make install PREFIX=/opt/watchdogd"
 	@echo "make boot    the unit on a booted systemd in a container; root, Debian's mmdebstrap and systemd-container"
 	@echo "make image   the container image, built and run; root, Debian's mmdebstrap and buildah"
-	@echo "make bench   measure, and write docs/benchmarks.md"
+	@echo "make bench   measure, and write docs/benchmarks.md; a short run: make bench BENCH=\"--quick --page FILE\""
 	@echo "make deb                       see docs/ for what it is; what is missing says so"
 	@echo "make coverage lock schema clean"
 
@@ -96,7 +96,7 @@ soak: $(VENV)/.dev
 
 # About ten minutes; the numbers are those of the machine, so it wants to be idle.
 bench: $(VENV)/.dev
-	$(BIN)/python -m tests.bench.run
+	$(BIN)/python -m tests.bench.run $(BENCH)
 
 # Root, and Debian's mmdebstrap and systemd-container. The root file system is made once and kept in .venv/boot.
 boot: $(VENV)/.dev
