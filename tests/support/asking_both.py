@@ -76,6 +76,23 @@ class RealSide:
 
 
 @dataclass(slots=True)
+class Remembered:
+    """A side whose answers are asked for once, and compared as often as there is somebody to compare them with."""
+
+    side: Side
+    answers: dict[str, Told]
+    chose: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.chose |= self.side.chose
+
+    def told(self, ask: Ask, path: str, body: str | None, token: str) -> Told:
+        if ask.name not in self.answers:
+            self.answers[ask.name] = self.side.told(ask, path, body, token)
+        return self.answers[ask.name]
+
+
+@dataclass(slots=True)
 class LabSide:
     """A world with one cluster."""
 
