@@ -9,7 +9,7 @@ from tests.support.stage import READER, Stage
 from watchdogd.daemon.protocol import Asked
 
 
-@pytest.mark.parametrize("before", ["1", "9" * 18, "9" * 5000])
+@pytest.mark.parametrize("before", ["1", "1.0", "9" * 18, "9" * 5000])
 async def test_any_whole_number_pages_through_the_history(before: str) -> None:
     async with Stage() as stage:
         await stage.run_until(5)
@@ -17,7 +17,9 @@ async def test_any_whole_number_pages_through_the_history(before: str) -> None:
         assert isinstance(answer.body["entries"], list)
 
 
-@pytest.mark.parametrize("query", [{"limit": "²"}, {"before": "²"}, {"limit": "٣"}, {"limit": "0"}, {"before": "-1"}])
+@pytest.mark.parametrize(
+    "query", [{"limit": "²"}, {"before": "²"}, {"limit": "٣"}, {"limit": "0"}, {"before": "-1"}, {"before": "1.5"}]
+)
 async def test_what_is_no_number_of_the_history_is_malformed(query: dict[str, str]) -> None:
     async with Stage() as stage:
         await stage.run_until(5)

@@ -5,6 +5,7 @@ A name that is not here is refused: what it was meant to change would be lost wi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
@@ -28,9 +29,11 @@ NotThere: TypeAlias = Literal["switchover", "rejoin", "heal"]
 
 
 def _whole(given: object) -> int:
-    if not isinstance(given, str) or not given.isascii() or not given.isdigit():
+    # 25.0 is an integer of JSON, and a client may spell it so.
+    found = re.fullmatch(r"([0-9]+)(\.0+)?", given) if isinstance(given, str) else None
+    if found is None:
         raise ValueError("Input should be a whole number")
-    return int(given) if len(given) < len(str(WHOLE_MAX)) else WHOLE_MAX
+    return int(found[1]) if len(found[1]) < len(str(WHOLE_MAX)) else WHOLE_MAX
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
