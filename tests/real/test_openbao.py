@@ -15,6 +15,7 @@ import pytest
 
 from tests.support import openbao
 from tests.support.asking_both import RealSide, Remembered, Told, compared, lab_side
+from tests.support.likeness import differences
 from tests.support.memory import DictMemory, LoopClock
 from tests.support.openbao import Node, OpenBao
 from tests.support.openbao_asks import ASKS
@@ -40,6 +41,19 @@ BUILT = "Vault tells build_date, OpenBao commit_date (SEALDOC)"
 ENTERPRISE = "a field of Vault Enterprise that the fork left out (HEALTHSRC, APILEADER, APIRAFT)"
 MODES = "OpenBao calls itself performance primary; the world's cluster is a DR primary"
 NEWER = "a field that OpenBao added"
+CLI = "each names its own command line"
+
+
+def in_words_of_its_own(verb: str) -> str:
+    """How the hint of a versioned mount differs, which names the command line."""
+    hint = (
+        "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints to use. "
+        "If using the {} CLI, use '{} kv {}' for this operation."
+    )
+    (line,) = differences([hint.format("OpenBao", "bao", verb)], [hint.format("Vault", "vault", verb)], ".warnings")
+    return line
+
+
 # (request, difference as `where: of OpenBao | of the lab`) -> why.
 DIFFERENCES: Mapping[tuple[str, str], str] = {
     ("*health*", ".performance_standby: absent | bool"): ENTERPRISE,
@@ -75,6 +89,12 @@ DIFFERENCES: Mapping[tuple[str, str], str] = {
     ("policy read", ".data.cas_required: bool | absent"): NEWER,
     ("policy read", ".data.modified: str | absent"): NEWER,
     ("policy read", ".data.version: int | absent"): NEWER,
+    ("kv2 config*", ".data.metadata_cas_required: bool | absent"): NEWER,
+    ("*metadata*", ".data.metadata_cas_required: bool | absent"): NEWER,
+    ("*metadata*", ".data.current_metadata_version: int | absent"): NEWER,
+    ("kv2 *", in_words_of_its_own("get")): CLI,
+    ("kv2 *", in_words_of_its_own("put")): CLI,
+    ("kv2 *", in_words_of_its_own("list")): CLI,
     ("login", ".auth.entity_id: 'UUID' | ''"): "a world has no identities",
     ("login without a role", "status: 500 | 400"): "Vault refuses it as 400 `missing role_id`; the fork answers 500",
     (

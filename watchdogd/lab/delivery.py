@@ -13,7 +13,7 @@ from watchdogd.lab.faults import Fault, FaultKind
 from watchdogd.lab.network import BALANCER, Path
 from watchdogd.lab.node import Node
 from watchdogd.lab.reply import Reply, errors
-from watchdogd.lab.routes_kv import DATA
+from watchdogd.lab.routes_kv2 import DATA
 from watchdogd.lab.seeded import Seeded
 from watchdogd.lab.wire import Exchange, Outcome, Place, Wire
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from watchdogd.lab.world import World
 
 _HTML = {"Content-Type": "text/html", "Cache-Control": "no-cache"}
-_MUTATIONS = ("PUT", "DELETE")
+_MUTATIONS = ("PUT", "PATCH", "DELETE")
 
 
 def deliver(world: World, wire: Wire, chance: Seeded) -> Exchange:

@@ -14,6 +14,7 @@ from watchdogd.lab import (
     routes_auth,
     routes_health,
     routes_kv,
+    routes_mounts,
     routes_optoken,
     routes_roles,
     routes_status,
@@ -36,7 +37,7 @@ ROUTES: tuple[Route, ...] = (
     *routes_optoken.ROUTES,
     *routes_sys.ROUTES,
     *activation.ROUTES,
-    *routes_kv.ROUTES,
+    *routes_mounts.ROUTES,
     *routes_auth.ROUTES,
 )
 
