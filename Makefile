@@ -34,7 +34,7 @@ help:
 	@echo "make test    everything CI runs: set-up, lint, types, layers, tests (not soak, boot, image)"
 	@echo "make quick   lint and the tests that need no real server, under a minute"
 	@echo "make lint    ruff, ruff format --check, mypy --strict, import-linter"
-	@echo "make soak    seeded days of faults, and losses: make soak SEED=7 DAYS=100 LOSSES=100"
+	@echo "make soak    seeded days of faults, and losses: make soak SEED=7 DAYS=100 STACK_LOSSES=100"
 	@echo "make install the daemon, its systemd unit and users, on this machine: make install PREFIX=/opt/watchdogd"
 	@echo "make boot    the unit on a booted systemd in a container; root, Debian's mmdebstrap and systemd-container"
 	@echo "make image   the container image, built and run; root, Debian's mmdebstrap and buildah"
@@ -88,11 +88,17 @@ coverage: $(VENV)/.dev
 	$(BIN)/coverage erase
 	$(PYTEST) -q -m "$(APART) and not live" --cov=watchdogd --cov-branch --cov-report=term
 
-# It goes on where it stopped (.soak/); one day or one loss alone: make soak SEED=7 DAY=123, make soak SEED=7 LOSS=45
-DAYS   ?= 10000
-LOSSES ?= 10000
+# It goes on where it stopped (.soak/). What is not named is left out; without a name all of it is played. One of them alone:
+# make soak SEED=7 DAY=123, LOSS=45, STACK_DAY=3 or STACK_LOSS=45
+ASKED := $(DAYS)$(LOSSES)$(STACK_DAYS)$(STACK_LOSSES)
+DAYS         ?= $(if $(ASKED),0,10000)
+LOSSES       ?= $(if $(ASKED),0,10000)
+STACK_DAYS   ?= $(if $(ASKED),0,100)
+STACK_LOSSES ?= $(if $(ASKED),0,1000)
 soak: $(VENV)/.dev
-	nice $(BIN)/python -m tests.soak.run --seed $(SEED) --days $(DAYS) --losses $(LOSSES) $(if $(DAY),--day $(DAY)) $(if $(LOSS),--loss $(LOSS))
+	nice $(BIN)/python -m tests.soak.run --seed $(SEED) --days $(DAYS) --losses $(LOSSES) --stack-days $(STACK_DAYS) \
+	  --stack-losses $(STACK_LOSSES) $(if $(DAY),--day $(DAY)) $(if $(LOSS),--loss $(LOSS)) \
+	  $(if $(STACK_DAY),--stack-day $(STACK_DAY)) $(if $(STACK_LOSS),--stack-loss $(STACK_LOSS))
 
 # About ten minutes; the numbers are those of the machine, so it wants to be idle.
 bench: $(VENV)/.dev

@@ -1,4 +1,4 @@
-"""`make soak`: seeded days and losses for the decision core, in chunks that can be stopped and gone on with.
+"""`make soak`: seeded days and losses, for the decision core and the whole stack; stopped at will, and gone on with.
 
 Every day and every loss has a number, and depends on the seed and that number alone. What was done is kept in
 `.soak/`; a second call goes on from there. What fails prints the line that repeats it.
@@ -16,8 +16,12 @@ from pathlib import Path
 
 from tests.support.soak_days import DayResult, play_day, story_of_day
 from tests.support.soak_losses import LossResult, loss_of, play_loss
+from tests.support.stack_days import StackDayResult, play_stack_day, stack_day
+from tests.support.stack_losses import stack_loss
+from tests.support.stack_outcomes import StackLossResult, play_stack_loss
 
-SAY_EVERY = 250
+SAY_EVERY = {"days": 250, "losses": 250, "stack-days": 10, "stack-losses": 50}
+KEEP_EVERY = {"days": 10, "losses": 10, "stack-days": 1, "stack-losses": 1}
 FOLDER = Path(__file__).parents[2] / ".soak"
 
 
@@ -27,7 +31,7 @@ class Tally:
 
     next: int = 0
     seconds: float = 0.0
-    ticks: int = 0
+    ticks: int = 0  # of the whole stack: seconds played
     counts: dict[str, int] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     slowest_s: float = 0.0
@@ -72,7 +76,42 @@ def loss(tally: Tally, seed: int, number: int) -> None:
         tally.slowest_s = max(tally.slowest_s, result.over_s or 0.0)
 
 
-KINDS: dict[str, Callable[[Tally, int, int], None]] = {"days": day, "losses": loss}
+def whole_day(tally: Tally, seed: int, number: int) -> None:
+    """One day of the whole stack."""
+    result: StackDayResult = play_stack_day(seed, number, stack_day(seed, number))
+    tally.ticks += int(result.played_s)
+    tally.count("stretches", result.stretches)
+    tally.count("stretches suspected", result.suspected)
+    tally.count("partitions that no evidence can tell", result.partitions)
+    tally.count("days with something false or broken", bool(result.wrong))
+    tally.failed += [f"make soak SEED={seed} STACK_DAY={number}  # {wrong}" for wrong in result.wrong]
+
+
+def whole_loss(tally: Tally, seed: int, number: int) -> None:
+    """One loss of the whole stack."""
+    result: StackLossResult = play_stack_loss(stack_loss(seed, number))
+    tally.ticks += int(result.lasted_s)
+    if result.missed:
+        tally.count("missed")
+        tally.failed.append(f"make soak SEED={seed} STACK_LOSS={number}  # {result.missed}")
+    elif result.paged:
+        tally.count(f"held back by the truth and paged ({result.paged})")
+        tally.count("of these paged late", int(result.is_paged_late))
+    else:
+        tally.count("published beyond the bound by no more than lost packets cost", int(result.is_late_by_links))
+        tally.count("published within the bound", int(not result.is_late_by_links))
+        tally.slowest_s = max(tally.slowest_s, result.over_s or 0.0)
+
+
+KINDS: dict[str, Callable[[Tally, int, int], None]] = {
+    "losses": loss,
+    "days": day,
+    "stack-losses": whole_loss,
+    "stack-days": whole_day,
+}
+
+
+ONE = {"losses": "loss", "days": "day", "stack-losses": "stack-loss", "stack-days": "stack-day"}
 
 
 def go_on(kind: str, seed: int, until: int) -> Tally:
@@ -87,9 +126,9 @@ def go_on(kind: str, seed: int, until: int) -> Tally:
         tally.seconds += time.perf_counter() - begun_s
         for line in tally.failed[known:]:
             say(f"FAILED {line}")
-        if tally.next % SAY_EVERY == 0 or tally.next == until:
+        if tally.next % SAY_EVERY[kind] == 0 or tally.next == until:
             say(told(kind, seed, tally))
-        if tally.next % 10 == 0 or tally.next == until:
+        if tally.next % KEEP_EVERY[kind] == 0 or tally.next == until:
             path.write_text(json.dumps(asdict(tally)), encoding="utf-8")
     return tally
 
@@ -99,28 +138,32 @@ def told(kind: str, seed: int, tally: Tally) -> str:
     counts = ", ".join(f"{count} {what}" for what, count in sorted(tally.counts.items()))
     each_s = tally.seconds / max(1, tally.next)
     slowest = f", slowest {tally.slowest_s:.1f} s after its evidence began" if tally.slowest_s else ""
-    return f"seed {seed}: {tally.next} {kind}: {counts}{slowest}; {tally.ticks} ticks, {each_s:.3f} s each"
+    ticks = f"{tally.ticks} {'seconds' if kind.startswith('stack') else 'ticks'} played"
+    return f"seed {seed}: {tally.next} {kind}: {counts}{slowest}; {ticks}, {each_s:.3f} s each"
 
 
 def main() -> int:
     """0 when nothing was false and nothing missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--days", type=int, default=10_000)
-    parser.add_argument("--losses", type=int, default=10_000)
-    parser.add_argument("--day", type=int, help="this one only")
-    parser.add_argument("--loss", type=int, help="this one only")
-    given = parser.parse_args()
-    if given.day is not None or given.loss is not None:
+    for kind in KINDS:
+        parser.add_argument(f"--{kind}", type=int, default=0, help="so many of them")
+    for kind, one in ONE.items():
+        parser.add_argument(f"--{one}", type=int, help=f"this one of the {kind} only")
+    given = vars(parser.parse_args())
+    seed = given["seed"]
+    alone = [(kind, given[one.replace("-", "_")]) for kind, one in ONE.items()]
+    if any(number is not None for _, number in alone):
         tally = Tally()
-        for kind, number in (("days", given.day), ("losses", given.loss)):
+        for kind, number in alone:
             if number is not None:
-                KINDS[kind](tally, given.seed, number)
+                KINDS[kind](tally, seed, number)
         say("\n".join(tally.failed) or f"nothing wrong: {tally.counts}")
         return 1 if tally.failed else 0
-    tallies = [go_on("losses", given.seed, given.losses), go_on("days", given.seed, given.days)]
+    wanted = {kind: given[kind.replace("-", "_")] for kind in KINDS}
+    tallies = [go_on(kind, seed, until) for kind, until in wanted.items() if until]
     failed = [line for tally in tallies for line in tally.failed]
-    say("\n".join(failed) or f"seed {given.seed}: nothing false, nothing missed")
+    say("\n".join(failed) or f"seed {seed}: nothing false, nothing missed")
     return 1 if failed else 0
 
 

@@ -189,7 +189,7 @@ class Play:
             self._acts.stop()
 
     async def _pass(self) -> None:
-        while (now_s := self.clock.now_s()) < self.scenario.until_s:
+        while (now_s := self.clock.now_s()) < self.scenario.until_s and not self.is_over():
             self._catch_up(now_s)
             next_s = min(self._due[0][0] if self._due else FOREVER_S, now_s + STEP_S, self.scenario.until_s)
             await asyncio.sleep(max(next_s - self.clock.now_s(), 0.001))
@@ -221,7 +221,15 @@ class Play:
             told.published = published
             self.tell(f"published {published or 'nothing of ours'}")
 
+    def is_over(self) -> bool:
+        """Whether nothing more is to be seen before the last second."""
+        return False
+
     # -- incarnations ------------------------------------------------------------------------------------------------
+
+    def open_journal(self) -> PlayJournal:
+        """The journal as the next process finds it."""
+        return PlayJournal(clock=self.clock, durable=self.durable, fuse=self.burn)
 
     def start(self) -> None:
         """A process of the daemon starts, on what the one before left."""

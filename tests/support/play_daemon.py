@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tests.support.memory import DictMemory, Revoked
-from tests.support.play_ports import PlayDns, PlayFence, PlayJournal, PlayTransport
+from tests.support.memory import Revoked
+from tests.support.play_ports import PlayDns, PlayFence, PlayTransport
 from tests.support.play_site import address_of, settings_of
 from tests.support.stage import PAIR
 from watchdogd.adapters.settings import FileRef, PairSettings, SecretRef
@@ -43,7 +43,7 @@ class Incarnation:
 
     def __init__(self, stage: Play) -> None:
         self._stage = stage
-        journal = PlayJournal(clock=stage.clock, durable=stage.durable, fuse=stage.burn)
+        journal = stage.open_journal()
         journal.disk, journal.tell_entry, journal.now = stage.disk, stage.told_entry, stage.clock
         self.journal = journal
         ask = stage.invariants
@@ -167,7 +167,7 @@ class Incarnation:
 class OwnMemory:
     """The `Memory` of one incarnation: what a dead one still puts is not kept."""
 
-    kept: DictMemory
+    kept: Memory
     daemon: Incarnation
 
     def get(self, pair: PairId, key: str) -> Mapping[str, object] | None:

@@ -92,7 +92,8 @@ def _style(chance: random.Random) -> Style:
     return Style(has_peers=has_peers, wal_per_s=chance.choice((0.0, 5.0, 100.0) if has_peers else (5.0, 100.0)))
 
 
-def _moments(chance: random.Random, per_day: float, length_s: float) -> Iterator[float]:
+def moments(chance: random.Random, per_day: float, length_s: float) -> Iterator[float]:
+    """Moments of a day that know nothing of each other."""
     at_s = chance.expovariate(max(per_day, 1e-9) / DAY_S)
     while at_s < length_s:
         yield at_s
@@ -102,17 +103,17 @@ def _moments(chance: random.Random, per_day: float, length_s: float) -> Iterator
 def _bursts(chance: random.Random, length_s: float, density: float) -> Iterator[Burst]:
     """One path's day: how often it goes bad, for how long, and how much is lost then."""
     per_day, mean_s = chance.choice((2.0, 20.0, 100.0)) * density, chance.choice((2.0, 6.0, 15.0))
-    for at_s in _moments(chance, per_day, length_s):
+    for at_s in moments(chance, per_day, length_s):
         loss = chance.choice((0.2, 0.5, 0.8, 0.95, 1.0))
         for_s = chance.expovariate(1 / mean_s)
         yield Burst(from_s=at_s, to_s=at_s + for_s, loss=loss, reading=chance.choice(LOST_AS))
-    for at_s in _moments(chance, 0.1 * density, length_s):  # somebody with an excavator
+    for at_s in moments(chance, 0.1 * density, length_s):  # somebody with an excavator
         yield Burst(from_s=at_s, to_s=at_s + chance.uniform(60.0, 3600.0), loss=1.0)
 
 
 def _blips(chance: random.Random, length_s: float, density: float) -> Iterator[Burst]:
     per_day, mean_s = chance.choice((0.5, 5.0)) * density, chance.choice((4.0, 12.0))
-    for at_s in _moments(chance, per_day, length_s):
+    for at_s in moments(chance, per_day, length_s):
         for_s = min(BLIP_S_MAX, chance.expovariate(1 / mean_s))
         yield Burst(from_s=at_s, to_s=at_s + for_s, loss=chance.choice((0.5, 0.9, 1.0, 1.0)))
 
@@ -127,7 +128,7 @@ def _outages(
         if chance.random() < 0.2:
             reading = chance.choice((Reading.SILENT, Reading.SEALED, Reading.STRANGE, Reading.OURS))
             outages.append(Outage(cluster=cluster, n=3, from_s=0.0, to_s=length_s, reading=reading))
-        for at_s in _moments(chance, chance.choice((0.2, 3.0)) * density, length_s):
+        for at_s in moments(chance, chance.choice((0.2, 3.0)) * density, length_s):
             elects_s, stays_s = chance.uniform(1.0, 25.0), chance.uniform(5.0, 120.0)
             n = 2 if (actives[cluster][-1].n if actives[cluster] else 1) == 1 else 1
             if actives[cluster] and at_s < actives[cluster][-1].from_s + 120.0:
@@ -139,7 +140,7 @@ def _outages(
 
 def _restarts(chance: random.Random, length_s: float, density: float) -> Iterator[tuple[float, float]]:
     end_s = 0.0
-    for at_s in _moments(chance, chance.choice((0.1, 4.0)) * density, length_s):
+    for at_s in moments(chance, chance.choice((0.1, 4.0)) * density, length_s):
         if at_s > end_s:
             end_s = at_s + chance.uniform(0.5, 60.0)
             yield at_s, end_s
@@ -151,11 +152,11 @@ def _restarts(chance: random.Random, length_s: float, density: float) -> Iterato
 def dark_stretches(pair: Pair, length_s: float) -> list[tuple[float, float]]:
     """Where no round of east showed life for `DARK_S`, with what is played before and after."""
     dark: list[tuple[float, float]] = []
-    for from_s, to_s in _joined(_troubles(pair, length_s), DARK_S):
+    for from_s, to_s in joined(_troubles(pair, length_s), DARK_S):
         life_s = sorted(_life(pair, from_s - 2 * DARK_S, to_s + 2 * DARK_S))
         edges = [from_s - 2 * DARK_S, *life_s, to_s + 2 * DARK_S]
         dark += [(a, b) for a, b in pairwise(edges) if b - a >= DARK_S]
-    return _joined([(max(0.0, a - WARM_S), min(length_s, b + AFTER_S)) for a, b in dark], 1.0)
+    return joined([(max(0.0, a - WARM_S), min(length_s, b + AFTER_S)) for a, b in dark], 1.0)
 
 
 def _life(pair: Pair, from_s: float, to_s: float) -> Iterator[float]:
@@ -188,14 +189,15 @@ def _rows(pair: Pair, length_s: float) -> Iterator[tuple[float, float]]:
             yield at_s - DARK_S, at_s
 
 
-def _joined(stretches: list[tuple[float, float]], gap_s: float) -> list[tuple[float, float]]:
-    joined: list[tuple[float, float]] = []
+def joined(stretches: list[tuple[float, float]], gap_s: float) -> list[tuple[float, float]]:
+    """Stretches that overlap, or are at most `gap_s` apart, as one."""
+    found: list[tuple[float, float]] = []
     for from_s, to_s in sorted(stretches):
-        if joined and from_s <= joined[-1][1] + gap_s:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], to_s))
+        if found and from_s <= found[-1][1] + gap_s:
+            found[-1] = (found[-1][0], max(found[-1][1], to_s))
         else:
-            joined.append((from_s, to_s))
-    return joined
+            found.append((from_s, to_s))
+    return found
 
 
 # -- a day -----------------------------------------------------------------------------------------------------------
