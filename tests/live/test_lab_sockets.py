@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -81,6 +82,38 @@ async def test_vaults_own_verb_list_arrives_and_keeps_the_connection(served: Ser
             async with session.request(method, served.url) as reply:
                 assert (reply.status, await reply.json()) == (200, {"sealed": False})
     assert [a.method for a in served.arrived] == ["LIST", "GET", "LIST", "PATCH"]
+
+
+async def spoken(served: Served, sent: bytes) -> bytes:
+    """All that comes back until the server closes the connection."""
+    context = served.authority.client_context()
+    reader, writer = await asyncio.open_connection("127.1.1.1", served.front.port, ssl=context)
+    writer.write(sent)
+    async with asyncio.timeout(5):
+        said = await reader.read()
+    writer.close()
+    return said
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"GET / HTTP/9.x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
+    ],
+)
+async def test_what_is_not_http_is_answered_as_go_does_it(served: Served, sent: bytes) -> None:
+    said = await spoken(served, sent)
+    assert said.split(b" ")[1] == b"400"
+    assert said.endswith(b"400 Bad Request")
+    assert served.arrived == []
+
+
+async def test_a_body_above_vaults_limit_is_refused(served: Served) -> None:
+    async with served.session() as session:
+        async with session.post(served.url, data=io.BytesIO(b"x" * (33 << 20)), timeout=PATIENT) as reply:
+            assert (reply.status, await reply.json()) == (413, {"errors": ["http: request body too large"]})
 
 
 async def test_an_answer_comes_after_its_delay(served: Served) -> None:

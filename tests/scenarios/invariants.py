@@ -34,7 +34,7 @@ class Invariants:
         self._left_since_s: dict[str, float] = {}
         self._promoted: Counter[str] = Counter()  # by incident: those that were applied
         self._asked: list[tuple[str, str]] = []  # (incident, cluster) of every promote sent
-        self._applied = 0
+        self._applied = self._crashed = 0
 
     # -- effects -----------------------------------------------------------------------------------------------------
 
@@ -142,6 +142,9 @@ class Invariants:
         """After every tick of the world."""
         self._applied_once()
         self._no_fence_left()
+        for crash in self._stage.world.crashed[self._crashed :]:
+            self._break("lab", f"the lab itself failed at {crash.method} {crash.path}: {crash.what}")
+        self._crashed = len(self._stage.world.crashed)
 
     def _applied_once(self) -> None:
         """I3: of all promotes that one incident sent, Vault applied at most one."""

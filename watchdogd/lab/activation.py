@@ -90,7 +90,7 @@ def activate(call: Call, token: str, primary_api_addr: str) -> Activation:
         if bundle.get("for") not in call.cluster.public_keys:
             raise Rejected(errors(500, call.knobs.wrong_public_key_text))
         return Activation(primary=bundle["primary"], secondary_id=bundle["id"])
-    address = primary_api_addr or _claims(token).get("addr", "")
+    address = primary_api_addr or str(_claims(token).get("addr", ""))
     exchange = _call_out(call, address, token)
     if exchange is None or exchange.outcome is not Outcome.ANSWER:
         host = address.removeprefix("https://")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from watchdogd.lab import tokens
 from watchdogd.lab.faults import FaultKind
@@ -33,6 +33,9 @@ _CAPABILITIES: Mapping[str, frozenset[str]] = {
 _UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(rf"([0-9]+\.?[0-9]*|\.[0-9]+)({'|'.join(_UNITS_S)})")
 _WHOLE = re.compile(r"[+-]?[0-9]+")
+_ABSOLUTE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)  # a proxy's form of the request line
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_FORM = "application/x-www-form-urlencoded"
 _GO_MAX_S = 2**63 / 1e9  # Go counts nanoseconds in 64 bits
 
 
@@ -72,9 +75,10 @@ class Request:
 
 @lru_cache(maxsize=1024)
 def _parsed(path_and_query: str) -> tuple[str, Mapping[str, str]]:
-    parts = urlsplit(path_and_query)
-    query = {k: v[-1] for k, v in parse_qs(parts.query, keep_blank_values=True).items()} if parts.query else {}
-    path = unquote(parts.path)
+    target = _ABSOLUTE.sub("", path_and_query).partition("#")[0].encode(errors="replace").decode()
+    path, _, text = target.partition("?")
+    query = {k: v[-1] for k, v in parse_qs(text, keep_blank_values=True).items()} if text else {}
+    path = unquote(path)
     return (path.removeprefix("/v1/").strip("/") if path.startswith("/v1/") else path), MappingProxyType(query)
 
 
@@ -91,6 +95,7 @@ class Call:
     params: Mapping[str, str] = field(default_factory=dict)
     token: tokens.Token | None = None
     written: tuple[str, Entry] | None = None
+    _fields: Mapping[str, object] | None = None
 
     @property
     def knobs(self) -> Knobs:
@@ -106,16 +111,10 @@ class Call:
         return self.world.utc_s(self.node.target, self.now_s)
 
     def body(self) -> Mapping[str, object]:
-        """The JSON object in the body, empty for none. Raises Rejected (400) as Vault does (HANDLER17)."""
-        if not self.request.body.strip():
-            return {}
-        try:
-            parsed = json.loads(self.request.body)
-        except ValueError as exc:
-            raise Rejected(errors(400, f"failed to parse JSON input: {exc}")) from exc
-        if not isinstance(parsed, dict):
-            raise Rejected(errors(400, "failed to parse JSON input: json: cannot unmarshal into Go value"))
-        return parsed
+        """The fields in the body, empty for none. Raises Rejected (400) as Vault does (HANDLER17)."""
+        if self._fields is None:
+            self._fields = _fields(self.request)
+        return self._fields
 
     def text(self, name: str, default: str = "") -> str:
         """A text field of the body."""
@@ -179,6 +178,34 @@ class Call:
         if invalid and (self.cluster.version >= (1, 16) if two is None else two):
             return errors(403, *self.knobs.invalid_token_texts)
         return errors(403, "permission denied")
+
+
+def _fields(request: Request) -> Mapping[str, object]:
+    """A JSON object or, from curl without a content type, a form [OBS]. Raises Rejected (400)."""
+    text = request.body.decode(errors="replace").strip()
+    if not text:
+        return {}
+    if request.headers.get("content-type", "").startswith(_FORM) and text[0] not in "{[":
+        return {k: v[0] if len(v) == 1 else v for k, v in parse_qs(text, keep_blank_values=True).items()}
+    try:
+        parsed = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as exc:
+        raise Rejected(errors(400, f"failed to parse JSON input: {exc}")) from exc
+    if not isinstance(parsed, dict):
+        kind = {list: "array", str: "string", bool: "bool", type(None): "null"}.get(type(parsed), "number")
+        text = f"json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
+        raise Rejected(errors(400, f"failed to parse JSON input: {text}"))
+    return _without_lone_surrogates(parsed) if "\\u" in text else parsed
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"invalid character '{name[0]}' looking for beginning of value")
+
+
+def _without_lone_surrogates(parsed: dict[str, object]) -> Mapping[str, object]:
+    """What is no character reads as U+FFFD, as in Go."""
+    fields: dict[str, object] = json.loads(_LONE_SURROGATE.sub("\ufffd", json.dumps(parsed, ensure_ascii=False)))
+    return fields
 
 
 def rfc3339(utc_s: float, *, offset_minutes: int = 0, nanos: bool = False) -> str:

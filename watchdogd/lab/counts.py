@@ -27,6 +27,17 @@ class SentRequest:
     status: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crash:
+    """A request that a handler of the lab could not cope with: a fault of the lab's own. `what` names the place."""
+
+    at_s: float
+    target: str
+    method: str
+    path: str
+    what: str
+
+
 @dataclass(slots=True)
 class TrueCounts:
     """The four true counts, and what they were counted from."""

@@ -24,6 +24,7 @@ class What(StrEnum):
     FAULT_CLEARED = "fault_cleared"
     FENCED = "fenced"
     UNFENCED = "unfenced"
+    CRASHED = "crashed"  # the lab itself could not cope with a request: please report it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,10 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=lambda: HEADERS)
 
 
+class Unanswered(Exception):
+    """Raised by a handler at which Vault's own process would end the connection without an answer."""
+
+
 class Rejected(Exception):
     """Raised by a handler that answers early."""
 

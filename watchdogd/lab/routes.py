@@ -7,6 +7,7 @@ active node or forwarding, the gate of a DR secondary, then the route itself, wh
 from __future__ import annotations
 
 import re
+import traceback
 from functools import lru_cache
 
 from watchdogd.lab import (
@@ -21,13 +22,16 @@ from watchdogd.lab import (
     routes_sys,
 )
 from watchdogd.lab.call import Call
+from watchdogd.lab.counts import Crash
 from watchdogd.lab.knobs import RoleWindow
-from watchdogd.lab.reply import Rejected, Reply, errors
+from watchdogd.lab.reply import Rejected, Reply, Unanswered, errors
 from watchdogd.lab.route import Route, Trait
 from watchdogd.lab.routes_health import is_sealed
 from watchdogd.lab.wire import Outcome
 
 PATH_DISABLED = "path disabled in replication DR secondary mode"
+CRASHED = "internal error"
+_VERBS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE", "LIST"})
 NO_ACTIVE = "local node not active but active cluster node not found"
 
 ROUTES: tuple[Route, ...] = (
@@ -68,14 +72,37 @@ def answer(call: Call) -> Reply | Outcome:
     window = call.cluster.window
     if window is not None and call.knobs.role_window is RoleWindow.RESET:
         return Outcome.RESET
-    if call.request.path.startswith("/"):
-        return errors(404)
     try:
-        return _handle(call)
+        return _checked(call)
     except Rejected as stop:
         return stop.reply
+    except Unanswered:
+        return Outcome.RESET
     except routes_kv.Hangs:
         return Outcome.HANG
+    except Exception as bug:  # noqa: BLE001  loop edge: one request that we cannot cope with ends no lab
+        return _crashed(call, bug)
+
+
+def _crashed(call: Call, bug: Exception) -> Reply:
+    at = traceback.extract_tb(bug.__traceback__)[-1]
+    what = f"{type(bug).__name__}: {bug} ({at.name}, line {at.lineno})"
+    request = call.request
+    crash = Crash(at_s=call.now_s, target=call.asked.target, method=request.method, path=request.path, what=what[:500])
+    call.world.crashed.append(crash)
+    call.world.transcript.note(call.now_s, f"{crash.target} crashed at {crash.method} {crash.path}: {crash.what}")
+    return errors(500, CRASHED)
+
+
+def _checked(call: Call) -> Reply:
+    """What Go's server and Vault's outermost handlers refuse [OBS: OpenBao]; everything else goes on."""
+    if not call.request.path.isprintable():
+        return Reply(status=400)
+    if call.request.path.startswith("/"):
+        return errors(404)
+    if call.request.method not in _VERBS:
+        return errors(405)
+    return _handle(call)
 
 
 def _handle(call: Call) -> Reply:

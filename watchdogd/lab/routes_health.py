@@ -6,18 +6,20 @@ Sources: HEALTHSRC (order, presence), HEALTHDOC, APILEADER, SEALDOC, OBS; sectio
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 
 from watchdogd.lab.call import Call, rfc3339
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.knobs import RoleWindow, WindowModes
 from watchdogd.lab.node import Mode
-from watchdogd.lab.reply import Rejected, Reply, bare, empty, errors
+from watchdogd.lab.reply import Rejected, Reply, Unanswered, bare, empty, errors
 from watchdogd.lab.roles import Kind
 from watchdogd.lab.route import LOCAL, Route, Trait
 from watchdogd.lab.status import canary_age_ms
 
 _TRUE, _FALSE = {"1", "t", "T", "TRUE", "true", "True"}, {"0", "f", "F", "FALSE", "false", "False", ""}
+_ATOI = re.compile(r"[+-]?[0-9]{1,18}")
 BUILD_DATE = "2025-03-05T00:00:00Z"
 
 
@@ -29,6 +31,8 @@ def health(call: Call) -> Reply:
         status = _health_status(call)
     except ValueError:
         return errors(400)
+    if not 100 <= status <= 999:
+        raise Unanswered  # OBS: Go's server panics at such a status, and the connection ends
     return empty(status) if call.request.method == "HEAD" else bare(status, _health_body(call))
 
 
@@ -156,7 +160,12 @@ def _is_performance_standby(call: Call) -> bool:
 
 
 def _int(query: Mapping[str, str], name: str, default: int) -> int:
-    return int(query[name]) if name in query else default
+    """As Go's Atoi reads it. Raises ValueError."""
+    if name not in query:
+        return default
+    if not _ATOI.fullmatch(query[name]):
+        raise ValueError(query[name])
+    return int(query[name])
 
 
 def _bool(query: Mapping[str, str], name: str) -> bool:

@@ -109,7 +109,7 @@ def _start(call: Call) -> Reply:
     if call.text("pgp_key"):
         return errors(400, "error parsing PGP key: this world knows no PGP keys")
     otp, wanted = call.text("otp"), otp_length(call.cluster.version)
-    if otp and len(otp) != wanted:
+    if otp and len(otp.encode()) != wanted:  # Go counts bytes
         return errors(400, "OTP string is wrong length")
     started = Attempt(
         nonce=call.cluster.chance.uuid(),

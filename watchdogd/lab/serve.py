@@ -63,7 +63,7 @@ class ServedLab:
         self._fronts: dict[tuple[str, str], HttpFront] = {}
         self._dns: dict[tuple[str, str], DnsFront] = {}
         self._provider: HttpFront | None = None
-        self._logged_sent = self._logged_applied = 0
+        self._logged_sent = self._logged_applied = self._logged_crashed = 0
         self._logged_change: str | None = None
         self._published = self.names.published_cluster(0.0)
 
@@ -121,7 +121,11 @@ class ServedLab:
             self.events.append(What.SENT, sent.at_s, **place_and_path, outcome=sent.outcome, status=sent.status)
         for effect in world.applied[self._logged_applied :]:
             self.events.append(What.APPLIED, effect.at_s, verb=effect.verb, cluster=effect.cluster, kind=effect.kind)
+        for crash in world.crashed[self._logged_crashed :]:
+            request = {"target": crash.target, "method": crash.method, "path": crash.path}
+            self.events.append(What.CRASHED, crash.at_s, **request, error=crash.what)
         self._logged_sent, self._logged_applied = len(world.sent), len(world.applied)
+        self._logged_crashed = len(world.crashed)
         self._note_name()
 
     def _note_name(self) -> None:

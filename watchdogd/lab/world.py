@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 
 from watchdogd.lab.clients import SimClient
 from watchdogd.lab.cluster import Cluster
-from watchdogd.lab.counts import AppliedEffect, SentRequest, TrueCounts
+from watchdogd.lab.counts import AppliedEffect, Crash, SentRequest, TrueCounts
 from watchdogd.lab.delivery import at_node, deliver
 from watchdogd.lab.faults import FaultBoard, FaultKind
 from watchdogd.lab.network import OPEN, Network
@@ -51,6 +51,7 @@ class World:
         self._credentials = founded.credentials
         self.applied: list[AppliedEffect] = []
         self.sent: list[SentRequest] = []
+        self.crashed: list[Crash] = []
         self.replication = Replication(spec, self.clusters, self.network, self.utc_s, self.applied)
         self.counts = TrueCounts()
         self.clients: list[SimClient] = []

@@ -82,7 +82,9 @@ class Asker:
             headers=sent,
             body=raw,
         )
-        return Said(self.world.exchange(wire, now_s=self.world.now_s))
+        said = Said(self.world.exchange(wire, now_s=self.world.now_s))
+        assert self.world.crashed == []
+        return said
 
     def post(self, target: str, path: str, body: object = None, *, token: str = "") -> Said:
         return self.ask(target, path, "POST", token=token, body=body)
