@@ -33,7 +33,6 @@ LEFT_OUT: Mapping[str, str] = {
     "obs:obs3:revoke batch by root": "the lab has no auth/token/revoke: the daemon revokes only its own",
     "obs:obs4:wrap create": NO_WRAP,
     "obs:obs4:wrap lookup": NO_WRAP,
-    "obs:obs5:enable approle": "AppRole is there from the start: the lab has no sys/auth",
     "obs:obs5:wrap create jwt": NO_WRAP,
     "obs:obs5:unwrap jwt via header": NO_WRAP,
     "obs:obs5:wrap create 3": NO_WRAP,

@@ -122,6 +122,7 @@ SINCE = {
     ("start*", ".otp_length: 26 | 28"): LENGTH,
     ("cancelled", ".otp_length: 26 | 28"): LENGTH,
     ("lookup-self bad token", INVALID_TOKEN): INVALID,
+    ("login to nothing bad token", INVALID_TOKEN): INVALID,
     ("revoked", INVALID_TOKEN): INVALID,
 }
 LISTED: Mapping[str, Mapping[tuple[str, str], str]] = {NEAREST: DIFFERENCES, NEWEST: {**DIFFERENCES, **SINCE}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.support.asking_both import Ask
+from tests.support.openbao_asks_mounts import MOUNTS
 from tests.support.openbao_asks_secrets import KV
 
 PROMOTION = 'path "sys/replication/dr/secondary/promote" { capabilities = ["update"] }\n'
@@ -219,4 +220,4 @@ SECRETS = (
     ),
     Ask(name="standby forwards a write", path="/v1/one/foo", method="POST", body={"a": "2"}, standby=True),
 )
-ASKS = (*EVERY_NODE, *GENERATION, *SYSTEM, *POLICIES, *TOKENS, *APPROLE, *SECRETS, *KV)
+ASKS = (*EVERY_NODE, *GENERATION, *SYSTEM, *POLICIES, *TOKENS, *APPROLE, *SECRETS, *KV, *MOUNTS)

@@ -140,15 +140,15 @@ def _at_node(call: Call, route: tuple[Route, tuple[tuple[str, str], ...]] | None
     is_open = route is not None and Trait.ON_DR_SECONDARY in route[0].trait
     if call.cluster.is_dr_secondary and not is_open and call.request.path not in call.knobs.open_on_dr_secondary:
         return errors(400, PATH_DISABLED)  # with or without a valid token: VAGRANT, LAB2
-    if route is not None:
+    if route is not None and not routes_mounts.is_unmounted(call):
         call.params = dict(route[1])
         return route[0].handler(call)
+    if call.request.path.startswith("auth/") and (not is_known or routes_mounts.is_unmounted(call)):
+        return routes_mounts.logins(call)
     if is_known:
         return errors(405, "1 error occurred:\n\t* unsupported operation\n\n")
     if call.request.path.startswith("sys/"):
         return _unsupported(call)
-    if call.request.path.startswith("auth/"):
-        return errors(403, "permission denied")  # OBS obs5:login unmounted
     return routes_kv.secrets(call)
 
 
