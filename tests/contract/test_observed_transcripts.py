@@ -20,12 +20,8 @@ from watchdogd.core.model import Replication
 from watchdogd.errors import MalformedReply
 
 NO_WRAP = "the lab wraps activation tokens only: sys/wrapping/wrap and what was wrapped by it are not there"
-NO_INIT = "a world begins initialised: PUT sys/init is an act of its maker"
 # Requests that the lab is not asked.
 LEFT_OUT: Mapping[str, str] = {
-    "obs:obs1:init bad": NO_INIT,
-    "obs:obs1:init": NO_INIT,
-    "obs:obs1:init again": NO_INIT,
     "obs:obs2:raft join": "nodes of a world are of their cluster from the start",
     "obs:obs2:replication/status (openbao)": "OpenBao has no replication; Vault's is in the tests of the lab",
     "obs:obs2:replication/dr/status (openbao)": "OpenBao has no replication; Vault's is in the tests of the lab",

@@ -18,7 +18,7 @@ from tests.support.asking_both import RealSide, Remembered, Told, compared, lab_
 from tests.support.likeness import differences
 from tests.support.memory import DictMemory, LoopClock
 from tests.support.openbao import Node, OpenBao
-from tests.support.openbao_asks import ASKS
+from tests.support.openbao_asks import ASKS, FROM_EMPTY
 from tests.support.own_venv import NotHere, program
 from watchdogd.adapters.vault.client import NodeClient
 from watchdogd.adapters.vault.names import NameTable
@@ -95,6 +95,12 @@ DIFFERENCES: Mapping[tuple[str, str], str] = {
     ("kv2 *", in_words_of_its_own("get")): CLI,
     ("kv2 *", in_words_of_its_own("put")): CLI,
     ("kv2 *", in_words_of_its_own("list")): CLI,
+    (
+        "init with text",
+        ".errors: ['failed to decode JSON input: json: cannot unmarshal string into Go struct field "
+        "InitRequest.secret_shares of type int'] | ['failed to parse JSON input: json: cannot unmarshal string into Go "
+        "struct field InitRequest.secret_shares of type int']",
+    ): "Vault says `failed to parse` (HANDLER17)",
     ("login", ".auth.entity_id: 'UUID' | ''"): "a world has no identities",
     ("login without a role", "status: 500 | 400"): "Vault refuses it as 400 `missing role_id`; the fork answers 500",
     (
@@ -147,6 +153,22 @@ def told(bao: OpenBao) -> Mapping[str, Mapping[str, list[str]]]:
     }
 
 
+@pytest.fixture(scope="session")
+def told_from_empty(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, list[str]]]:
+    """By the version of the lab: a node that was never initialised, and what becomes of it."""
+    try:
+        with openbao.empty(tmp_path_factory.mktemp("empty")) as never:
+            real, answers = RealSide(never, only=never.nodes[0]), dict[str, Told]()
+            return {
+                version: compared(
+                    FROM_EMPTY, Remembered(real, answers), lab_side(nodes=1, version=version, kind="none")
+                )
+                for version in LISTED
+            }
+    except NotHere as exc:
+        pytest.skip(str(exc))
+
+
 def listed(version: str, request: str, difference: str) -> list[tuple[str, str]]:
     return [(asked, line) for asked, line in LISTED[version] if line == difference and fnmatchcase(request, asked)]
 
@@ -160,15 +182,26 @@ def test_the_lab_answers_every_request_as_openbao_does(
 
 
 @pytest.mark.parametrize("version", LISTED)
-def test_every_listed_difference_still_holds(told: Mapping[str, Mapping[str, list[str]]], version: str) -> None:
-    used = {entry for name, lines in told[version].items() for line in lines for entry in listed(version, name, line)}
+def test_an_empty_node_is_initialised_and_unsealed_as_openbao_is(
+    told_from_empty: Mapping[str, Mapping[str, list[str]]], version: str
+) -> None:
+    found = [(name, line) for name, lines in told_from_empty[version].items() for line in lines]
+    assert [f"{name} {line}" for name, line in found if not listed(version, name, line)] == []
+
+
+@pytest.mark.parametrize("version", LISTED)
+def test_every_listed_difference_still_holds(
+    told: Mapping[str, Mapping[str, list[str]]], told_from_empty: Mapping[str, Mapping[str, list[str]]], version: str
+) -> None:
+    asked = {**told[version], **told_from_empty[version]}
+    used = {entry for name, lines in asked.items() for line in lines for entry in listed(version, name, line)}
     assert set(LISTED[version]) - used == set()
 
 
 def test_every_endpoint_of_the_lab_but_replication_is_asked() -> None:
     asked = {
         (route.pattern, method)
-        for ask in ASKS
+        for ask in (*ASKS, *FROM_EMPTY)
         for route, _ in routes_of(ask.route)
         for method in ["LIST" if "list=true" in ask.path else {"POST": "PUT"}.get(ask.method, ask.method)]
         if method in route.methods.split()

@@ -13,7 +13,7 @@ from string import Template
 from typing import Protocol
 
 from tests.support.likeness import differences
-from tests.support.openbao import OpenBao
+from tests.support.openbao import Node, OpenBao
 from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.spec import ClusterSpec, WorldSpec
 from watchdogd.lab.wire import Wire
@@ -64,13 +64,14 @@ class RealSide:
 
     bao: OpenBao
     chose: dict[str, str] = field(default_factory=dict)
+    only: Node | None = None  # the node that is asked whatever it says of itself
 
     def __post_init__(self) -> None:
         self.chose |= {"root": self.bao.root_token} | _shares(self.bao.shares)
 
     def told(self, ask: Ask, path: str, body: str | None, token: str) -> Told:
         wanted = 429 if ask.standby else 200
-        node = next(node for node in self.bao.nodes if self.bao.health(node) == wanted)
+        node = self.only or next(node for node in self.bao.nodes if self.bao.health(node) == wanted)
         answer = self.bao.ask(node, path, ask.method, token=token, body=body, headers=ask.headers)
         return Told(answer.status, answer.json)
 
@@ -101,7 +102,8 @@ class LabSide:
 
     def __post_init__(self) -> None:
         has = self.world.credentials()
-        self.chose |= {"root": has["root_token"]} | _shares([has[f"share_{n}"] for n in range(1, 6)])
+        if has:
+            self.chose |= {"root": has["root_token"]} | _shares([has[f"share_{n}"] for n in range(1, 6)])
 
     def told(self, ask: Ask, path: str, body: str | None, token: str) -> Told:
         wire = Wire(
@@ -116,11 +118,11 @@ class LabSide:
         return Told(answer.status, json.loads(answer.body) if answer.body else None)
 
 
-def lab_side(*, nodes: int, version: str) -> LabSide:
-    """A lab like the real cluster."""
+def lab_side(*, nodes: int, version: str, kind: str = "dr") -> LabSide:
+    """A lab like the real cluster; of kind `none` before it is initialised."""
     knobs = Knobs(auto_unseal=False, performance_standbys=False)
     spec = ClusterSpec(name=NAME, nodes=nodes, vault_version=version)
-    world = World(WorldSpec(clusters=(spec,), knobs=knobs), seed=1)
+    world = World(WorldSpec(clusters=(spec,), kind=kind, knobs=knobs), seed=1)
     world.tick(SETTLED_S)
     return LabSide(world)
 
@@ -151,7 +153,10 @@ def _asked(ask: Ask, side: Side) -> Told:
 
 def _at(body: object, where: Sequence[str]) -> object:
     for name in where:
-        body = body.get(name) if isinstance(body, Mapping) else None
+        if isinstance(body, list):
+            body = body[int(name)]
+        else:
+            body = body.get(name) if isinstance(body, Mapping) else None
     return body
 
 

@@ -156,6 +156,24 @@ def running(folder: Path, *, nodes: int) -> Iterator[OpenBao]:
                 stop(node.process)
 
 
+@contextmanager
+def empty(folder: Path) -> Iterator[OpenBao]:
+    """One node that was never initialised; gone when the block is left. Raises NotHere."""
+    authority = trustme.CA()
+    ca_file = folder / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca_file))
+    script = program("openbao", "bao")
+    node = _node(folder, "empty-1", authority)
+    bao = OpenBao(ca_file=ca_file, nodes=[node])
+    start(script, node)
+    try:
+        bao.until(lambda: bao.health(node), "it answers", timeout_s=START_S)
+        yield bao
+    finally:
+        if node.process is not None:
+            stop(node.process)
+
+
 def start(script: Path, node: Node) -> None:
     """Start the process of a node."""
     with (node.folder / "log").open("ab") as log:

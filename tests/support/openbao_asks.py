@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tests.support.asking_both import Ask
 from tests.support.openbao_asks_mounts import MOUNTS
 from tests.support.openbao_asks_secrets import KV
@@ -28,6 +30,60 @@ EVERY_NODE = (
     Ask(name="unseal without a key", path="/v1/sys/unseal", method="PUT", body={}, token=""),
     Ask(name="unseal with a short key", path="/v1/sys/unseal", method="PUT", body={"key": "00"}, token=""),
     Ask(name="unseal when unsealed", path="/v1/sys/unseal", method="PUT", body={"key": "$share_1"}, token=""),
+)
+FIVE_OF_WHICH_THREE = {"secret_shares": 5, "secret_threshold": 3}
+KEPT = {
+    "root": ["root_token"],
+    **{f"share_{n}": ["keys", str(n - 1)] for n in range(1, 6)},
+    **{f"share_{n}_base64": ["keys_base64", str(n - 1)] for n in range(1, 6)},
+}
+BAD_SEALS: Mapping[str, object] = {
+    "nothing": {},
+    "no threshold": {"secret_shares": 5},
+    "no shares": {"secret_threshold": 3},
+    "a threshold above the shares": {"secret_shares": 3, "secret_threshold": 5},
+    "a threshold of one": {"secret_shares": 3, "secret_threshold": 1},
+    "too many shares": {"secret_shares": 256, "secret_threshold": 3},
+    "less than no shares": {"secret_shares": -1, "secret_threshold": 3},
+    "recovery shares": {"recovery_shares": 5, "recovery_threshold": 3},
+    "one recovery share too": FIVE_OF_WHICH_THREE | {"recovery_shares": 1},
+    "too few PGP keys": FIVE_OF_WHICH_THREE | {"pgp_keys": ["a"]},
+}
+# To a single node that was never initialised, in this order.
+FROM_EMPTY = (
+    Ask(name="empty health", path="/v1/sys/health", token=""),
+    Ask(name="empty health 299", path="/v1/sys/health?uninitcode=299", token=""),
+    Ask(name="empty health HEAD", path="/v1/sys/health", method="HEAD", token=""),
+    Ask(name="empty seal-status", path="/v1/sys/seal-status", token=""),
+    Ask(name="empty leader", path="/v1/sys/leader", token=""),
+    Ask(name="empty init", path="/v1/sys/init", token=""),
+    Ask(name="empty mounts", path="/v1/sys/mounts", token="s.unknown"),
+    Ask(name="empty unseal", path="/v1/sys/unseal", method="PUT", body={"key": "ab" * 33}, token=""),
+    Ask(name="empty unseal without a key", path="/v1/sys/unseal", method="PUT", body={}, token=""),
+    Ask(name="empty unseal reset", path="/v1/sys/unseal", method="PUT", body={"reset": True}, token=""),
+    *(
+        Ask(name=f"init with {name}", path="/v1/sys/init", method="PUT", body=body, token="")
+        for name, body in BAD_SEALS.items()
+    ),
+    Ask(name="init DELETE", path="/v1/sys/init", method="DELETE", token=""),
+    Ask(name="init with text", path="/v1/sys/init", method="PUT", body={"secret_shares": "5"}, token=""),
+    Ask(name="init", path="/v1/sys/init", method="PUT", body=FIVE_OF_WHICH_THREE, token="", keep=KEPT),
+    Ask(name="init again", path="/v1/sys/init", method="PUT", body=FIVE_OF_WHICH_THREE, token=""),
+    Ask(name="init again with nothing", path="/v1/sys/init", method="PUT", body={}, token=""),
+    Ask(name="sealed init", path="/v1/sys/init", token=""),
+    Ask(name="sealed health", path="/v1/sys/health", token=""),
+    Ask(name="sealed seal-status", path="/v1/sys/seal-status", token=""),
+    Ask(name="sealed mounts", path="/v1/sys/mounts", token="$root"),
+    Ask(name="seal share 1", path="/v1/sys/unseal", method="PUT", body={"key": "$share_1"}, token=""),
+    Ask(name="seal share 1 again", path="/v1/sys/unseal", method="PUT", body={"key": "$share_1"}, token=""),
+    Ask(name="seal reset", path="/v1/sys/unseal", method="PUT", body={"reset": True}, token=""),
+    Ask(name="seal share 2", path="/v1/sys/unseal", method="PUT", body={"key": "$share_2"}, token=""),
+    Ask(name="seal share 3", path="/v1/sys/unseal", method="PUT", body={"key": "$share_3"}, token=""),
+    Ask(name="seal wrong share", path="/v1/sys/unseal", method="PUT", body={"key": "22" * 33}, token=""),
+    Ask(name="seal starts over", path="/v1/sys/seal-status", token=""),
+    Ask(name="seal share 3 first", path="/v1/sys/unseal", method="PUT", body={"key": "$share_3"}, token=""),
+    Ask(name="seal share 4 second", path="/v1/sys/unseal", method="PUT", body={"key": "$share_4"}, token=""),
+    Ask(name="seal share 5 last", path="/v1/sys/unseal", method="PUT", body={"key": "$share_5"}, token=""),
 )
 GENERATION = (
     Ask(name="no generation", path=ATTEMPT, token=""),

@@ -25,7 +25,7 @@ from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.lab_file import LabFile, NoLab
 from watchdogd.lab.route53 import Route53Knobs
-from watchdogd.lab.spec import ClusterSpec, WorldSpec
+from watchdogd.lab.spec import EMPTY, ClusterSpec, WorldSpec
 from watchdogd.lab.wire import Place
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _spec(given: argparse.Namespace) -> WorldSpec:
             clusters=tuple(ClusterSpec(name=n, nodes=given.nodes, vault_version=given.vault_version) for n in names),
             kind=given.kind,
             port=given.port,
-            knobs=Knobs(promote_s=given.promote),
+            knobs=Knobs(promote_s=given.promote, auto_unseal=given.kind != EMPTY),
         )
     except ValueError as exc:
         raise BadFault(str(exc)) from exc
@@ -145,7 +145,7 @@ def _environment(lab: LabFile, cluster: str) -> str:
     variables = {
         "VAULT_ADDR": entry.address,
         "VAULT_CACERT": lab.ca_file,
-        "VAULT_TOKEN": lab.credentials["root_token"],
+        "VAULT_TOKEN": lab.credentials.get("root_token"),
         "AWS_ENDPOINT_URL_ROUTE_53": lab.route53_url,
         "AWS_DEFAULT_REGION": lab.aws_region,
         "AWS_ACCESS_KEY_ID": lab.aws_access_key_id,
@@ -156,7 +156,7 @@ def _environment(lab: LabFile, cluster: str) -> str:
         f"# {cluster}: clients use {entry.client_address}, published as {entry.dns_name}",
         f"# dig @{host} -p {port} {lab.service_name}",
     ]
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items() if value is not None]
     return "\n".join([*comments, *exports])
 
 
@@ -334,7 +334,12 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
         "--clusters", default="east,west", help="names; the first one begins as primary and is published"
     )
     parser.add_argument("--nodes", type=int, default=3, help="per cluster")
-    parser.add_argument("--kind", choices=["dr", "performance"], default="dr")
+    parser.add_argument(
+        "--kind",
+        choices=["dr", "performance", EMPTY],
+        default="dr",
+        help=f"the replication that stands at the start; {EMPTY}: empty clusters with a Shamir seal, not initialised",
+    )
     parser.add_argument("--vault-version", default="1.19.0")
     parser.add_argument("--port", type=int, default=8200, help="one port, at every address")
     parser.add_argument("--ttl", type=_duration, default=30.0, metavar="30s", help="of the service name")

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
+from watchdogd.lab import tokens
 from watchdogd.lab.faults import FaultBoard, FaultKind
 from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.node import ActiveMemory, Mode, Node
+from watchdogd.lab.policies import ROOT
 from watchdogd.lab.roles import Change, Kind, Role, Window
+from watchdogd.lab.seal_keys import SealKeys
 from watchdogd.lab.seeded import Seeded
 from watchdogd.lab.spec import ClusterSpec
 from watchdogd.lab.store import Store
@@ -47,8 +50,7 @@ class Cluster:
         self.election_at_s: float | None = None
         self.flap_at_s: float | None = None
         self.term = 1
-        self.root_key = b""
-        self.shares: tuple[bytes, ...] = ()
+        self.keys: SealKeys | None = None  # None: not initialised
         self.op_tokens: list[str] = []
         self.wrappings: dict[str, Wrapping] = {}
         self.public_keys: list[str] = []
@@ -70,9 +72,14 @@ class Cluster:
         return self.roles[Kind.DR].mode, self.roles[Kind.PERFORMANCE].mode
 
     @property
+    def threshold(self) -> int:
+        """How many key shares are needed; 0 before sys/init."""
+        return self.keys.threshold if self.keys is not None else 0
+
+    @property
     def quorum(self) -> int:
         """How many voting nodes an election needs."""
-        return len(self.nodes) // 2 + 1
+        return len([n for n in self.nodes if n.joined]) // 2 + 1
 
     @property
     def voters(self) -> list[Node]:
@@ -82,7 +89,11 @@ class Cluster:
     @property
     def could_serve(self) -> bool:
         """Whether an active node is possible at all."""
-        return not self._has_quorum_loss and len(self.voters) >= self.quorum
+        return (
+            not self._has_quorum_loss
+            and any(n.can_vote for n in self.nodes)
+            and len([n for n in self.nodes if n.holds_storage]) >= self.quorum
+        )
 
     @property
     def is_dr_secondary(self) -> bool:
@@ -156,6 +167,36 @@ class Cluster:
         self._drop_active()
         self.changes += 1
 
+    def empty(self) -> None:
+        """As installed: processes without keys, whose nodes will join the one that is initialised (retry_join)."""
+        for node in self.nodes:
+            node.seal()
+            node.initialized = node.joined = False
+
+    def initialise(self, node: Node, keys: SealKeys, *, now_s: float, utc_s: float) -> tokens.Token:
+        """Keys, a keyring and a root token, which is returned. It stays sealed, unless its seal opens by itself."""
+        self.keys, node.initialized, node.joined = keys, True, True
+        self.store.put(tokens.KEYRING, {"key": self.chance.octets(32).hex()}, now_s=now_s, utc_s=utc_s)
+        root = self.keep_root_token(now_s=now_s, utc_s=utc_s)
+        for each in self.nodes:
+            each.unseal_at_s = self._unseal_at(now_s, sealed=False) if each.up else None
+        self.changes += 1
+        self._note(now_s, f"{self.name} initialised at {node.target}")
+        return root
+
+    def keep_root_token(self, *, now_s: float, utc_s: float) -> tokens.Token:
+        """One more root token."""
+        root = tokens.Token(
+            id=tokens.new_id(self.chance, self.version),
+            type=tokens.TokenType.SERVICE,
+            policies=(ROOT,),
+            created_utc_s=utc_s,
+            accessor=self.chance.base62(24),
+            display_name="root",
+            path="auth/token/root",
+        )
+        return tokens.keep(self.store, root, now_s=now_s, utc_s=utc_s)
+
     def step_down(self, now_s: float) -> None:
         """The active node gives up being active; an election follows."""
         if self.active is not None:
@@ -197,7 +238,8 @@ class Cluster:
             self._sealed_by_fault.add(node.target)
 
     def _unseal_at(self, now_s: float, sealed: bool) -> float | None:
-        return now_s + self.knobs.unseal_s if self.knobs.auto_unseal and not sealed else None
+        opens = self.knobs.auto_unseal and self.keys is not None and not sealed
+        return now_s + self.knobs.unseal_s if opens else None
 
     def _is_meant(self, target: str, node: Node | None = None) -> bool:
         if target in (f"cluster:{self.name}", f"region:{self.region}"):
@@ -231,6 +273,8 @@ class Cluster:
     def make_active(self, node: Node, now_s: float, utc_s: float) -> None:
         """A node becomes active: with nothing in memory but the moment."""
         self.active, node.active = node, ActiveMemory(since_s=now_s, since_utc_s=utc_s)
+        for each in self.nodes:
+            each.initialized = True
         self.election_at_s, self.term = None, self.term + 1
         self._told_at_s = now_s + self.knobs.standby_told_s
         node.told, node.echo_s = self.modes, None

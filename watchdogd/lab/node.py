@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from watchdogd.lab.shamir import combine
+from watchdogd.lab.seal_keys import SealKeys
 
 
 class Mode(StrEnum):
@@ -63,6 +63,9 @@ class Node:
     up: bool = True
     sealed: bool = False
     removed: bool = False
+    initialized: bool = True  # it knows of a cluster's keys: its own, or those of the active node that it joins
+    joined: bool = True  # it counts for the quorum
+    poisoned: bool = False  # sealed by itself when its cluster became a secondary; its storage goes on (TC)
     unseal_at_s: float | None = None
     told: tuple[Mode, Mode] = (Mode.UNKNOWN, Mode.UNKNOWN)
     echo_s: float | None = None  # the last HA heartbeat with an active node since the process started
@@ -75,9 +78,14 @@ class Node:
         """Whether it takes part in raft: running, unsealed, not removed."""
         return self.up and not self.sealed and not self.removed
 
+    @property
+    def holds_storage(self) -> bool:
+        """Whether its storage counts for the quorum of the others."""
+        return self.can_vote or (self.poisoned and self.up and not self.removed)
+
     def stop(self) -> None:
         """The process ends; what was in memory is gone."""
-        self.up = False
+        self.up = self.poisoned = False
         self._forget()
 
     def start(self, *, unseal_at_s: float | None) -> None:
@@ -87,22 +95,28 @@ class Node:
 
     def seal(self) -> None:
         """Seal it: the listener stays, memory goes."""
-        self.sealed, self.unseal_at_s = True, None
+        self.sealed, self.poisoned, self.unseal_at_s = True, False, None
         self._forget()
+
+    def poison(self, *, unseal_at_s: float | None) -> None:
+        """The active node has replaced the keys: a standby seals itself (the poison pill, TC)."""
+        self.seal()
+        self.poisoned, self.unseal_at_s = True, unseal_at_s
 
     def unseal(self) -> None:
         """Unsealed: a standby that has heard nothing yet."""
-        self.sealed, self.unseal_at_s = False, None
+        self.sealed, self.poisoned, self.unseal_at_s = False, False, None
+        self.initialized = self.joined = True
         self.unseal_shares, self.unseal_nonce = [], ""
 
-    def submit_share(self, share: bytes, root_key: bytes, threshold: int) -> bool:
+    def submit_share(self, share: bytes, keys: SealKeys) -> bool:
         """One unseal share. True once it is unsealed; ValueError when the threshold was reached with wrong shares."""
         if share not in self.unseal_shares:
             self.unseal_shares.append(share)
-        if len(self.unseal_shares) < threshold:
+        if len(self.unseal_shares) < keys.threshold:
             return False
         shares, self.unseal_shares, self.unseal_nonce = self.unseal_shares, [], ""
-        if combine(shares) != root_key:
+        if not keys.fit(shares):
             raise ValueError("cipher: message authentication failed")
         self.unseal()
         return True

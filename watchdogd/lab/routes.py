@@ -14,6 +14,7 @@ from watchdogd.lab import (
     activation,
     routes_auth,
     routes_health,
+    routes_init,
     routes_kv,
     routes_mounts,
     routes_optoken,
@@ -36,6 +37,7 @@ NO_ACTIVE = "local node not active but active cluster node not found"
 
 ROUTES: tuple[Route, ...] = (
     *routes_health.ROUTES,
+    *routes_init.ROUTES,
     *routes_status.ROUTES,
     *routes_roles.ROUTES,
     *routes_optoken.ROUTES,

@@ -58,6 +58,8 @@ def _health_status(call: Call) -> int:
     codes = {name: _int(query, f"{name}code", default) for name, default in _CODES.items()}
     standby_ok, performance_ok = _bool(query, "standbyok"), _bool(query, "perfstandbyok")
     is_new = call.cluster.version >= (1, 19)
+    if not node.initialized:
+        return codes["uninit"]
     if node.removed and is_new:
         return codes["removed"]
     if is_sealed(call):
@@ -90,7 +92,7 @@ def _health_body(call: Call) -> dict[str, object]:
     sealed, is_active = is_sealed(call), call.cluster.serving() is node
     dr, performance = health_modes(call)
     body: dict[str, object] = {
-        "initialized": True,
+        "initialized": node.initialized,
         "sealed": sealed,
         "standby": not is_active or sealed,
         "performance_standby": _is_performance_standby(call),
@@ -203,12 +205,13 @@ def who_is_active(call: Call) -> Reply:
 def seal_status(call: Call) -> Reply:
     """GET sys/seal-status [SEALDOC, OBS]."""
     knobs, node, sealed = call.knobs, call.asked, is_sealed(call)
+    keys = call.cluster.keys if node.initialized else None
     body: dict[str, object] = {
-        "type": "awskms" if knobs.auto_unseal else "shamir",
-        "initialized": True,
+        "type": seal_type(call),
+        "initialized": node.initialized,
         "sealed": sealed,
-        "t": knobs.seal_threshold,
-        "n": knobs.seal_shares,
+        "t": keys.threshold if keys is not None else 0,
+        "n": len(keys.shares) if keys is not None else 0,
         "progress": len(node.unseal_shares),
         "nonce": node.unseal_nonce,
         "version": f"{call.cluster.spec.vault_version}+ent",
@@ -223,14 +226,14 @@ def seal_status(call: Call) -> Reply:
     return bare(200, body)
 
 
-def init_status(_call: Call) -> Reply:
-    """GET sys/init [OBS]."""
-    return bare(200, {"initialized": True})
+def seal_type(call: Call) -> str:
+    """The name of the seal, as seal-status and sys/init tell it."""
+    return "awskms" if call.knobs.auto_unseal else "shamir"
 
 
 def unseal(call: Call) -> Reply:
     """PUT sys/unseal [OBS obs1]: shares as hex or base64; a wrong set resets the progress."""
-    node, threshold = call.asked, call.knobs.seal_threshold
+    node, keys = call.asked, call.cluster.keys
     if call.flag("reset"):
         if not node.sealed:
             return errors(400, "vault is unsealed")
@@ -239,11 +242,13 @@ def unseal(call: Call) -> Reply:
     if not call.text("key"):
         return errors(400, "'key' must be specified in request body as JSON, or 'reset' set to true")
     share = decode_share(call.text("key"))
+    if keys is None or not node.initialized:
+        return errors(400, "Vault is not initialized")
     if not node.sealed:
         return seal_status(call)
     node.unseal_nonce = node.unseal_nonce or call.cluster.chance.uuid()
     try:
-        unsealed = node.submit_share(share, call.cluster.root_key, threshold)
+        unsealed = node.submit_share(share, keys)
     except ValueError:
         return errors(400, WRONG_SHARES)
     if unsealed:
@@ -286,6 +291,5 @@ ROUTES: tuple[Route, ...] = (
     Route("GET HEAD", "sys/health", health, "HEALTHSRC HEALTHDOC", LOCAL),
     Route("GET", "sys/leader", who_is_active, "APILEADER OBS", Trait.LOCAL | Trait.ON_DR_SECONDARY),
     Route("GET", "sys/seal-status", seal_status, "SEALDOC OBS", LOCAL),
-    Route("GET", "sys/init", init_status, "OBS", LOCAL),
     Route("PUT", "sys/unseal", unseal, "OBS TC", LOCAL),
 )

@@ -11,12 +11,10 @@ from watchdogd.lab import tokens
 from watchdogd.lab.call import Call
 from watchdogd.lab.knobs import TokenEnvelope
 from watchdogd.lab.node import Attempt, Mode
-from watchdogd.lab.policies import ROOT
 from watchdogd.lab.reply import Rejected, Reply, bare, empty, errors
 from watchdogd.lab.roles import Kind
 from watchdogd.lab.route import OPEN, Route, Trait
 from watchdogd.lab.routes_health import WRONG_SHARES, decode_share
-from watchdogd.lab.shamir import combine
 
 _PREFIXED, _PLAIN = 28, 26
 DR_PATH = "sys/replication/dr/secondary/generate-operation-token"
@@ -51,7 +49,7 @@ def update(call: Call) -> Reply:
         return errors(400, "given key has already been provided during this generation operation")
     running.shares.append(share)
     progress, encoded = len(running.shares), ""
-    if progress >= call.knobs.seal_threshold:
+    if progress >= call.cluster.threshold:
         encoded = _finish(call, running)
     shown = _shown(call, running) | {"progress": progress, "otp_length": 0}
     if encoded:
@@ -127,7 +125,7 @@ def _shown(call: Call, running: Attempt | None) -> dict[str, object]:
         "nonce": running.nonce if running else "",
         "started": running is not None,
         "progress": len(running.shares) if running else 0,
-        "required": call.knobs.seal_threshold,
+        "required": call.cluster.threshold,
         "complete": False,
         "encoded_token": "",
         "encoded_root_token": "",
@@ -146,34 +144,21 @@ def _finish(call: Call, running: Attempt) -> str:
     """The encoded token once the shares are right. Raises Rejected (400) and starts the shares over if not."""
     shares, running.shares = running.shares, []
     try:
-        key = combine(shares)
+        fit = call.cluster.keys is not None and call.cluster.keys.fit(shares)
     except ValueError as exc:
         raise Rejected(errors(400, f"failed to compute root key: {exc}")) from exc
-    if key != call.cluster.root_key:
+    if not fit:
         raise Rejected(errors(400, f"root generation aborted: unable to authenticate: {WRONG_SHARES}"))
     _memory_attempt(call, None)
-    text = tokens.new_id(call.cluster.chance, call.cluster.version)
     if running.is_dr:
+        text = tokens.new_id(call.cluster.chance, call.cluster.version)
         if call.knobs.new_op_token_revokes_previous:
             call.cluster.op_tokens.clear()
         call.cluster.op_tokens.append(text)
     else:
-        _keep_root(call, text)
+        text = call.cluster.keep_root_token(now_s=call.now_s, utc_s=call.utc_s).id
     mixed = bytes(a ^ b for a, b in zip(text.encode(), running.otp.encode(), strict=True))
     return base64.b64encode(mixed).decode().rstrip("=")
-
-
-def _keep_root(call: Call, text: str) -> None:
-    root = tokens.Token(
-        id=text,
-        type=tokens.TokenType.SERVICE,
-        policies=(ROOT,),
-        created_utc_s=call.utc_s,
-        accessor=call.cluster.chance.base62(24),
-        display_name="root",
-        path="auth/token/root",
-    )
-    tokens.keep(call.store, root, now_s=call.now_s, utc_s=call.utc_s)
 
 
 ROUTES: tuple[Route, ...] = (

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from watchdogd.lab.fault_text import BadFault, parse_fault
 from watchdogd.lab.faults import Fault, FaultKind
+from watchdogd.lab.node import Node
 from watchdogd.lab.serve import CONTROL_HOST, ServedLab, address
 from watchdogd.lab.serve_socket import bound
 from watchdogd.lab.wire import Place
@@ -151,9 +152,17 @@ def _cluster(lab: ServedLab, name: str) -> Mapping[str, object]:
         "dr": dr.value,
         "performance": performance.value,
         "active": None if serving is None else serving.target,
-        "nodes": {n.target: ("down" if not n.up else "sealed" if n.sealed else "up") for n in cluster.nodes},
+        "nodes": {n.target: _node(n) for n in cluster.nodes},
         "client_network_closed": lab.world.is_fenced(name),
     }
+
+
+def _node(node: Node) -> str:
+    if not node.up:
+        return "down"
+    if not node.initialized:
+        return "empty"
+    return "sealed" if node.sealed else "up"
 
 
 def _faults(lab: ServedLab) -> list[Mapping[str, object]]:

@@ -12,8 +12,8 @@ from watchdogd.lab.policies import ROOT
 from watchdogd.lab.roles import Kind, Link, Role
 from watchdogd.lab.routes_auth import APPROLES, ROLES, SECRETS
 from watchdogd.lab.routes_kv import MOUNTS
+from watchdogd.lab.seal_keys import SealKeys
 from watchdogd.lab.seeded import Seeded
-from watchdogd.lab.shamir import split
 from watchdogd.lab.spec import WorldSpec
 from watchdogd.lab.store import Store
 from watchdogd.lab.tokens import Token, TokenType
@@ -49,16 +49,22 @@ class Founded:
 
 
 def found(spec: WorldSpec, *, seed: int, now_s: float, epoch_utc_s: float, transcript: Transcript) -> Founded:
-    """A healthy world: the first cluster is primary, the others stream from it, node 1 of each is active."""
+    """A healthy world: the first cluster is primary, the others stream from it, node 1 of each is active.
+
+    Of kind `none`: empty clusters, and nothing that a person could have been given.
+    """
     chance, utc_s = Seeded(seed, "setup"), epoch_utc_s + now_s
     clusters = {c.name: _cluster(spec, c.name, chance, seed, transcript) for c in spec.clusters}
+    if spec.is_empty:
+        for cluster in clusters.values():
+            cluster.empty()
+        return Founded(clusters=clusters, credentials={})
     first, *rest = clusters.values()
-    root_key = chance.octets(32)
-    shares = split(root_key, shares=first.knobs.seal_shares, threshold=first.knobs.seal_threshold, chance=chance)
+    keys = SealKeys.make(shares=first.knobs.seal_shares, threshold=first.knobs.seal_threshold, chance=chance)
     credentials = _fill(first, chance, now_s, utc_s)
-    credentials |= {f"share_{n}": share.hex() for n, share in enumerate(shares, start=1)}
+    credentials |= {f"share_{n}": share.hex() for n, share in enumerate(keys.shares, start=1)}
     for cluster in clusters.values():
-        cluster.root_key, cluster.shares = root_key, shares
+        cluster.keys = keys
         cluster.make_active(cluster.node(1), now_s, utc_s)
         cluster.step(now_s + cluster.knobs.standby_told_s, utc_s)
     _replicate(spec, first, rest, chance, now_s, utc_s)
@@ -71,7 +77,8 @@ def found(spec: WorldSpec, *, seed: int, now_s: float, epoch_utc_s: float, trans
 def _cluster(spec: WorldSpec, name: str, chance: Seeded, seed: int, transcript: Transcript) -> Cluster:
     own = spec.cluster(name)
     knobs = own.knobs or spec.knobs
-    store = Store(name, last_wal=chance.number(100, 400), log_max=knobs.shipper_entries)
+    last_wal = 0 if spec.is_empty else chance.number(100, 400)
+    store = Store(name, last_wal=last_wal, log_max=knobs.shipper_entries)
     return Cluster(own, knobs, seed=seed, store=store, transcript=transcript)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.wire import Place
 
+EMPTY = "none"
+"""The kind of a world whose clusters begin empty."""
 LB_HOST = 100
 """The last number of a load balancer's address, `127.PLACE.CLUSTER.100`."""
 
@@ -33,10 +35,13 @@ class ClusterSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorldSpec:
-    """A world: the first cluster begins as primary, every other one as its secondary."""
+    """A world: the first cluster begins as primary, every other one as its secondary.
+
+    Of kind `none` every cluster begins empty: processes that are not initialised, with no keys and no tokens.
+    """
 
     clusters: tuple[ClusterSpec, ...] = (ClusterSpec(name="east"), ClusterSpec(name="west"))
-    kind: str = "dr"  # dr | performance
+    kind: str = "dr"  # dr | performance | none
     bastion_region: str = "bastion"
     port: int = 8200
     knobs: Knobs = field(default_factory=Knobs)
@@ -47,8 +52,13 @@ class WorldSpec:
         object.__setattr__(self, "_numbers", {name: k for k, name in enumerate(names, start=1)})
         if len(set(names)) != len(names) or not names:
             raise ValueError(f"a world needs clusters with different names, got {names}")
-        if self.kind not in ("dr", "performance"):
-            raise ValueError(f"replication kind is dr or performance, got {self.kind!r}")
+        if self.kind not in ("dr", "performance", EMPTY):
+            raise ValueError(f"replication kind is dr, performance or {EMPTY}, got {self.kind!r}")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every cluster begins empty."""
+        return self.kind == EMPTY
 
     def cluster(self, name: str) -> ClusterSpec:
         """The cluster called `name`; KeyError if there is none."""

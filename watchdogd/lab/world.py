@@ -19,6 +19,7 @@ from watchdogd.lab.counts import AppliedEffect, Crash, SentRequest, TrueCounts
 from watchdogd.lab.delivery import at_node, deliver
 from watchdogd.lab.faults import FaultBoard, FaultKind
 from watchdogd.lab.network import OPEN, Network
+from watchdogd.lab.node import Mode
 from watchdogd.lab.replication import Replication
 from watchdogd.lab.roles import Kind
 from watchdogd.lab.seeded import Seeded
@@ -40,7 +41,7 @@ class World:
     """Where the service name points, as the authoritative servers publish it; set by whoever owns the zone."""
 
     def __init__(self, spec: WorldSpec, *, seed: int, now_s: float = 0.0, epoch_utc_s: float = EPOCH_UTC_S) -> None:
-        self.spec, self.kind = spec, Kind(spec.kind)
+        self.spec, self.kind = spec, Kind.DR if spec.is_empty else Kind(spec.kind)
         self.now_s, self.epoch_utc_s = now_s, epoch_utc_s
         self.targets = spec.targets()
         self.transcript = Transcript()
@@ -208,12 +209,16 @@ class World:
         writable = [name for name in primaries if self.clients_reach(name)]
         if len(writable) > 1:
             self.counts.two_writable_primaries_s += seconds
-        if not writable and any(self._could_serve(name) for name in self.clusters):
+        if not writable and self._is_replicating() and any(self._could_serve(name) for name in self.clusters):
             self.counts.no_primary_s += seconds
         if primaries and self.published_cluster is not None:
             published = self.published_cluster(self.now_s)
             if published is not None and published not in primaries:
                 self.counts.name_at_non_primary_s += seconds
+
+    def _is_replicating(self) -> bool:
+        """Whether there is a set of which a primary could be missing."""
+        return any(c.roles[self.kind].mode is not Mode.DISABLED for c in self.clusters.values())
 
     def _could_serve(self, name: str) -> bool:
         """Whether this cluster could serve clients if it were primary; a fence is our own doing and does not count."""

@@ -140,6 +140,13 @@ class Asker:
         )
 
 
+def empty_world(*, seed: int = 1, version: str = "1.19.0", nodes: int = 3, **knobs: object) -> Asker:
+    """Two clusters as installed, with a Shamir seal unless said otherwise."""
+    specs = tuple(ClusterSpec(name=name, nodes=nodes, vault_version=version) for name in ("east", "west"))
+    chosen = replace(Knobs(auto_unseal=False), **knobs)
+    return Asker(World(WorldSpec(clusters=specs, kind="none", knobs=chosen), seed=seed))
+
+
 def asker(
     *, seed: int = 1, version: str = "1.19.0", clusters: str = "east west", kind: str = "dr", **knobs: object
 ) -> Asker:

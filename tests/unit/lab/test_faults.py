@@ -285,7 +285,7 @@ def test_addresses_and_targets_are_the_same_thing() -> None:
 def test_a_spec_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="different names"):
         WorldSpec(clusters=(ClusterSpec(name="east"), ClusterSpec(name="east")))
-    with pytest.raises(ValueError, match="dr or performance"):
+    with pytest.raises(ValueError, match="dr, performance or none"):
         WorldSpec(kind="both")
 
 
