@@ -19,7 +19,6 @@ from watchdogd.adapters.vault import parse
 from watchdogd.core.model import Replication
 from watchdogd.errors import MalformedReply
 
-NO_WRAP = "the lab wraps activation tokens only: sys/wrapping/wrap and what was wrapped by it are not there"
 # Requests that the lab is not asked.
 LEFT_OUT: Mapping[str, str] = {
     "obs:obs2:raft join": "nodes of a world are of their cluster from the start",
@@ -27,12 +26,6 @@ LEFT_OUT: Mapping[str, str] = {
     "obs:obs2:replication/dr/status (openbao)": "OpenBao has no replication; Vault's is in the tests of the lab",
     "obs:obs3:legacy policy read": "the lab has sys/policy for writing, as set-up scripts use it",
     "obs:obs3:revoke batch by root": "the lab has no auth/token/revoke: the daemon revokes only its own",
-    "obs:obs4:wrap create": NO_WRAP,
-    "obs:obs4:wrap lookup": NO_WRAP,
-    "obs:obs5:wrap create jwt": NO_WRAP,
-    "obs:obs5:unwrap jwt via header": NO_WRAP,
-    "obs:obs5:wrap create 3": NO_WRAP,
-    "obs:obs5:unwrap token in body + root hdr": NO_WRAP,
 }
 
 BUILT = "Vault tells build_date, OpenBao commit_date (SEALDOC)"

@@ -15,7 +15,7 @@ VOLATILE = frozenset(
     "expire_time hostname id index issue_time last_contact last_echo last_heartbeat last_index last_term "
     "last_wal leader leader_address leader_cluster_address location node_id nonce otp raft_applied_index "
     "raft_committed_index request_id role_id running_plugin_version secret_id secret_id_accessor "
-    "server_time_utc stable_since token ttl updated_time upgrade_version voters version".split()
+    "server_time_utc stable_since token ttl updated_time upgrade_version voters version wrapped_accessor".split()
 )
 KEYED_BY_NAME = frozenset({"servers"})  # objects whose names are those of nodes: the first entries are compared
 _UUID = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")

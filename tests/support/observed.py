@@ -221,6 +221,20 @@ def secret_id_made(replay: Replay) -> None:
     replay.alike[recorded] = data["secret_id"]  # type: ignore[index]
 
 
+def wrapped_kept(name: str) -> Callable[[Replay], object]:
+    """The wrapping token of an answer, to be sent in the header."""
+
+    def keep(replay: Replay) -> None:
+        replay.tokens["wrapped"] = replay.alike[vector(name).body["wrap_info"]["token"]]  # type: ignore[index]
+
+    return keep
+
+
+def unwrapped(replay: Replay) -> None:
+    wrapped_kept("obs:obs4:wrap create")(replay)
+    replay.ask(1, "/v1/sys/wrapping/unwrap", token=replay.tokens["wrapped"])
+
+
 STAGING: Mapping[str, Staged] = {
     "obs:obs1:unseal bad share a": Staged(before=started_over),
     "obs:obs1:unseal ok 1": Staged(before=share_given(1)),
@@ -245,6 +259,7 @@ STAGING: Mapping[str, Staged] = {
     "obs:obs3:kv2 write cas mismatch": Staged(
         before=lambda replay: replay.root(1, "/v1/kv2/data/foo", body={"data": {"a": "b"}})
     ),
+    "obs:obs4:unwrap header again": Staged(before=unwrapped, token="wrapped"),
     "obs:obs4:unwrap garbage": Staged(token="s.garbage"),
     "obs:obs4:standby: X-Vault-No-Request-Forwarding write": Staged(before=kv1_ready, node=2),
     "obs:obs4:revoke-self": Staged(before=service_token, token="service"),
@@ -253,5 +268,6 @@ STAGING: Mapping[str, Staged] = {
     "obs:obs5:n2 unseal 1": Staged(before=share_given(1, node=2), node=2),
     "obs:obs5:n2 unseal 2": Staged(node=2),
     "obs:obs5:step-down no token": Staged(before=Replay.wait),
+    "obs:obs5:unwrap jwt via header": Staged(before=wrapped_kept("obs:obs5:wrap create jwt"), token="wrapped"),
     "obs:obs5:approle login": Staged(before=secret_id_made),
 }

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tests.support.asking_both import Ask
 from tests.support.openbao_asks_mounts import MOUNTS
 from tests.support.openbao_asks_secrets import KV
+from tests.support.openbao_asks_wrapping import WRAPPING
 
 PROMOTION = 'path "sys/replication/dr/secondary/promote" { capabilities = ["update"] }\n'
 ATTEMPT, UPDATE = "/v1/sys/generate-root/attempt", "/v1/sys/generate-root/update"
@@ -276,4 +277,4 @@ SECRETS = (
     ),
     Ask(name="standby forwards a write", path="/v1/one/foo", method="POST", body={"a": "2"}, standby=True),
 )
-ASKS = (*EVERY_NODE, *GENERATION, *SYSTEM, *POLICIES, *TOKENS, *APPROLE, *SECRETS, *KV, *MOUNTS)
+ASKS = (*EVERY_NODE, *GENERATION, *SYSTEM, *POLICIES, *TOKENS, *APPROLE, *SECRETS, *KV, *MOUNTS, *WRAPPING)

@@ -11,7 +11,6 @@ import traceback
 from functools import lru_cache
 
 from watchdogd.lab import (
-    activation,
     routes_auth,
     routes_health,
     routes_init,
@@ -21,6 +20,7 @@ from watchdogd.lab import (
     routes_roles,
     routes_status,
     routes_sys,
+    routes_wrapping,
 )
 from watchdogd.lab.call import Call
 from watchdogd.lab.counts import Crash
@@ -42,7 +42,7 @@ ROUTES: tuple[Route, ...] = (
     *routes_roles.ROUTES,
     *routes_optoken.ROUTES,
     *routes_sys.ROUTES,
-    *activation.ROUTES,
+    *routes_wrapping.ROUTES,
     *routes_mounts.ROUTES,
     *routes_auth.ROUTES,
 )
@@ -122,7 +122,9 @@ def _handle(call: Call) -> Reply:
         if isinstance(forwarded, Reply):
             return forwarded
         call = forwarded
-    return _at_node(call, route, is_known=bool(found))
+    ttl_s = routes_wrapping.asked_ttl_s(call)
+    reply = _at_node(call, route, is_known=bool(found))
+    return routes_wrapping.wrapped(call, reply, ttl_s) if ttl_s else reply
 
 
 def _at_active(call: Call) -> Call | Reply:
