@@ -31,6 +31,21 @@ async def test_it_skips_the_waiting_time_of_the_one_pair_that_is_suspect() -> No
         assert stage.world.primary() == "west"
 
 
+async def test_a_failover_asked_for_now_skips_the_waiting_time_and_no_veto() -> None:
+    async with Stage(level=Level.OBSERVE, timing=replace(DEMO, down_after_s=60.0, cold_start_s=60.0)) as stage:
+        await stage.run_until(25)
+        alive = await stage.ask("failover", target="west", now=True)
+        assert "is an active primary" in str(alive.body)
+        stage.fault(FaultKind.CRASH, "region:east")
+        await stage.run_for(5)
+        assert gates_of(await stage.ask("failover", target="west", now=True)) == {"secondary-sees"}
+        await stage.run_for(20)
+        assert "window" in gates_of(await stage.ask("failover", target="west"))
+        assert (await stage.ask("failover", target="west", now=True)).status == 202
+        assert stage.ledger.run is not None
+        assert stage.ledger.run.waivers == {"window"}
+
+
 async def test_it_is_the_approval_of_an_outage_that_is_held() -> None:
     async with Stage(level=Level.AUTO) as stage:
         await stage.run_until(25)

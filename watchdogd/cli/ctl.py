@@ -247,6 +247,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = whole.add_subparsers(required=True, metavar="VERB")
     _reading(verbs)
     _acting(verbs)
+    _debts(verbs)
     _runs(verbs)
     return whole
 
@@ -311,10 +312,11 @@ def _acting(verbs: Verbs[argparse.ArgumentParser]) -> None:
     _with_reason(_with_pair(made)).add_argument("--for", dest="for_s", type=_seconds, help="like 30m; for ever else")
     made = _add(verbs, "resume", Verb(_of_pair("POST", "resume", "reason"), text.done), says="the pause is over")
     _with_reason(_with_pair(made))
-    failover = Verb(_of_pair("POST", "failover", "target", "reason", "waive"), text.started)
+    failover = Verb(_of_pair("POST", "failover", "target", "reason", "waive", "now"), text.started)
     made = _add(verbs, "failover", failover, says="promote the named cluster")
     made.add_argument("target", metavar="CLUSTER")
     made.add_argument("--waive", help="gates to pass over, by name, with commas")
+    made.add_argument("--now", action="store_true", default=None, help="as --waive window: skip the waiting time")
     _with_reason(_with_pair(made))
     approve = Verb(_approve, text.approved)
     made = _add(
@@ -333,6 +335,9 @@ def _acting(verbs: Verbs[argparse.ArgumentParser]) -> None:
     reload = Verb(lambda asked: ("POST", "/reload", _body(asked, "reason")), text.reload_lines)
     made = _add(verbs, "reload", reload, says="read the config again; on any error the running one is kept")
     made.add_argument("--reason", default="watchdogctl reload", help="logged with your uid")
+
+
+def _debts(verbs: Verbs[argparse.ArgumentParser]) -> None:
     debt = verbs.add_parser("debt", help="what a demoted or dead primary owes").add_subparsers(required=True)
     _with_pair(_add(debt, "list", Verb(_of_pair("GET", "explain"), text.debt_lines), says="open debts"))
     forgive = Verb(_of_pair("POST", "debt/forgive", "cluster", "reason"), text.done)

@@ -23,6 +23,7 @@ WAIVABLE = frozenset(
 )  # fmt: skip
 # Closed while the primary is alive, or the choice of the config: they do not make a failover less possible.
 ASKED_LATER = frozenset({"window", "secondary-sees", "secondary-blind", "level"})
+WAITING_TIME = "window"  # its waiver covers the cold start, and nothing else
 COVERED_BY_WINDOW = "cold-start"
 UNDER_A_FENCE = "secondary-sees"
 OVERRULED_BY_COMMAND = "level"

@@ -20,7 +20,7 @@ from watchdogd.core.entries import (
 )
 from watchdogd.core.explain import Shape, gate_shape
 from watchdogd.core.facts import GateAnswer, Side
-from watchdogd.core.gates import WAIVABLE, is_waivable
+from watchdogd.core.gates import WAITING_TIME, WAIVABLE, is_waivable
 from watchdogd.core.ledger import Ledger, Run, RunState
 from watchdogd.core.model import ClusterId
 from watchdogd.core.parked import RunVerb, why_not, why_not_adopted
@@ -102,7 +102,8 @@ async def failover(desk: Desk, asked: Asked, caller: Caller) -> Answer:
     """Open a failover to the named cluster, past the gates that are waived by name and no others."""
     if not asked.text("target"):
         return desk.no_cluster("")
-    wish = Wish(action=Runbook.FAILOVER, target=asked.text("target"), waivers=frozenset(asked.words("waive")))
+    waivers = {*asked.words("waive"), *([WAITING_TIME] if asked.body.get("now") else [])}
+    wish = Wish(action=Runbook.FAILOVER, target=asked.text("target"), waivers=frozenset(waivers))
     return await _open(desk, wish, asked, caller, why=f"asked for by uid {caller.uid}: {asked.text('reason')}")
 
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import structlog
 
 from watchdogd.core.facts import Facts
+from watchdogd.core.gates import COVERED_BY_WINDOW, WAITING_TIME
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.plan import Agreed, Plan
 from watchdogd.core.policy import PairPolicy
 from watchdogd.daemon.running import Wanted
 from watchdogd.ports import Notice, Notifier, Severity
 
-WAITING = frozenset({"window", "cold-start"})  # what time alone opens
+WAITING = frozenset({WAITING_TIME, COVERED_BY_WINDOW})  # what time alone opens
 TOLD_BY_NOW = frozenset({"situation", "closed"})  # what changes while the window fills
 KEY = "approval"
 

@@ -65,9 +65,10 @@ class Pausing(Reasoned):
 
 
 class FailingOver(Reasoned):
-    """The cluster to promote, and the gates to pass over, each by its name."""
+    """The cluster to promote, and the gates to pass over, each by its name. `now` is the waiver of `window`."""
 
     target: Text
+    now: bool = False
     waive: GatesOrNone | list[Gate] | None = None
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from watchdogd.core.decision import Execution
 from watchdogd.core.entries import Runbook
+from watchdogd.core.gates import WAITING_TIME
 from watchdogd.core.model import ClusterId
 from watchdogd.core.policy import Level
 from watchdogd.core.situations import Phase
@@ -13,7 +14,6 @@ from watchdogd.daemon.orders import Orders
 from watchdogd.daemon.protocol import CONFLICT, Answer, Asked, Caller, refuse
 from watchdogd.daemon.unit import PairUnit
 
-WAITING = "window"  # the gate of waiting time; its waiver covers the cold start, and nothing else
 REASON = "SIGUSR1"
 
 
@@ -44,7 +44,7 @@ def pending_of(unit: PairUnit) -> Asked | None:
         return None
     if unit.policy.failover_level(elected.cluster) is Level.OBSERVE:
         return None
-    return _asked("failover", facts.partner.cluster, waive=WAITING)
+    return _asked("failover", facts.partner.cluster, waive=WAITING_TIME)
 
 
 def _asked(verb: str, target: ClusterId, **body: str) -> Asked:
