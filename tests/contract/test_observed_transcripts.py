@@ -21,7 +21,6 @@ from watchdogd.errors import MalformedReply
 
 # Requests that the lab is not asked.
 LEFT_OUT: Mapping[str, str] = {
-    "obs:obs2:raft join": "nodes of a world are of their cluster from the start",
     "obs:obs2:replication/status (openbao)": "OpenBao has no replication; Vault's is in the tests of the lab",
     "obs:obs2:replication/dr/status (openbao)": "OpenBao has no replication; Vault's is in the tests of the lab",
     "obs:obs3:legacy policy read": "the lab has sys/policy for writing, as set-up scripts use it",

@@ -74,6 +74,7 @@ DIFFERENCES: Mapping[tuple[str, str], str] = {
         ".errors: ['root generation already in progress for this namespace'] | ['root generation already in progress']",
     ): "OpenBao generates root tokens per namespace; Vault's own text (GENROOT)",
     ("autopilot", ".data.optimistic_failure_tolerance: absent | int"): ENTERPRISE,
+    ("autopilot configuration", ".data.disable_upgrade_migration: absent | bool"): ENTERPRISE,
     ("autopilot", ".data.servers[].upgrade_version: absent | str"): ENTERPRISE,
     (
         "unwrap without a token",

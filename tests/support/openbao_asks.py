@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tests.support.asking_both import Ask
 from tests.support.openbao_asks_mounts import MOUNTS
+from tests.support.openbao_asks_raft import RAFT
 from tests.support.openbao_asks_secrets import KV
 from tests.support.openbao_asks_wrapping import WRAPPING
 
@@ -277,4 +278,4 @@ SECRETS = (
     ),
     Ask(name="standby forwards a write", path="/v1/one/foo", method="POST", body={"a": "2"}, standby=True),
 )
-ASKS = (*EVERY_NODE, *GENERATION, *SYSTEM, *POLICIES, *TOKENS, *APPROLE, *SECRETS, *KV, *MOUNTS, *WRAPPING)
+ASKS = (*EVERY_NODE, *GENERATION, *SYSTEM, *POLICIES, *TOKENS, *APPROLE, *SECRETS, *KV, *MOUNTS, *WRAPPING, *RAFT)

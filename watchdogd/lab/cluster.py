@@ -54,6 +54,7 @@ class Cluster:
         self.op_tokens: list[str] = []
         self.wrappings: dict[str, Wrapping] = {}
         self.public_keys: list[str] = []
+        self.autopilot: dict[str, object] = {}  # what its configuration says otherwise than by default
         self.lb_pool: tuple[int, ...] = ()
         self.lb_checked_s = -inf
         self.changes = 0  # counts what the true counts depend on

@@ -83,7 +83,7 @@ class Secret:
             delete_after_s=_float(value["delete_after_s"]),
             custom=custom if isinstance(custom, Mapping) else None,
             versions={
-                number: Version(data=data, created_utc_s=created, deleted_utc_s=deleted, destroyed=destroyed)
+                int(number): Version(data=data, created_utc_s=created, deleted_utc_s=deleted, destroyed=destroyed)
                 for number, (data, created, deleted, destroyed) in versions.items()
             },
         )

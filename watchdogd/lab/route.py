@@ -19,6 +19,7 @@ class Trait(Flag):
     LOCAL = auto()  # every node answers it itself, sealed or not
     ON_DR_SECONDARY = auto()  # stays open there (section 6)
     EXEMPT = auto()  # not rate-limited by default (QUOTA)
+    REDIRECTED = auto()  # a standby sends the client to the active node, and forwards nothing (BAO-HANDLER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from watchdogd.lab import (
     routes_kv,
     routes_mounts,
     routes_optoken,
+    routes_raft,
     routes_roles,
     routes_status,
     routes_sys,
@@ -42,6 +43,7 @@ ROUTES: tuple[Route, ...] = (
     *routes_roles.ROUTES,
     *routes_optoken.ROUTES,
     *routes_sys.ROUTES,
+    *routes_raft.ROUTES,
     *routes_wrapping.ROUTES,
     *routes_mounts.ROUTES,
     *routes_auth.ROUTES,
@@ -118,7 +120,7 @@ def _handle(call: Call) -> Reply:
         return errors(503, "Vault is sealed")
     is_status = route is not None and route[0].handler in (routes_status.both, routes_status.one)
     if not (is_status and routes_status.is_own_answer(call) and call.cluster.serving() is not None):
-        forwarded = _at_active(call)
+        forwarded = _at_active(call, is_redirected=route is not None and Trait.REDIRECTED in route[0].trait)
         if isinstance(forwarded, Reply):
             return forwarded
         call = forwarded
@@ -127,13 +129,13 @@ def _handle(call: Call) -> Reply:
     return routes_wrapping.wrapped(call, reply, ttl_s) if ttl_s else reply
 
 
-def _at_active(call: Call) -> Call | Reply:
+def _at_active(call: Call, *, is_redirected: bool) -> Call | Reply:
     active = call.cluster.serving()
     if active is call.asked:
         return call
     if active is None or not call.asked.can_vote:
         return errors(500, NO_ACTIVE)
-    if "x-vault-no-request-forwarding" in call.request.headers:
+    if is_redirected or "x-vault-no-request-forwarding" in call.request.headers:
         location = f"{call.world.spec.api_addr(active.target)}/v1/{call.request.path}"
         return Reply(status=307, headers={"Cache-Control": "no-store", "Location": location})
     call.node = active
