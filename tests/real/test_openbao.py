@@ -54,6 +54,15 @@ def in_words_of_its_own(verb: str) -> str:
     return line
 
 
+def in_words_of_its_own_server() -> str:
+    """How the answer to a tidying differs, which names the server."""
+    said = (
+        "Tidy operation successfully started. Any information from the operation will be printed to {}'s server logs."
+    )
+    (line,) = differences([said.format("OpenBao")], [said.format("Vault")], ".warnings")
+    return line
+
+
 # (request, difference as `where: of OpenBao | of the lab`) -> why.
 DIFFERENCES: Mapping[tuple[str, str], str] = {
     ("*health*", ".performance_standby: absent | bool"): ENTERPRISE,
@@ -102,6 +111,7 @@ DIFFERENCES: Mapping[tuple[str, str], str] = {
         "InitRequest.secret_shares of type int'] | ['failed to parse JSON input: json: cannot unmarshal string into Go "
         "struct field InitRequest.secret_shares of type int']",
     ): "Vault says `failed to parse` (HANDLER17)",
+    ("tidy", in_words_of_its_own_server()): CLI,
     ("login", ".auth.entity_id: 'UUID' | ''"): "a world has no identities",
     ("login without a role", "status: 500 | 400"): "Vault refuses it as 400 `missing role_id`; the fork answers 500",
     (
@@ -130,7 +140,9 @@ SINCE = {
     ("cancelled", ".otp_length: 26 | 28"): LENGTH,
     ("lookup-self bad token", INVALID_TOKEN): INVALID,
     ("login to nothing bad token", INVALID_TOKEN): INVALID,
-    ("revoked", INVALID_TOKEN): INVALID,
+    ("*revoked*", INVALID_TOKEN): INVALID,
+    ("child after revoke", INVALID_TOKEN): INVALID,
+    ("no use", INVALID_TOKEN): INVALID,
 }
 LISTED: Mapping[str, Mapping[tuple[str, str], str]] = {NEAREST: DIFFERENCES, NEWEST: {**DIFFERENCES, **SINCE}}
 

@@ -8,6 +8,7 @@ from tests.support.asking_both import Ask
 from tests.support.openbao_asks_mounts import MOUNTS
 from tests.support.openbao_asks_raft import RAFT
 from tests.support.openbao_asks_secrets import KV
+from tests.support.openbao_asks_tokens import TOKEN_ASKS
 from tests.support.openbao_asks_wrapping import WRAPPING
 
 PROMOTION = 'path "sys/replication/dr/secondary/promote" { capabilities = ["update"] }\n'
@@ -278,4 +279,17 @@ SECRETS = (
     ),
     Ask(name="standby forwards a write", path="/v1/one/foo", method="POST", body={"a": "2"}, standby=True),
 )
-ASKS = (*EVERY_NODE, *GENERATION, *SYSTEM, *POLICIES, *TOKENS, *APPROLE, *SECRETS, *KV, *MOUNTS, *WRAPPING, *RAFT)
+ASKS = (
+    *EVERY_NODE,
+    *GENERATION,
+    *SYSTEM,
+    *POLICIES,
+    *TOKENS,
+    *TOKEN_ASKS,
+    *APPROLE,
+    *SECRETS,
+    *KV,
+    *MOUNTS,
+    *WRAPPING,
+    *RAFT,
+)

@@ -158,10 +158,20 @@ class Call:
 
     def authenticate(self) -> tokens.Token:
         """The caller's token. Raises Rejected (403): no token, or none that is valid."""
-        self.token = self.find_token(self.request.token_text)
         if self.token is None:
-            raise Rejected(self.permission_denied(invalid=bool(self.request.token_text)))
+            found = self.find_token(self.request.token_text)
+            if found is None:
+                raise Rejected(self.permission_denied(invalid=bool(self.request.token_text)))
+            self.token = tokens.use(self.store, found, now_s=self.now_s, utc_s=self.utc_s)
         return self.token
+
+    def seconds(self, name: str) -> float:
+        """A duration of the body, 0 for none. Raises Rejected (400)."""
+        return duration_s(self.text(name))
+
+    def names(self, *alternatives: str) -> tuple[str, ...]:
+        """A list of names in the body, under the first of these fields that is there; text is split at commas."""
+        return names_in(next((v for name in alternatives if (v := self.body().get(name)) is not None), None))
 
     def authorise(self, *, sudo: bool = False, path: str | None = None, wanted: frozenset[str] | None = None) -> None:
         """Token and policy. Raises Rejected (403): OBS obs3:perm denied, TOKDOC."""
@@ -213,6 +223,13 @@ def rfc3339(utc_s: float, *, offset_minutes: int = 0, nanos: bool = False) -> st
     zone = timezone(timedelta(minutes=offset_minutes)) if offset_minutes else UTC
     at = datetime.fromtimestamp(utc_s if nanos else int(utc_s), tz=zone)
     return at.isoformat(timespec="microseconds" if nanos else "seconds").replace("+00:00", "Z")
+
+
+def names_in(value: object) -> tuple[str, ...]:
+    """A list of names, or one text with commas."""
+    if isinstance(value, list | tuple):
+        return tuple(map(str, value))
+    return () if value is None else tuple(filter(None, map(str.strip, str(value).split(","))))
 
 
 def duration_s(text: str) -> float:

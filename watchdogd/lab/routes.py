@@ -11,16 +11,18 @@ import traceback
 from functools import lru_cache
 
 from watchdogd.lab import (
-    routes_auth,
+    routes_approle,
     routes_health,
     routes_init,
     routes_kv,
     routes_mounts,
     routes_optoken,
+    routes_policy,
     routes_raft,
     routes_roles,
     routes_status,
     routes_sys,
+    routes_token,
     routes_wrapping,
 )
 from watchdogd.lab.call import Call
@@ -46,7 +48,9 @@ ROUTES: tuple[Route, ...] = (
     *routes_raft.ROUTES,
     *routes_wrapping.ROUTES,
     *routes_mounts.ROUTES,
-    *routes_auth.ROUTES,
+    *routes_policy.ROUTES,
+    *routes_token.ROUTES,
+    *routes_approle.ROUTES,
 )
 
 _PLACEHOLDERS = {"kind": "dr|performance", "name": ".+", "role": "[^/]+"}

@@ -10,12 +10,13 @@ from watchdogd.lab.cluster import Cluster
 from watchdogd.lab.node import Mode
 from watchdogd.lab.policies import ROOT
 from watchdogd.lab.roles import Kind, Link, Role
-from watchdogd.lab.routes_auth import APPROLES, ROLES, SECRETS
+from watchdogd.lab.routes_approle import APPROLES, SECRETS
 from watchdogd.lab.routes_kv import MOUNTS
 from watchdogd.lab.seal_keys import SealKeys
 from watchdogd.lab.seeded import Seeded
 from watchdogd.lab.spec import WorldSpec
 from watchdogd.lab.store import Store
+from watchdogd.lab.token_role import ROLES
 from watchdogd.lab.tokens import Token, TokenType
 from watchdogd.lab.transcript import Transcript
 

@@ -8,9 +8,11 @@ import base64
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
 from watchdogd.lab.policies import DEFAULT_TEXT, ROOT, Rules, capabilities, parse
 from watchdogd.lab.seeded import Seeded
@@ -31,7 +33,11 @@ class TokenType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """One Vault token. `ttl_s` 0 means it never expires; times are UTC seconds of the cluster that made it."""
+    """One Vault token. `ttl_s` 0 means it never expires; times are UTC seconds of the cluster that made it.
+
+    `num_uses` 0 means any number, -1 that this was the last. `max_s` is the longest life that renewals can reach
+    (0: the cluster's), `explicit_max_s` what of it the request asked for.
+    """
 
     id: str
     type: TokenType
@@ -44,6 +50,13 @@ class Token:
     path: str = "auth/token/create"
     renewable: bool = False
     role: str = ""
+    num_uses: int = 0
+    period_s: float = 0.0
+    explicit_max_s: float = 0.0
+    max_s: float = 0.0
+    meta: Mapping[str, str] | None = None
+    renewed_utc_s: float = 0.0
+    renewed_for_s: float = 0.0
 
     @property
     def is_root(self) -> bool:
@@ -52,11 +65,14 @@ class Token:
     @property
     def expires_utc_s(self) -> float | None:
         """When it ends; None for never."""
+        if self.renewed_utc_s:
+            return self.renewed_utc_s + self.renewed_for_s
         return self.created_utc_s + self.ttl_s if self.ttl_s else None
 
     def has_expired(self, utc_s: float) -> bool:
         """Whether it has ended by the clock of the cluster that judges it."""
-        return bool(self.ttl_s) and utc_s >= self.created_utc_s + self.ttl_s
+        ends = self.expires_utc_s
+        return ends is not None and utc_s >= ends
 
 
 def token_prefix(version: tuple[int, ...], type_: TokenType) -> str:
@@ -67,34 +83,26 @@ def token_prefix(version: tuple[int, ...], type_: TokenType) -> str:
 
 def keep(store: Store, token: Token, *, now_s: float, utc_s: float) -> Token:
     """Write a service or root token to storage, from where it replicates."""
-    fields: Value = {
-        "type": token.type.value,
-        "policies": list(token.policies),
-        "created": token.created_utc_s,
-        "ttl": token.ttl_s,
-        "accessor": token.accessor,
-        "parent": token.parent,
-        "display_name": token.display_name,
-        "path": token.path,
-        "renewable": token.renewable,
-        "role": token.role,
-    }
+    token = replace(token, accessor=token.accessor or _accessor_of(token.id))
+    fields: Value = {f.name: getattr(token, f.name) for f in _STORED} | {"type": token.type.value}
     store.put(TOKENS + token.id, fields, now_s=now_s, utc_s=utc_s)
     return token
 
 
 def seal_batch(store: Store, token: Token, *, version: tuple[int, ...], chance: Seeded) -> Token:
     """The same token with the id that carries it: fields and a seal by the cluster's keyring. Nothing is stored."""
-    fields = [
+    carried = [
         list(token.policies),
         token.created_utc_s,
         token.ttl_s,
         token.parent,
         token.path,
         token.role,
+        token.meta,
+        token.display_name,
         chance.base62(12),
     ]
-    blob = json.dumps(fields, separators=(",", ":")).encode()
+    blob = json.dumps(carried, separators=(",", ":")).encode()
     sealed = base64.urlsafe_b64encode(b"\0\0\0\1\2" + _seal(store, blob) + blob).decode().rstrip("=")
     return with_id(token, token_prefix(version, TokenType.BATCH) + sealed)
 
@@ -102,6 +110,20 @@ def seal_batch(store: Store, token: Token, *, version: tuple[int, ...], chance: 
 def with_id(token: Token, text: str) -> Token:
     """The same token under another text."""
     return replace(token, id=text)
+
+
+def with_life(
+    token: Token, *, ttl_s: float, period_s: float, explicit_max_s: float, max_s: float, renewable: bool
+) -> Token:
+    """The same token with how long it lives."""
+    return replace(
+        token, ttl_s=ttl_s, period_s=period_s, explicit_max_s=explicit_max_s, max_s=max_s, renewable=renewable
+    )
+
+
+def renewed(token: Token, *, for_s: float, utc_s: float) -> Token:
+    """The same token, alive for so long from now on."""
+    return replace(token, renewed_utc_s=utc_s, renewed_for_s=for_s)
 
 
 def find(store: Store, text: str) -> Token | None:
@@ -120,6 +142,40 @@ def is_alive(store: Store, token: Token, utc_s: float) -> bool:
         return True
     parent = find(store, token.parent)
     return parent is not None and is_alive(store, parent, utc_s)
+
+
+def all_kept(store: Store, utc_s: float) -> list[Token]:
+    """Every living token in storage."""
+    found = (find(store, key.removeprefix(TOKENS)) for key in store.keys(TOKENS))
+    return [token for token in found if token is not None and is_alive(store, token, utc_s)]
+
+
+def by_accessor(store: Store, accessor: str, utc_s: float) -> Token | None:
+    """The living token with an accessor."""
+    return next((token for token in all_kept(store, utc_s) if token.accessor == accessor), None)
+
+
+def revoke(store: Store, token: Token, *, now_s: float, utc_s: float, with_children: bool = True) -> None:
+    """Remove a token, and with it all that it made; or let what it made live on as orphans (TOKDOC)."""
+    store.delete(TOKENS + token.id, now_s=now_s)
+    for key in store.keys(TOKENS):
+        child = find(store, key.removeprefix(TOKENS))
+        if child is None or child.parent != token.id:
+            continue
+        if with_children:
+            revoke(store, child, now_s=now_s, utc_s=utc_s)
+        else:
+            keep(store, replace(child, parent=""), now_s=now_s, utc_s=utc_s)
+
+
+def use(store: Store, token: Token, *, now_s: float, utc_s: float) -> Token:
+    """The token after one more use; the last one removes it (TOKDOC)."""
+    if token.num_uses <= 0:
+        return token
+    if token.num_uses == 1:
+        revoke(store, token, now_s=now_s, utc_s=utc_s)
+        return replace(token, num_uses=-1)
+    return keep(store, replace(token, num_uses=token.num_uses - 1), now_s=now_s, utc_s=utc_s)
 
 
 def rules_of(store: Store, policies: tuple[str, ...]) -> list[Rules]:
@@ -166,7 +222,7 @@ def _open_batch(store: Store, text: str) -> Token | None:
     seal, blob = raw[5:37], raw[37:]
     if not hmac.compare_digest(seal, _seal(store, blob)):
         return None
-    policies, created, ttl, parent, path, role, _nonce = json.loads(blob)
+    policies, created, ttl, parent, path, role, meta, display_name, _nonce = json.loads(blob)
     return Token(
         id=text,
         type=TokenType.BATCH,
@@ -176,24 +232,19 @@ def _open_batch(store: Store, text: str) -> Token | None:
         parent=parent,
         path=path,
         role=role,
+        meta=meta,
+        display_name=display_name,
     )
 
 
-def _from_fields(text: str, fields: Value) -> Token:
-    policies = fields["policies"]
-    created, ttl = fields["created"], fields["ttl"]
-    if not (isinstance(policies, list) and isinstance(created, float | int) and isinstance(ttl, float | int)):
-        raise TypeError(f"stored token with fields {fields!r}")
-    return Token(
-        id=text,
-        type=TokenType(str(fields["type"])),
-        policies=tuple(map(str, policies)),
-        created_utc_s=created,
-        ttl_s=ttl,
-        accessor=str(fields["accessor"]),
-        parent=str(fields["parent"]),
-        display_name=str(fields["display_name"]),
-        path=str(fields["path"]),
-        renewable=bool(fields["renewable"]),
-        role=str(fields["role"]),
-    )
+def _from_fields(text: str, stored: Value) -> Token:
+    values: dict[str, Any] = {f.name: stored[f.name] for f in _STORED if f.name in stored}
+    values |= {"type": TokenType(str(stored["type"])), "policies": tuple(map(str, values["policies"]))}
+    return Token(id=text, **values)
+
+
+def _accessor_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+_STORED = tuple(f for f in fields(Token) if f.name not in ("id", "type"))
