@@ -6,7 +6,7 @@ from tests.support.stage import EAST, WEST, Stage
 from watchdogd.core.entries import Runbook
 from watchdogd.core.policy import Level
 from watchdogd.lab.faults import FaultKind
-from watchdogd.lab.roles import Kind
+from watchdogd.lab.roles import Kind, Upstream
 
 
 async def west_is_primary_and_the_name_cannot_be_moved(stage: Stage) -> None:
@@ -19,7 +19,12 @@ async def west_is_primary_and_the_name_cannot_be_moved(stage: Stage) -> None:
     stage.world.faults.clear(lost)
     await stage.run_for(60)
     world = stage.world
-    world.replication.follow(world.clusters[EAST], Kind.DR, WEST, "east-1", world.now_s)
+    west = world.clusters[WEST].roles[Kind.DR]
+    west.known_secondaries["east-1"] = ""
+    found = Upstream(
+        primary=WEST, secondary_id="east-1", set_id=west.set_id, cluster_addr=world.spec.cluster_addr("west/1")
+    )
+    world.replication.follow(world.clusters[EAST], Kind.DR, found, world.now_s)
     await stage.run_for(60)
     assert stage.ledger.open_debt is None
     assert stage.ledger.run is not None

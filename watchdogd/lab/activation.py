@@ -8,30 +8,21 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
 
-from watchdogd.lab import tokens
+from watchdogd.lab import bundle, tokens
 from watchdogd.lab.call import Call
 from watchdogd.lab.cluster import Wrapping
 from watchdogd.lab.reply import Rejected, Reply, errors
-from watchdogd.lab.roles import Kind
+from watchdogd.lab.roles import Kind, Upstream
 from watchdogd.lab.route import Route
+from watchdogd.lab.sealed_box import KEY_BYTES, public_key_of
 from watchdogd.lab.wire import Exchange, Outcome, Place, Wire
 
 NOT_VALID = "wrapping token is not valid or does not exist"
 _HEADER = {"alg": "ES512", "typ": "JWT"}
-_MODE_BITS = {Kind.DR: 512, Kind.PERFORMANCE: 256}  # REPLCONST
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Activation:
-    """What a secondary learns from an activation token: which cluster to follow and under which id."""
-
-    primary: str
-    secondary_id: str
-
-
-def issue(call: Call, secondary_id: str, ttl_s: int) -> tuple[str, str]:
+def issue(call: Call, kind: Kind, secondary_id: str, ttl_s: int) -> tuple[str, str]:
     """A wrapped activation token and its accessor; `addr` is the api_addr of the active node."""
     jti, accessor = tokens.new_id(call.cluster.chance, call.cluster.version), call.cluster.chance.base62(24)
     issued = int(call.utc_s)
@@ -44,15 +35,26 @@ def issue(call: Call, secondary_id: str, ttl_s: int) -> tuple[str, str]:
         "nbf": issued - 5,
         "type": "wrapping",
     }
-    call.cluster.wrappings[jti] = Wrapping(secondary_id, call.utc_s, float(ttl_s), call.request.path)
+    data = _bundle_of(call, kind, secondary_id)
+    call.cluster.wrappings[jti] = Wrapping(data, call.utc_s, float(ttl_s), call.request.path)
     parts = (json.dumps(_HEADER, separators=(",", ":")), json.dumps(payload, separators=(",", ":")))
     return ".".join([*(_b64(p.encode()) for p in parts), _b64(call.cluster.chance.octets(132))]), accessor
 
 
-def issue_encrypted(call: Call, secondary_id: str, public_key: str) -> str:
+def issue_encrypted(call: Call, kind: Kind, secondary_id: str, public_key: str) -> str:
     """The bundle for one public key: no unwrapping, no call to the primary's API (DRDOC2, ACTINT)."""
-    bundle = {"primary": call.cluster.name, "id": secondary_id, "for": public_key, "n": call.cluster.chance.uuid()}
-    return base64.b64encode(json.dumps(bundle).encode()).decode()
+    key = bundle.public_key(public_key)
+    if key is None:
+        raise Rejected(errors(400, call.knobs.invalid_public_key_text))
+    return bundle.encrypted(_bundle_of(call, kind, secondary_id), key, call.cluster.chance)
+
+
+def make_public_key(call: Call) -> str:
+    """A new key pair of this cluster; its secret half stays here."""
+    secret = call.cluster.chance.octets(KEY_BYTES)
+    text = base64.b64encode(public_key_of(secret)).decode()
+    call.cluster.public_keys[text] = secret
+    return text
 
 
 def unwrap(call: Call) -> Reply:
@@ -64,14 +66,7 @@ def unwrap(call: Call) -> Reply:
     found = call.cluster.wrappings.pop(jti, None)
     if found is None or call.utc_s >= found.created_utc_s + found.ttl_s:
         return errors(400, NOT_VALID)
-    kind = Kind.PERFORMANCE if "/performance/" in found.creation_path else Kind.DR
-    data = {
-        "cluster_id": call.cluster.roles[kind].set_id,
-        "id": found.secondary_id,
-        "mode": _MODE_BITS[kind],
-        "primary_cluster_addr": call.world.spec.cluster_addr(call.node.target),
-    }
-    return call.logical(data)
+    return call.logical(found.data)
 
 
 def lookup(call: Call) -> Reply:
@@ -83,27 +78,55 @@ def lookup(call: Call) -> Reply:
     return call.logical({"creation_path": found.creation_path, "creation_ttl": int(found.ttl_s)})
 
 
-def activate(call: Call, token: str, primary_api_addr: str) -> Activation:
-    """What update-primary does with a token. Raises Rejected (500) in Vault's words when it cannot be unwrapped."""
-    bundle = _bundle(token)
-    if bundle is not None:
-        if bundle.get("for") not in call.cluster.public_keys:
-            raise Rejected(errors(500, call.knobs.wrong_public_key_text))
-        return Activation(primary=bundle["primary"], secondary_id=bundle["id"])
+def activate(call: Call, kind: Kind, token: str, primary_api_addr: str) -> Upstream:
+    """What secondary/enable and update-primary do with a token. Raises Rejected in Vault's words when it is no use.
+
+    The primary's cluster port is asked later, when the answer has been given: an id that was revoked meanwhile, or an
+    address that leads nowhere, shows as a link that never comes up.
+    """
+    closed = bundle.of_token(token)
+    if closed is None:
+        found = bundle.read(_unwrapped(call, kind, token, primary_api_addr))
+    elif any(bundle.opens(closed, secret) for secret in call.cluster.public_keys.values()):
+        found = bundle.read(closed)
+    else:
+        raise _refused(kind, call.knobs.wrong_public_key_text)
+    issuer = next((c for c in call.world.clusters.values() if found and found.certificate in c.certificates), None)
+    if found is None or issuer is None:
+        raise _refused(kind, call.knobs.no_bundle_text)
+    if found.kind is not kind:
+        raise Rejected(errors(400, call.knobs.wrong_kind_text))
+    return Upstream(
+        primary=issuer.name, secondary_id=found.secondary_id, set_id=found.set_id, cluster_addr=found.cluster_addr
+    )
+
+
+def _unwrapped(call: Call, kind: Kind, token: str, primary_api_addr: str) -> object:
     address = primary_api_addr or str(_claims(token).get("addr", ""))
     exchange = _call_out(call, address, token)
     if exchange is None or exchange.outcome is not Outcome.ANSWER:
         host = address.removeprefix("https://")
-        text = (
-            f'error unwrapping secondary token: Post "{address}/v1/sys/wrapping/unwrap": dial tcp {host}: i/o timeout'
-        )
-        raise Rejected(errors(500, text))
+        url = f"{address}/v1/sys/wrapping/unwrap"
+        raise _refused(kind, f'error unwrapping secondary token: Post "{url}": dial tcp {host}: i/o timeout')
     if exchange.status != 200:
         text = f'status code is {exchange.status}, message is "{exchange.status} {_REASONS.get(exchange.status, "")}"'
-        raise Rejected(errors(500, f"error response unwrapping secondary token; {text}"))
-    target = call.world.spec.target_of(address)
-    data = json.loads(exchange.body)["data"]
-    return Activation(primary=(target[1] if target else "").partition("/")[0], secondary_id=data["id"])
+        raise _refused(kind, f"error response unwrapping secondary token; {text}")
+    try:
+        answer = json.loads(exchange.body)
+    except (ValueError, RecursionError):
+        return None
+    return answer.get("data") if isinstance(answer, dict) else None
+
+
+def _refused(kind: Kind, text: str) -> Rejected:
+    """500: bare for DR [APOC], as a list of one for performance [TFHA]."""
+    return Rejected(errors(500, f"1 error occurred:\n\t* {text}\n\n" if kind is Kind.PERFORMANCE else text))
+
+
+def _bundle_of(call: Call, kind: Kind, secondary_id: str) -> dict[str, object]:
+    """A bundle with the address that the primary was given for its secondaries, else its active node's."""
+    address = call.cluster.roles[kind].primary_cluster_addr or call.world.spec.cluster_addr(call.node.target)
+    return bundle.make(call.cluster, kind, secondary_id, address)
 
 
 _REASONS = {400: "Bad Request", 403: "Forbidden", 500: "Internal Server Error", 503: "Service Unavailable"}
@@ -127,27 +150,19 @@ def _b64(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def _claims(token: str) -> dict[str, str]:
+def _claims(token: str) -> dict[str, object]:
     parts = token.split(".")
     if len(parts) != 3:
         return {}
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return claims if isinstance(claims, dict) else {}
 
 
 def _jti(token: str) -> str:
     return str(_claims(token).get("jti", ""))
-
-
-def _bundle(token: str) -> dict[str, str] | None:
-    try:
-        bundle = json.loads(base64.b64decode(token, validate=True))
-    except ValueError:
-        return None
-    return bundle if isinstance(bundle, dict) and "primary" in bundle else None
 
 
 ROUTES: tuple[Route, ...] = (

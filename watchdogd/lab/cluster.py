@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -22,7 +23,7 @@ from watchdogd.lab.transcript import Transcript
 class Wrapping:
     """A response-wrapped activation token that was not used yet."""
 
-    secondary_id: str
+    data: Mapping[str, object]
     created_utc_s: float
     ttl_s: float
     creation_path: str
@@ -53,7 +54,8 @@ class Cluster:
         self.keys: SealKeys | None = None  # None: not initialised
         self.op_tokens: list[str] = []
         self.wrappings: dict[str, Wrapping] = {}
-        self.public_keys: list[str] = []
+        self.public_keys: dict[str, bytes] = {}  # each with its secret half
+        self.certificates: set[str] = set()  # of the bundles that it gave out
         self.autopilot: dict[str, object] = {}  # what its configuration says otherwise than by default
         self.lb_pool: tuple[int, ...] = ()
         self.lb_checked_s = -inf
@@ -184,6 +186,21 @@ class Cluster:
         self.changes += 1
         self._note(now_s, f"{self.name} initialised at {node.target}")
         return root
+
+    def become_a_copy(self, keys: SealKeys, now_s: float) -> None:
+        """Enabled as a secondary: all that it held is gone, the primary's keys are its own, its standbys seal (TC)."""
+        self.store.wipe()
+        self.keys = keys
+        self.op_tokens.clear()
+        self.wrappings.clear()
+        self.public_keys.clear()
+        self.certificates.clear()
+        self.autopilot.clear()
+        self._note(now_s, f"{self.name} wiped")
+        for node in self.nodes:
+            if self.knobs.poison_pill and node is not self.active and node.can_vote:
+                node.poison(unseal_at_s=self._unseal_at(now_s, sealed=False))
+                self._note(now_s, f"{node.target} sealed itself")
 
     def keep_root_token(self, *, now_s: float, utc_s: float) -> tokens.Token:
         """One more root token."""

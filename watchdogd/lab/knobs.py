@@ -76,6 +76,10 @@ class Knobs:
     promote_s: float = 10.0
     demote_s: float = 3.0
     update_primary_s: float = 2.0
+    enable_s: float = 3.0
+    disable_s: float = 3.0
+    secondary_enable_s: float = 3.0
+    poison_pill: bool = True  # UNCONFIRMED that it always comes: a new secondary's standbys seal themselves (TC)
     role_window: RoleWindow = RoleWindow.LEADERLESS  # UNCONFIRMED
     window_modes: WindowModes = WindowModes.UNKNOWN  # UNCONFIRMED
     catching_up_s: float = 0.0  # promote answers 503 for this long after its first attempt; inf = for ever
@@ -120,6 +124,7 @@ class Knobs:
         "Vault will be unavailable until these tasks and initial sync complete."
     )
     revoke_secondary_status: int = 204  # UNCONFIRMED
+    duplicate_secondary_id_status: int = 400  # UNCONFIRMED
     duplicate_secondary_id_text: str = "secondary id already exists"  # UNCONFIRMED
     disabled_path_status: int = 400  # UNCONFIRMED
     invalid_token_two_errors: bool | None = None  # None: from 1.16 on
@@ -131,6 +136,18 @@ class Knobs:
     missing_secondary_id_text: str = "id must be provided"  # UNCONFIRMED
     missing_activation_text: str = "missing token"  # UNCONFIRMED
     addrs_refused_text: str = "update_primary_addrs cannot be used here: provide a token"  # UNCONFIRMED
+    addrs_invalid_text: str = "update_primary_addrs must be a list of cluster addresses"  # UNCONFIRMED
+    addrs_silent_status: int = 500  # UNCONFIRMED
+    addrs_silent_text: str = "no address of update_primary_addrs answers"  # UNCONFIRMED
+    already_enabled_status: int = 400  # UNCONFIRMED: enable where replication of this kind is enabled
+    already_enabled_text: str = "replication is already enabled on this cluster"  # UNCONFIRMED
+    disable_secondary_text: str = (  # UNCONFIRMED that it is that of primary/disable
+        "This cluster is having replication disabled. Vault will be unavailable for a brief period and will resume "
+        "service shortly."
+    )
+    invalid_public_key_text: str = "error decoding secondary public key"  # UNCONFIRMED
+    no_bundle_text: str = "error decoding secondary token"  # UNCONFIRMED: what was unwrapped is no activation
+    wrong_kind_text: str = "secondary token is for another kind of replication"  # UNCONFIRMED
     wrong_public_key_text: str = (  # UNCONFIRMED
         "error decrypting secondary token: cipher: message authentication failed"
     )

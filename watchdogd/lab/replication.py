@@ -14,7 +14,7 @@ from watchdogd.lab.counts import AppliedEffect
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.network import Network
 from watchdogd.lab.node import ActiveMemory, Mode, Node, Peer
-from watchdogd.lab.roles import Break, Change, Kind, Link, SyncState
+from watchdogd.lab.roles import Break, Change, Kind, Link, Role, SyncState, Upstream
 from watchdogd.lab.spec import WorldSpec
 
 _BACKLOG_STEP_S = 0.1
@@ -56,13 +56,17 @@ class Replication:
             return Break.REFUSED
         if self._network.holds(FaultKind.READY_STALE, node.target):
             return Break.STALE
+        if link.is_misled:
+            return Break.SWALLOWED
         far = primary.serving()
         targets = [node.target, far.target if far is not None else f"{primary.name}/1"]
         cut = self._network.replication_break(cluster.name, primary.name, targets)
         if cut is not None:
             return cut
         role = primary.roles[kind]
-        if far is None or role.mode is not Mode.PRIMARY or link.secondary_id not in role.known_secondaries:
+        if far is None or role.mode is not Mode.PRIMARY or role.set_id != cluster.roles[kind].set_id:
+            return Break.REFUSED
+        if role.known_secondaries.get(link.secondary_id) != cluster.name:
             return Break.REFUSED
         return None
 
@@ -181,29 +185,70 @@ class Replication:
         role = cluster.roles[kind]
         cluster.begin(Change.DEMOTE, cluster.knobs.demote_s, now_s)
         role.mode, role.link, role.known_secondaries = Mode.SECONDARY, None, {}
+        role.primary_cluster_addr = ""
         self._record(now_s, Change.DEMOTE, cluster, kind)
 
-    def follow(self, cluster: Cluster, kind: Kind, primary: str, secondary_id: str, now_s: float) -> None:
-        """update-primary: follow `primary` from now on; data that differs goes in the sync that comes."""
-        far = self._clusters[primary].serving()
-        address = self._spec.cluster_addr(far.target if far is not None else f"{primary}/1")
-        role = cluster.roles[kind]
+    def enable(self, cluster: Cluster, kind: Kind, primary_cluster_addr: str, now_s: float) -> None:
+        """primary/enable: a new set with an id of its own, which nobody follows yet."""
+        cluster.begin(Change.ENABLE_PRIMARY, cluster.knobs.enable_s, now_s)
+        set_id = cluster.chance.uuid()
+        cluster.roles[kind] = Role(mode=Mode.PRIMARY, set_id=set_id, primary_cluster_addr=primary_cluster_addr)
+        self._record(now_s, Change.ENABLE_PRIMARY, cluster, kind)
+
+    def disable(self, cluster: Cluster, kind: Kind, now_s: float) -> None:
+        """Out of its set, with its data. Whoever followed it is refused from now on, and for ever (DRDOC2 3.4)."""
+        was_primary = cluster.roles[kind].mode is Mode.PRIMARY
+        change = Change.DISABLE_PRIMARY if was_primary else Change.DISABLE_SECONDARY
+        cluster.begin(change, cluster.knobs.disable_s, now_s)
+        cluster.roles[kind] = Role(mode=Mode.DISABLED)
+        cluster.op_tokens.clear()
+        self._record(now_s, change, cluster, kind)
+
+    def enable_secondary(self, cluster: Cluster, kind: Kind, found: Upstream, now_s: float) -> None:
+        """secondary/enable: wiped, with the primary's keys from now on; its data comes by the first sync (TC)."""
+        keys = self._clusters[found.primary].keys
+        if keys is not None:
+            cluster.become_a_copy(keys, now_s)
+        if kind is Kind.DR:
+            cluster.roles[Kind.PERFORMANCE] = Role(mode=Mode.DISABLED)
+        cluster.begin(Change.ENABLE_SECONDARY, cluster.knobs.secondary_enable_s, now_s)
+        cluster.roles[kind] = Role(mode=Mode.SECONDARY)
+        self._link(cluster, kind, found, now_s)
+        self._record(now_s, Change.ENABLE_SECONDARY, cluster, kind, found.primary)
+
+    def follow(self, cluster: Cluster, kind: Kind, found: Upstream, now_s: float) -> None:
+        """update-primary: follow another primary from now on; data that differs goes in the sync that comes."""
         cluster.begin(Change.UPDATE_PRIMARY, cluster.knobs.update_primary_s, now_s)
+        self._link(cluster, kind, found, now_s)
+        self._record(now_s, Change.UPDATE_PRIMARY, cluster, kind, found.primary)
+
+    def turn_to(self, cluster: Cluster, kind: Kind, link: Link, address: str, now_s: float) -> None:
+        """update-primary by addresses: the same id and data, at the cluster that answers at this address."""
+        target = self._spec.target_of(address)
+        cluster.begin(Change.UPDATE_PRIMARY, cluster.knobs.update_primary_s, now_s)
+        link.primary = link.primary if target is None else target[1].partition("/")[0]
+        link.bootstrap_addr, link.known_addrs, link.is_misled = address, [address], False
+        self._record(now_s, Change.UPDATE_PRIMARY, cluster, kind, link.primary)
+
+    def _link(self, cluster: Cluster, kind: Kind, found: Upstream, now_s: float) -> None:
+        utc_s, role = self._clock(f"{cluster.name}/1", now_s), cluster.roles[kind]
+        target = self._spec.target_of(found.cluster_addr)
         role.link = Link(
-            primary=primary,
-            secondary_id=secondary_id,
-            bootstrap_addr=address,
-            known_addrs=[address],
+            primary=found.primary,
+            secondary_id=found.secondary_id,
+            bootstrap_addr=found.cluster_addr,
+            known_addrs=[found.cluster_addr],
+            is_misled=target is None or target[1].partition("/")[0] != found.primary,
             position=None,
             state=SyncState.IDLE,
             alive_s=now_s,
             broken_s=now_s,
-            last_start_utc_s=self._clock(f"{cluster.name}/1", now_s),
+            last_start_utc_s=utc_s,
         )
-        role.last_reindex_utc_s = self._clock(f"{cluster.name}/1", now_s)
-        role.set_id = self._clusters[primary].roles[kind].set_id
-        self._clusters[primary].roles[kind].known_secondaries[secondary_id] = cluster.name
-        self._record(now_s, Change.UPDATE_PRIMARY, cluster, kind, primary)
+        role.last_reindex_utc_s, role.set_id = utc_s, found.set_id
+        known = self._clusters[found.primary].roles[kind].known_secondaries
+        if found.secondary_id in known:
+            known[found.secondary_id] = cluster.name
 
     def forget(self, cluster: Cluster, kind: Kind, now_s: float) -> None:
         """update-primary with an empty token: stay secondary, follow nobody (DRDOC2 3.10)."""

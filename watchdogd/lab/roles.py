@@ -38,6 +38,7 @@ class Link:
     secondary_id: str
     bootstrap_addr: str
     known_addrs: list[str]
+    is_misled: bool = False  # the address that it was given is none of its primary's
     position: int | None
     last_remote_wal: int = 0
     state: SyncState = SyncState.STREAM_WALS
@@ -48,26 +49,40 @@ class Link:
     last_start_utc_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """What a secondary learns from an activation token: which cluster to follow, where, and under which id."""
+
+    primary: str
+    secondary_id: str
+    set_id: str
+    cluster_addr: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Role:
     """One kind of replication on one cluster. `set_id` is the `cluster_id` of the replication status."""
 
     mode: Mode
     set_id: str = ""
-    known_secondaries: dict[str, str] = field(default_factory=dict)  # secondary id -> cluster, of unrevoked tokens
+    known_secondaries: dict[str, str] = field(default_factory=dict)  # id of an unrevoked token -> cluster, once used
     link: Link | None = None
-    primary_cluster_addr: str = ""
+    primary_cluster_addr: str = ""  # of a primary: what enable or promote was given for its secondaries
     last_reindex_utc_s: float = 0.0
     ssct_generation: int = 0
     catching_up_since_s: float | None = None
 
 
 class Change(StrEnum):
-    """Role changes; the values are the verbs of the API."""
+    """Role changes; the values are the verbs of the API, with the side where two sides have the same one."""
 
     PROMOTE = "promote"
     DEMOTE = "demote"
     UPDATE_PRIMARY = "update-primary"
+    ENABLE_PRIMARY = "primary/enable"
+    DISABLE_PRIMARY = "primary/disable"
+    ENABLE_SECONDARY = "secondary/enable"
+    DISABLE_SECONDARY = "secondary/disable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,18 +14,18 @@ from watchdogd.lab.reply import Rejected, Reply, empty, envelope, errors
 from watchdogd.lab.roles import Kind, Role, SyncState
 from watchdogd.lab.route import ON_DR, Route
 
-_BRIEF = "Vault will be unavailable for a brief period and will resume service shortly."
-PROMOTING = f"This cluster is being promoted to a replication primary. {_BRIEF}"
-DEMOTING = f"This cluster is being demoted to a replication secondary. {_BRIEF}"
+BRIEF = "Vault will be unavailable for a brief period and will resume service shortly."
+PROMOTING = f"This cluster is being promoted to a replication primary. {BRIEF}"
+DEMOTING = f"This cluster is being demoted to a replication secondary. {BRIEF}"
 CATCHING_UP = 'replication is still catching up, try again later or provide the "force" argument'
 DEFAULT_TTL = "30m"
-_UPDATE = frozenset({"update"})
+UPDATE = frozenset({"update"})
 
 
 def demote(call: Call) -> Reply:
     """POST sys/replication/{kind}/primary/demote [DRDOC2 3.3, GUIDE18]: Vault token with `update`."""
     kind = Kind(call.params["kind"])
-    call.authorise(wanted=_UPDATE)
+    call.authorise(wanted=UPDATE)
     if call.cluster.roles[kind].mode is not Mode.PRIMARY:
         return errors(400, call.knobs.not_primary_text)
     call.world.demote(call.cluster, kind)
@@ -35,39 +35,39 @@ def demote(call: Call) -> Reply:
 def promote(call: Call) -> Reply:
     """POST sys/replication/{kind}/secondary/promote [DRDOC2 3.9, GUIDE18, TC]."""
     kind = Kind(call.params["kind"])
-    role = _secondary_role(call, kind)
+    role = secondary_role(call, kind)
     authorise_operation(call, kind)
     if not call.flag("force") and _is_catching_up(call, role):
         return errors(503, CATCHING_UP)
-    _use_up(call)
+    use_up(call)
     call.world.promote(call.cluster, kind)
+    role.primary_cluster_addr = call.text("primary_cluster_addr")
     return call.logical(warnings=[PROMOTING])
 
 
 def update_primary(call: Call) -> Reply:
     """POST sys/replication/{kind}/secondary/update-primary [DRDOC2 3.10, APOC, TFHA]."""
     kind = Kind(call.params["kind"])
-    role = _secondary_role(call, kind)
+    role = secondary_role(call, kind)
     authorise_operation(call, kind)
     body = call.body()
     if "update_primary_addrs" in body:
-        if "token" in body or role.link is None:
-            return errors(400, call.knobs.addrs_refused_text)
+        _turn_to_the_first_that_answers(call, kind, role)
     elif "token" not in body:
         return errors(400, call.knobs.missing_activation_text)
     elif not call.text("token"):
         call.world.replication.forget(call.cluster, kind, call.now_s)
     else:
-        found = activation.activate(call, call.text("token"), call.text("primary_api_addr"))
-        call.world.replication.follow(call.cluster, kind, found.primary, found.secondary_id, call.now_s)
-    _use_up(call)
+        found = activation.activate(call, kind, call.text("token"), call.text("primary_api_addr"))
+        call.world.replication.follow(call.cluster, kind, found, call.now_s)
+    use_up(call)
     return call.logical(warnings=[call.knobs.update_primary_text])
 
 
 def secondary_token(call: Call) -> Reply:
     """POST sys/replication/{kind}/primary/secondary-token [DRDOC2 3.5, GUIDE18]: sudo; wrapped, unless for a key."""
     kind = Kind(call.params["kind"])
-    call.authorise(sudo=True, wanted=_UPDATE)
+    call.authorise(sudo=True, wanted=UPDATE)
     role = call.cluster.roles[kind]
     if role.mode is not Mode.PRIMARY:
         return errors(400, call.knobs.not_primary_text)
@@ -75,13 +75,15 @@ def secondary_token(call: Call) -> Reply:
     if not secondary_id:
         return errors(400, call.knobs.missing_secondary_id_text)
     if secondary_id in role.known_secondaries:
-        return errors(400, call.knobs.duplicate_secondary_id_text)
+        return errors(call.knobs.duplicate_secondary_id_status, call.knobs.duplicate_secondary_id_text)
     ttl_s = int(duration_s(call.text("ttl", DEFAULT_TTL)))
-    role.known_secondaries[secondary_id] = ""
     public_key = call.text("secondary_public_key")
     if public_key:
-        return call.logical({"token": activation.issue_encrypted(call, secondary_id, public_key)})
-    token, accessor = activation.issue(call, secondary_id, ttl_s)
+        encrypted = activation.issue_encrypted(call, kind, secondary_id, public_key)
+        role.known_secondaries[secondary_id] = ""
+        return call.logical({"token": encrypted})
+    role.known_secondaries[secondary_id] = ""
+    token, accessor = activation.issue(call, kind, secondary_id, ttl_s)
     wrap_info = {
         "token": token,
         "accessor": accessor,
@@ -94,22 +96,23 @@ def secondary_token(call: Call) -> Reply:
 
 def revoke_secondary(call: Call) -> Reply:
     """POST sys/replication/{kind}/primary/revoke-secondary [DRDOC2 3.6]: cut off at once."""
-    call.authorise(wanted=_UPDATE)
-    call.cluster.roles[Kind(call.params["kind"])].known_secondaries.pop(call.text("id"), None)
+    kind, secondary_id = Kind(call.params["kind"]), call.text("id")
+    call.authorise(wanted=UPDATE)
+    call.cluster.roles[kind].known_secondaries.pop(secondary_id, None)
+    if call.node.active is not None:
+        call.node.active.peers.pop(f"{kind}/{secondary_id}", None)
     return empty(call.knobs.revoke_secondary_status) if call.knobs.revoke_secondary_status == 204 else call.logical()
 
 
 def generate_public_key(call: Call) -> Reply:
     """POST sys/replication/{kind}/secondary/generate-public-key [ENOS-PK]: open on a DR secondary, with a token."""
-    call.authorise(wanted=_UPDATE)
-    key = f"{call.cluster.name}-{call.cluster.chance.base62(40)}"
-    call.cluster.public_keys.append(key)
-    return call.logical({"secondary_public_key": key})
+    call.authorise(wanted=UPDATE)
+    return call.logical({"secondary_public_key": activation.make_public_key(call)})
 
 
 def delete_operation_token(call: Call) -> Reply:
     """POST sys/replication/dr/secondary/operation-token/delete [DRDOC2 3.12]."""
-    _secondary_role(call, Kind.DR)
+    secondary_role(call, Kind.DR)
     text = call.text("dr_operation_token")
     if text not in call.cluster.op_tokens:
         raise Rejected(_invalid_operation_token(call))
@@ -120,12 +123,12 @@ def delete_operation_token(call: Call) -> Reply:
 def authorise_operation(call: Call, kind: Kind) -> None:
     """The DR operation token of the body, or for performance the caller's own token. Raises Rejected."""
     if kind is Kind.PERFORMANCE:
-        call.authorise(wanted=_UPDATE)
+        call.authorise(wanted=UPDATE)
         return
     text = call.text("dr_operation_token")
     if not text:
         raise Rejected(errors(call.knobs.missing_dr_token_status, "DR operation token was not provided"))  # PR4498
-    if not is_operation_token(call, text, call.request.path, _UPDATE):
+    if not is_operation_token(call, text, call.request.path, UPDATE):
         raise Rejected(_invalid_operation_token(call))
 
 
@@ -139,18 +142,47 @@ def is_operation_token(call: Call, text: str, path: str, wanted: frozenset[str])
     return bool(tokens.allowed(call.store, token, path) & wanted)
 
 
-def _secondary_role(call: Call, kind: Kind) -> Role:
+def secondary_role(call: Call, kind: Kind) -> Role:
     role = call.cluster.roles[kind]
     if role.mode is not Mode.SECONDARY:
         raise Rejected(errors(call.knobs.not_dr_secondary_status, call.knobs.not_dr_secondary_text))  # ISS19603
     return role
 
 
+def _turn_to_the_first_that_answers(call: Call, kind: Kind, role: Role) -> None:
+    """update_primary_addrs: cluster addresses, asked in order (DRDOC120). Raises Rejected.
+
+    A demoted cluster has no link whose identity could be used again: it needs a token (DRDOC2, failure mode 7).
+    """
+    addresses = call.body()["update_primary_addrs"]
+    if "token" in call.body() or role.link is None:
+        raise Rejected(errors(400, call.knobs.addrs_refused_text))
+    if not isinstance(addresses, list) or not addresses:
+        raise Rejected(errors(400, call.knobs.addrs_invalid_text))
+    answering = next((a for a in map(str, addresses) if _answers(call, a)), None)
+    if answering is None:
+        raise Rejected(errors(call.knobs.addrs_silent_status, call.knobs.addrs_silent_text))
+    call.world.replication.turn_to(call.cluster, kind, role.link, answering, call.now_s)
+
+
+def _answers(call: Call, address: str) -> bool:
+    """Whether a node that is unsealed listens at this cluster address, as seen from here."""
+    found = call.world.spec.target_of(address)
+    if found is None:
+        return False
+    name, _, host = found[1].partition("/")
+    cluster = call.world.clusters[name]
+    node = cluster.serving() if host == "lb" else cluster.node(int(host))
+    if node is None or not node.can_vote:
+        return False
+    return call.world.network.replication_break(call.cluster.name, name, [call.node.target, node.target]) is None
+
+
 def _invalid_operation_token(call: Call) -> Reply:
     return errors(call.knobs.invalid_dr_token_status, call.knobs.invalid_dr_token_text)
 
 
-def _use_up(call: Call) -> None:
+def use_up(call: Call) -> None:
     text = call.text("dr_operation_token")
     if call.knobs.single_use_op_token and text in call.cluster.op_tokens:
         call.cluster.op_tokens.remove(text)

@@ -88,6 +88,12 @@ class Store:
         self.last_wal += 1
         self._log.clear()
 
+    def wipe(self) -> None:
+        """Nothing is left. WAL numbers and log positions go on."""
+        self._entries, self._root = {}, 0
+        self.last_wal += 1
+        self._log.clear()
+
     def log_since(self, position: int, until_s: float, limit: int) -> Iterator[LogEntry]:
         """Log entries from a position on that were written at `until_s` at the latest, at most `limit` of them."""
         start = len(self._log) - (self._end - position)

@@ -21,7 +21,7 @@ from watchdogd.lab.faults import FaultBoard, FaultKind
 from watchdogd.lab.network import OPEN, Network
 from watchdogd.lab.node import Mode
 from watchdogd.lab.replication import Replication
-from watchdogd.lab.roles import Kind
+from watchdogd.lab.roles import Kind, Upstream
 from watchdogd.lab.seeded import Seeded
 from watchdogd.lab.setup import found
 from watchdogd.lab.spec import WorldSpec
@@ -161,9 +161,27 @@ class World:
         self.replication.promote(cluster, kind, self.now_s)
         self.transcript.note(self.now_s, f"{cluster.name} accepted promote")
         if kind is self.kind:
-            self.elected = cluster.name
-            held = ((key, uid, cluster.store.get(key)) for key, uid in self._acknowledged.items())
-            self.counts.lost_keys = {key for key, uid, entry in held if entry is None or entry.uid != uid}
+            self._elect(cluster)
+
+    def enable_primary(self, cluster: Cluster, kind: Kind, primary_cluster_addr: str) -> None:
+        """Begin a set, now. The first one of an empty world says which kind is counted."""
+        if self.spec.is_empty and not self._is_replicating():
+            self.kind = kind
+        self.replication.enable(cluster, kind, primary_cluster_addr, self.now_s)
+        self.transcript.note(self.now_s, f"{cluster.name} accepted primary/enable")
+        if kind is self.kind:
+            self._elect(cluster)
+
+    def enable_secondary(self, cluster: Cluster, kind: Kind, found: Upstream) -> None:
+        """Wipe a cluster and let it follow, now. What was written to it alone is lost."""
+        self.replication.enable_secondary(cluster, kind, found, self.now_s)
+        self.transcript.note(self.now_s, f"{cluster.name} accepted secondary/enable")
+        self._elect(self.clusters[self.elected])
+
+    def _elect(self, cluster: Cluster) -> None:
+        self.elected = cluster.name
+        held = ((key, uid, cluster.store.get(key)) for key, uid in self._acknowledged.items())
+        self.counts.lost_keys = {key for key, uid, entry in held if entry is None or entry.uid != uid}
 
     def demote(self, cluster: Cluster, kind: Kind) -> None:
         """Demote, now."""
@@ -174,7 +192,7 @@ class World:
         """A client was told that this write is done."""
         self.counts.acknowledged_writes += 1
         self._acknowledged[key] = entry.uid
-        if cluster.name != self.elected:
+        if cluster.name != self.elected and self._is_replicating():
             self.counts.lost_keys.add(key)
 
     # ------------------------------------------------------------------ truth
