@@ -73,7 +73,6 @@ def test_an_activation_token_without_an_address_cannot_be_unwrapped() -> None:
         b"[1]",
         b'"x"',
         b"5",
-        b"null",
         b'{"a": NaN}',
         b"{bad",
         b'{"a": ' + b"9" * 5000 + b"}",
@@ -86,6 +85,12 @@ def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
     exchange = raw(a, "/v1/auth/token/create", "PUT", body, {"X-Vault-Token": a.has["root_token"]})
     assert exchange.status == 400
     assert json.loads(exchange.body)["errors"][0].startswith("failed to parse JSON input: ")
+
+
+def test_null_is_a_body_with_nothing_in_it() -> None:
+    a = asker()
+    exchange = raw(a, "/v1/auth/token/create", "PUT", b"null", {"X-Vault-Token": a.has["root_token"]})
+    assert exchange.status == 200
 
 
 def test_characters_that_are_none_are_replaced_as_go_does_it() -> None:
