@@ -9,12 +9,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.support.stage import DEMO, EAST, PAIR, READER, WEST, Stage
-from watchdogd.core.entries import Adopted, ForeignSeen, HoldPlaced, Resumed, Runbook
+from watchdogd.core.entries import Adopted, ForeignSeen, HoldPlaced, Resumed, Runbook, RunOutcome
 from watchdogd.core.ledger import DebtState
-from watchdogd.core.policy import Level, PairPolicy
+from watchdogd.core.policy import FencePolicy, Level, PairPolicy
 from watchdogd.daemon.protocol import Answer, Asked, Caller
 from watchdogd.errors import Need
 from watchdogd.lab.faults import FaultKind
+from watchdogd.lab.wire import Place
 from watchdogd.ports import FenceOutcome, FenceResult
 from watchdogd.runbooks.context import StepOutcome
 
@@ -222,6 +223,29 @@ async def test_the_command_on_the_page_of_a_loss_that_one_node_hides_acts() -> N
         assert not (await stage.ask("failover", target="west", waive=waived)).is_error
         await stage.run_for(60)
         assert stage.world.primary() == "west"
+
+
+def without_a_fence(policy: PairPolicy) -> PairPolicy:
+    waived = FencePolicy(waived="none yet")
+    return replace(policy, clusters={c: replace(p, fence=waived) for c, p in policy.clusters.items()})
+
+
+async def test_a_waived_node_that_turns_out_to_be_the_living_primary_is_a_veto() -> None:
+    """DESIGN section 9: never past the elected cluster seen as an active primary, whatever is waived."""
+    async with Stage(level=Level.APPROVE, change=without_a_fence) as stage:
+        await stage.run_until(25)
+        odd = stage.fault(FaultKind.STRANGE, "node:east/1", status=429, text="slow down", place=Place.BASTION)
+        for target in ("node:east/2", "node:east/3"):
+            stage.fault(FaultKind.DROP, target, place=Place.BASTION)
+        stage.fault(FaultKind.DROP, "repl:east>west")
+        await stage.run_for(60)
+        waive = [f"node:{stage.policy.cluster(EAST).nodes[0]}", "window"]
+        stage.world.faults.clear(odd)  # it can be read again, and nobody has looked since
+        assert not (await stage.ask("failover", target="west", waive=waive)).is_error
+        await stage.run_for(60)
+        assert [run.outcome for run in stage.ledger.recent_runs] == [RunOutcome.ABORTED]
+        assert "east is an active primary" in stage.ledger.recent_runs[0].why
+        assert (stage.world.applied, stage.world.primary()) == ([], "east")
 
 
 async def test_a_daemon_that_starts_late_holds_what_it_finds() -> None:

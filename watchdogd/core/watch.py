@@ -117,14 +117,24 @@ class PairWatch:
 
     # -- one cluster -------------------------------------------------------------------------------------------------
 
-    def _addresses(self, cluster: ClusterId, ledger: Ledger) -> list[NodeAddress]:
-        """The nodes that count: not ignored by the config, not waived for the open run."""
+    def _addresses(self, cluster: ClusterId, ledger: Ledger, now_s: float) -> list[NodeAddress]:
+        """The nodes that count: not ignored by the config, not waived for the open run.
+
+        What is waived is that a node cannot be read: one that says active, follows, or shows another id counts.
+        """
         waivers = ledger.run.waivers if ledger.run else frozenset()
         waived = {waiver.partition(":")[2] for waiver in waivers if waiver.startswith("node:")}
-        return [address for address in self.policy.cluster(cluster).probed_nodes if address not in waived]
+        probed = self.policy.cluster(cluster).probed_nodes
+        return [address for address in probed if address not in waived or self._speaks(address, now_s)]
+
+    def _speaks(self, address: NodeAddress, now_s: float) -> bool:
+        if not self._is_fresh(address, now_s):
+            return False
+        node = self.newest[address]
+        return node.is_life or node.active_by_health_alone or bool(node.wrong_id)
 
     def _view(self, cluster: ClusterId, ledger: Ledger, now_s: float) -> ClusterView:
-        addresses = self._addresses(cluster, ledger)
+        addresses = self._addresses(cluster, ledger, now_s)
         return view_of(
             cluster,
             [self.newest[address] for address in addresses if self._is_fresh(address, now_s)],
@@ -146,7 +156,7 @@ class PairWatch:
         missing = [
             address
             for cluster in self.policy.cluster_ids
-            for address in self._addresses(cluster, ledger)
+            for address in self._addresses(cluster, ledger, now_s)
             if not self._is_fresh(address, now_s)
         ]
         return f"no fresh observation of {', '.join(missing)}" if missing else ""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -230,6 +232,17 @@ def test_a_waived_node_is_neither_missing_nor_stale() -> None:
     _, facts = watch.assess(run_waiving(f"node:{nodes_of(EAST)[2]}"), around(1.0))
     assert facts.elected_side is Side.SUSPECT
     assert next(gate for gate in facts.gates if gate.gate == "stale").is_open
+
+
+@pytest.mark.parametrize(
+    "changes", [{"reading": Reading.ACTIVE}, {"reading": Reading.FOLLOWS}, {"wrong_id": "another id"}]
+)
+def test_a_waived_node_that_can_be_read_counts(changes: dict[str, Any]) -> None:
+    watch = dead_for(60).observe(replace(silent(EAST, 3, 61.0), reading=Reading.STRANGE))
+    waiving = run_waiving(f"node:{nodes_of(EAST)[2]}")
+    assert side_after(watch, 61.0, waiving) is Side.DOWN
+    spoken = watch.observe(replace(silent(EAST, 3, 61.5), **{"reading": Reading.STRANGE, **changes}))
+    assert side_after(spoken, 61.5, waiving) in (Side.UP, Side.WRONG)
 
 
 def test_a_window_that_life_ended_is_a_flap_and_a_reset_with_its_cause() -> None:
