@@ -9,10 +9,14 @@ import pytest
 
 from tests.scenarios.test_orders import code_of, gates_of
 from tests.support.stage import EAST, PAIR, READER, WEST, Stage
+from watchdogd.core.decision import Decision
 from watchdogd.core.entries import Paused, RunOpened
+from watchdogd.core.facts import Facts
 from watchdogd.core.policy import Level, Timing
 from watchdogd.daemon import shapes
 from watchdogd.daemon.protocol import Answer, Asked
+from watchdogd.daemon.running import Wanted
+from watchdogd.errors import Need, NeedsOperator
 from watchdogd.lab.faults import FaultKind
 
 Change = Callable[[Stage], Awaitable[None]]
@@ -142,12 +146,12 @@ async def test_an_approved_plan_is_not_begun_once_more_after_it_has_ended() -> N
 # -------------------------------------------------------------------------------------------- while the window runs
 
 
-async def approved_ahead(stage: Stage, **query: str) -> Answer:
+async def approved_ahead(stage: Stage) -> Answer:
     """East is gone, its window runs, and somebody has approved already."""
     await stage.run_until(90)
     stage.lose("east")
     await stage.run_till("S-26", within_s=40)
-    answer = await approve(stage, await hash_of(stage, **query), reason="seen it burn")
+    answer = await approve(stage, await hash_of(stage), reason="seen it burn")
     assert (answer.status, answer.body["waits_for"]) == (202, ["window"])
     shapes.Approved.model_validate(answer.body, strict=True)
     return answer
@@ -181,6 +185,83 @@ async def test_what_closes_another_gate_meanwhile_only_delays_it() -> None:
         stage.reachable = True
         await stage.run_for(60)
         assert stage.world.primary() == WEST
+
+
+async def test_a_run_that_could_not_be_written_down_is_begun_once_it_can_be() -> None:
+    async with Stage(level=Level.APPROVE, timing=Timing()) as stage:
+        await approved_ahead(stage)
+        failed: list[str] = []
+
+        def burn(point: str) -> None:
+            if point == "journal before run_opened" and not failed:
+                failed.append(point)
+                raise NeedsOperator(Need.JOURNAL, "the database is locked")
+
+        stage.journal.fuse = burn
+        await stage.run_for(120)
+        assert failed
+        assert stage.world.primary() == WEST
+        assert [opened.runbook for opened in runs(stage)].count("failover") == 1
+        assert stage.unit.approvals.waiting is None
+
+
+async def test_an_order_in_the_moment_before_it_begins_takes_nothing_away() -> None:
+    async with Stage(level=Level.APPROVE, timing=Timing()) as stage, asyncio.TaskGroup() as tasks:
+        await approved_ahead(stage)
+        decided, asked = stage.unit.running.decided, list[asyncio.Task[Answer]]()
+
+        def decided_and_asked(facts: Facts, decision: Decision, approved: Wanted | None = None) -> None:
+            decided(facts, decision, approved)
+            if approved is not None and not asked:
+                asked.append(tasks.create_task(stage.ask("resume")))
+
+        stage.unit.running.decided = decided_and_asked  # type: ignore[method-assign]
+        await stage.run_for(120)
+        assert asked
+        assert stage.world.primary() == WEST
+
+
+async def test_an_approved_run_that_is_given_up_at_once_is_not_begun_again() -> None:
+    async with Stage(level=Level.APPROVE, timing=Timing()) as stage:
+        await approved_ahead(stage)
+        secrets = dict(stage.secrets)
+
+        def burn(point: str) -> None:
+            if point == "journal after run_opened":
+                stage.secrets.clear()
+            if point == "journal after run_ended":
+                stage.secrets |= secrets  # before the next tick
+
+        stage.journal.fuse = burn
+        await stage.run_for(120)
+        assert [run.outcome for run in stage.ledger.recent_runs] == ["aborted"]
+        assert len(runs(stage)) == 1
+        assert stage.unit.approvals.waiting is None
+
+
+async def test_a_reload_that_changes_its_pair_ends_an_approval_with_a_page() -> None:
+    async with Stage(level=Level.APPROVE, timing=Timing()) as stage:
+        await approved_ahead(stage)
+        assert stage.app is not None
+        await stage.app.replace(stage.unit.gear)
+        await stage.run_for(120)
+        assert runs(stage) == []
+        assert told(stage)[-1].endswith("does not count any more: its pair was changed by a reload")
+
+
+async def test_a_repeated_request_is_not_told_of_an_approval_that_a_restart_forgot() -> None:
+    async with Stage(level=Level.APPROVE, timing=Timing()) as stage:
+        await stage.run_until(90)
+        stage.lose("east")
+        await stage.run_till("S-26", within_s=40)
+        plan_hash = await hash_of(stage)
+        first = await approve(stage, plan_hash, request_id="once")
+        assert await approve(stage, plan_hash, request_id="once") == first
+        await stage.kill()
+        await stage.start()
+        await stage.run_for(5)
+        refused = await approve(stage, plan_hash, request_id="once")
+        assert (refused.status, code_of(refused)) == (409, "stale")
 
 
 async def the_primary_is_back_for_a_while(stage: Stage) -> None:

@@ -25,7 +25,7 @@ from watchdogd.core.ledger import Ledger, Run, RunState
 from watchdogd.core.model import ClusterId
 from watchdogd.core.parked import RunVerb, why_not, why_not_adopted
 from watchdogd.core.plan import Agreed, Plan
-from watchdogd.daemon.approvals import Approval, held_by, may_wait
+from watchdogd.daemon.approvals import Approval, held_by, may_wait, newest_run
 from watchdogd.daemon.deciding import Standing
 from watchdogd.daemon.observed import resuming
 from watchdogd.daemon.plans import PlanBook, Wish, plan_of
@@ -201,6 +201,7 @@ def _approved_ahead(desk: Desk, asked: Asked, caller: Caller, plan: Plan, *, why
     """Keep the approval until the window is full."""
     agreed = plan.agreed
     now, for_s = desk.stamper.now(), desk.unit.policy.timing.resume_max_age_s
+    newest = newest_run(desk.ledger)
     desk.unit.approvals.give(
         Approval(
             agreed=agreed,
@@ -210,6 +211,7 @@ def _approved_ahead(desk: Desk, asked: Asked, caller: Caller, plan: Plan, *, why
             request_id=asked.text("request_id"),
             until_s=now.at_s + for_s,
             held=held_by(desk.ledger),
+            after=newest.run_id if newest is not None else None,
         )
     )
     body: Shape = {
@@ -218,7 +220,7 @@ def _approved_ahead(desk: Desk, asked: Asked, caller: Caller, plan: Plan, *, why
         "waits_for": [gate.gate for gate in plan.blocked_by],
         "until_utc_s": now.at_utc_s + for_s,
     }
-    return Answer(status=ACCEPTED, body=body)
+    return Answer(status=ACCEPTED, body=body, is_lasting=False)
 
 
 async def ack(desk: Desk, asked: Asked, caller: Caller) -> Answer:

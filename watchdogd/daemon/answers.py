@@ -63,7 +63,7 @@ class AnswerBook:
         young = {key: one for key, one in self._given.items() if one.at.age_s(now) < ANSWERS_KEPT_S}
         young[_key(asked, caller)] = Given(what=_what(asked), at=now, answer=answer)
         self._given = dict([*young.items()][-KEPT_MAX:])
-        kept = {key: _kept(one) for key, one in self._given.items()}
+        kept = {key: _kept(one) for key, one in self._given.items() if one.answer.is_lasting}
         while len(json.dumps(kept)) > KEPT_BYTES_MAX and len(kept) > 1:
             del kept[next(iter(kept))]
         await self._memory.put(EVERY_PAIR, {ANSWERS: kept})

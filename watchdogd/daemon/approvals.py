@@ -13,7 +13,8 @@ import structlog
 
 from watchdogd.core.facts import Facts
 from watchdogd.core.gates import COVERED_BY_WINDOW, WAITING_TIME
-from watchdogd.core.ledger import Ledger
+from watchdogd.core.ledger import Ledger, Run
+from watchdogd.core.model import RunId
 from watchdogd.core.plan import Agreed, Plan
 from watchdogd.core.policy import PairPolicy
 from watchdogd.daemon.running import Wanted
@@ -37,6 +38,7 @@ class Approval:
     request_id: str
     until_s: float
     held: tuple[str, str]  # what automation is held by; something new there is something new to decide on
+    after: RunId | None = None  # the newest run when it was given: once there is a newer one, it was used or is too old
 
     def wanted(self, now: Agreed) -> Wanted:
         """The run that it begins, under the row that matches now."""
@@ -56,6 +58,11 @@ class Approval:
 def held_by(ledger: Ledger) -> tuple[str, str]:
     """What holds automation back in this ledger."""
     return ledger.hold, ledger.foreign
+
+
+def newest_run(ledger: Ledger) -> Run | None:
+    """The run that is open, or else the one that ended last."""
+    return ledger.run or next(reversed(ledger.recent_runs), None)
 
 
 def may_wait(plan: Plan) -> bool:
@@ -82,7 +89,7 @@ class Approvals:
         )
 
     def take(self, facts: Facts, plan: Plan | None, *, is_asked: bool) -> Wanted | None:
-        """The approved run, once nothing blocks it and a row asks for it: handed out once.
+        """The approved run, once nothing blocks it and a row asks for it: handed out until it was begun, and no longer.
 
         `plan` is the same wish looked at now, None when it makes no sense any more. Once anything else of it has
         changed, the approval is gone, and people are told.
@@ -90,20 +97,24 @@ class Approvals:
         approval = self.waiting
         if approval is None:
             return None
-        run = facts.ledger.run
-        if run is not None and run.runbook is approval.agreed.action:
-            self.waiting = None  # it goes already
+        begun = _begun_since(approval, facts.ledger)
+        if begun is not None and begun.runbook is approval.agreed.action:
+            self.waiting = None  # it goes already, or has ended
             return None
         changed = "; ".join(_changes(approval, facts, plan))
         if changed or plan is None:
-            self.waiting = None
-            self._tell(f"the approval of plan {approval.agreed.hash} does not count any more: {changed}", Severity.PAGE)
+            self.drop(changed)
             return None
         if plan.blocked_by or not is_asked:
             return None
-        self.waiting = None
         log.info("approval_taken", pair=self._policy.pair, plan=approval.agreed.hash, by_uid=approval.uid)
         return approval.wanted(plan.agreed)
+
+    def drop(self, why: str) -> None:
+        """What waits, if anything, does not count any more."""
+        approval, self.waiting = self.waiting, None
+        if approval is not None:
+            self._tell(f"the approval of plan {approval.agreed.hash} does not count any more: {why}", Severity.PAGE)
 
     def _tell(self, summary: str, severity: Severity, *, command: str = "") -> None:
         self._notifier.tell(
@@ -111,11 +122,16 @@ class Approvals:
         )
 
 
+def _begun_since(approval: Approval, ledger: Ledger) -> Run | None:
+    newest = newest_run(ledger)
+    return newest if newest is not None and newest.run_id != approval.after else None
+
+
 def _changes(approval: Approval, facts: Facts, plan: Plan | None) -> Iterator[str]:
     """Why it is not the plan that was approved any more."""
     ledger = facts.ledger
-    if ledger.run is not None:
-        yield f"{ledger.run.runbook} {ledger.run.run_id} was begun"
+    if (begun := _begun_since(approval, ledger)) is not None:
+        yield f"{begun.runbook} {begun.run_id} was begun"
     if ledger.pause is not None:
         yield f"paused: {ledger.pause.reason}"
     if held_by(ledger) != approval.held:

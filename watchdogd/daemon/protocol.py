@@ -38,6 +38,7 @@ class Answer:
 
     status: int = OK
     body: Shape = field(default_factory=dict)
+    is_lasting: bool = True  # False: what it tells of is forgotten with the daemon, and so is the answer
 
     @property
     def is_error(self) -> bool:

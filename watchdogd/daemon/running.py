@@ -175,6 +175,7 @@ class Running:
             await self._park_broken(run, bug)
         finally:
             self.is_idle = True
+            self._wanted = None  # decided before this run ended: what is wanted after it is decided anew
         self._ran_here.add(run.run_id)
         ledger = self._journal.ledger(self._pair)
         ended = next((one for one in reversed(ledger.recent_runs) if one.run_id == run.run_id), None)
