@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tests.support.asking_both import Ask
 from tests.support.openbao_asks_mounts import MOUNTS
+from tests.support.openbao_asks_policies import POLICY_ASKS
 from tests.support.openbao_asks_raft import RAFT
 from tests.support.openbao_asks_secrets import KV
 from tests.support.openbao_asks_tokens import TOKEN_ASKS
@@ -284,6 +285,7 @@ ASKS = (
     *GENERATION,
     *SYSTEM,
     *POLICIES,
+    *POLICY_ASKS,
     *TOKENS,
     *TOKEN_ASKS,
     *APPROLE,

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote
 
 from watchdogd.lab import tokens
 from watchdogd.lab.faults import FaultKind
+from watchdogd.lab.go_values import GO_MAX_S, go_seconds
 from watchdogd.lab.reply import Rejected, Reply, envelope, errors
 from watchdogd.lab.wire import Wire
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from watchdogd.lab.cluster import Cluster
     from watchdogd.lab.knobs import Knobs
     from watchdogd.lab.node import Node
+    from watchdogd.lab.policies import Rule
     from watchdogd.lab.store import Entry, Store, Value
     from watchdogd.lab.world import World
 
@@ -30,13 +32,9 @@ _CAPABILITIES: Mapping[str, frozenset[str]] = {
     "PUT": frozenset({"update", "create"}),
     "DELETE": frozenset({"delete"}),
 }
-_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(rf"([0-9]+\.?[0-9]*|\.[0-9]+)({'|'.join(_UNITS_S)})")
-_WHOLE = re.compile(r"[+-]?[0-9]+")
 _ABSOLUTE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)  # a proxy's form of the request line
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _FORM = "application/x-www-form-urlencoded"
-_GO_MAX_S = 2**63 / 1e9  # Go counts nanoseconds in 64 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,11 +174,20 @@ class Call:
     def authorise(self, *, sudo: bool = False, path: str | None = None, wanted: frozenset[str] | None = None) -> None:
         """Token and policy. Raises Rejected (403): OBS obs3:perm denied, TOKDOC."""
         token = self.authenticate()
-        has = tokens.allowed(self.store, token, path or self.request.path)
         wanted = wanted or _CAPABILITIES.get(self.request.method, frozenset({"update"}))
-        if "root" in has or (has & wanted and (not sudo or "sudo" in has)):
+        rule = None if token.is_root else tokens.rule_of(self.store, token, path or self.request.path)
+        has = rule.effective if rule is not None else frozenset()
+        is_able = bool(has & wanted) and (not sudo or "sudo" in has)
+        if token.is_root or (rule is not None and is_able and self._is_let_by(rule)):
             return
         raise Rejected(errors(403, "1 error occurred:\n\t* permission denied\n\n"))
+
+    def _is_let_by(self, rule: Rule) -> bool:
+        """Whether what the request carries is within its rule."""
+        if not rule.lets_wrap(go_seconds(self.request.headers.get("x-vault-wrap-ttl", "")) or 0.0):
+            return False
+        data = self.request.query if self.request.method == "GET" else self.body() if rule.looks_at_data else {}
+        return rule.lets_carry(self.request.method, data)
 
     def permission_denied(self, *, invalid: bool) -> Reply:
         """403 without a valid token; from 1.16 on an invalid one gets two errors (TOKDOC, PR26687)."""
@@ -239,20 +246,7 @@ def duration_s(text: str) -> float:
 
     Raises Rejected (400) on anything else, on a negative one, and on what Go cannot count.
     """
-    value_s = _duration_s(text)
-    if value_s is None or not 0 <= value_s < _GO_MAX_S:
+    value_s = go_seconds(text)
+    if value_s is None or not 0 <= value_s < GO_MAX_S:
         raise Rejected(errors(400, f'Field validation failed: error converting input "{text}" to seconds'))
     return value_s
-
-
-def _duration_s(text: str) -> float | None:
-    if not text:
-        return 0.0
-    if _WHOLE.fullmatch(text):
-        return float(text)
-    if text.endswith("d"):
-        return float(text[:-1]) * 86400 if _WHOLE.fullmatch(text[:-1]) else None
-    sign, unsigned = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
-    if not unsigned or _PART.sub("", unsigned):
-        return None
-    return sign * sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(unsigned))

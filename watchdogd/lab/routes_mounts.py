@@ -337,9 +337,9 @@ def _sees(call: Call, token: tokens.Token | None, table: Table, mount: Mount) ->
     if token.is_root:
         return True
     return any(
-        set(words) - {"deny"} and _reaches(pattern, path)
+        rule.capabilities - {"deny"} and _reaches(pattern, path)
         for rules in tokens.rules_of(call.store, token.policies)
-        for pattern, words in rules.items()
+        for pattern, rule in rules.items()
     )
 
 

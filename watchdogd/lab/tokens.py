@@ -14,7 +14,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from watchdogd.lab.policies import DEFAULT_TEXT, ROOT, Rules, capabilities, parse
+from watchdogd.lab.default_policy import DEFAULT_TEXT
+from watchdogd.lab.policies import ROOT, Rule, Rules, deciding, parse
 from watchdogd.lab.seeded import Seeded
 from watchdogd.lab.store import Store, Value
 
@@ -194,7 +195,13 @@ def allowed(store: Store, token: Token, path: str) -> frozenset[str]:
     """The capabilities of a token on a path (without `/v1/`); `root` alone for a root token."""
     if token.is_root:
         return frozenset([ROOT])
-    return capabilities(rules_of(store, token.policies), path)
+    rule = rule_of(store, token, path)
+    return frozenset() if rule is None else rule.effective
+
+
+def rule_of(store: Store, token: Token, path: str) -> Rule | None:
+    """What decides about a path for a token that is not root."""
+    return deciding(rules_of(store, token.policies), path)
 
 
 def new_id(chance: Seeded, version: tuple[int, ...], type_: TokenType = TokenType.SERVICE) -> str:
