@@ -207,21 +207,21 @@ def begins_anew_s(pair: Pair) -> float:
 def _gaps(pair: Pair) -> Iterator[float]:
     """Where a stretch ends in which east was no evidence, or the active node of west was not read for `gap_max`.
 
-    WAL that came before the loss is dated by the first look after it: where looks were lost, that is when west's window
-    begins, and the printed bound has room for one interval and one time-out of it.
+    WAL that came before the loss is dated by the first look after it, and a new daemon knows nothing of west before its
+    first look. Where looks were lost, that is when west's window begins; the printed bound has room for one interval
+    and one time-out of it.
     """
-    end_s = pair.story.dies_s + 200.0
+    dies_s, end_s = pair.story.dies_s, pair.story.dies_s + 200.0
     for burst in pair.losses[Path.BASTION_EAST].bursts:
-        is_evidence = burst.reading is Reading.SILENT or burst.to_s < pair.story.dies_s
+        is_evidence = burst.reading is Reading.SILENT or burst.to_s < dies_s
         if not is_evidence:
             yield burst.to_s + INTERVAL_S
-    read_s = pair.story.dies_s - GAP_S
-    for at_s in sorted(_read(pair, pair.story.dies_s - GAP_S, end_s)):
-        if at_s > pair.story.dies_s and at_s - read_s > GAP_S:
+    reads_s = sorted(_read(pair, dies_s - GAP_S, end_s))
+    for before_s, at_s in pairwise([dies_s - GAP_S, *reads_s]):
+        if at_s > dies_s and at_s - before_s > GAP_S:
             yield at_s
-        if read_s <= pair.story.dies_s < at_s:
-            yield at_s - ROOM_S
-        read_s = at_s
+    for begin_s in (dies_s, *(again_s for _, again_s in pair.story.restarts if again_s > dies_s)):
+        yield from (at_s - ROOM_S for at_s in [s for s in reads_s if s > begin_s][:1])
 
 
 def _read(pair: Pair, from_s: float, to_s: float) -> Iterator[float]:
