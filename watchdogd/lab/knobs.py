@@ -124,6 +124,10 @@ class Knobs:
         "Vault will be unavailable until these tasks and initial sync complete."
     )
     revoke_secondary_status: int = 204  # UNCONFIRMED
+    secondary_token_waits_s: float = 0.0  # UNCONFIRMED: how long a new active node answers 412 (ISS24400, ENOS-FST)
+    remembers_secondaries: bool = (
+        False  # UNCONFIRMED: ids of an earlier time as primary, shown again (VGUIDES, TRACE12)
+    )
     duplicate_secondary_id_status: int = 400  # UNCONFIRMED
     duplicate_secondary_id_text: str = "secondary id already exists"  # UNCONFIRMED
     disabled_path_status: int = 400  # UNCONFIRMED

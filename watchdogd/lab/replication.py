@@ -171,10 +171,10 @@ class Replication:
     # ------------------------------------------------------------------ role changes
 
     def promote(self, cluster: Cluster, kind: Kind, now_s: float) -> None:
-        """The secondary becomes primary; what had not arrived is not there. `known_secondaries` begins empty."""
+        """The secondary becomes primary; what had not arrived is not there; so are the ids of its own secondaries."""
         role = cluster.roles[kind]
         cluster.begin(Change.PROMOTE, cluster.knobs.promote_s, now_s)
-        role.mode, role.link, role.known_secondaries = Mode.PRIMARY, None, {}
+        role.mode, role.link, role.known_secondaries = Mode.PRIMARY, None, self._remembered(cluster, role)
         role.last_reindex_utc_s, role.catching_up_since_s = 0.0, None
         role.ssct_generation += cluster.knobs.ssct_bump_on_promote
         cluster.op_tokens.clear()  # an operation token is for a DR secondary
@@ -184,7 +184,7 @@ class Replication:
         """The primary becomes a secondary that follows nobody, with its ids and its data (DRDOC2 3.3)."""
         role = cluster.roles[kind]
         cluster.begin(Change.DEMOTE, cluster.knobs.demote_s, now_s)
-        role.mode, role.link, role.known_secondaries = Mode.SECONDARY, None, {}
+        role.mode, role.link, role.known_secondaries = Mode.SECONDARY, None, self._remembered(cluster, role)
         role.primary_cluster_addr = ""
         self._record(now_s, Change.DEMOTE, cluster, kind)
 
@@ -255,6 +255,10 @@ class Replication:
         cluster.begin(Change.UPDATE_PRIMARY, cluster.knobs.update_primary_s, now_s)
         cluster.roles[kind].link = None
         self._record(now_s, Change.UPDATE_PRIMARY, cluster, kind, "nobody")
+
+    def _remembered(self, cluster: Cluster, role: Role) -> dict[str, str]:
+        """The ids that outlast a role change, none of which lets anybody in (README-DR: new tokens are needed)."""
+        return dict.fromkeys(role.known_secondaries, "") if cluster.knobs.remembers_secondaries else {}
 
     def _record(self, now_s: float, change: Change, cluster: Cluster, kind: Kind, detail: str = "") -> None:
         self._applied.append(

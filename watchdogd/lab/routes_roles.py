@@ -71,6 +71,8 @@ def secondary_token(call: Call) -> Reply:
     role = call.cluster.roles[kind]
     if role.mode is not Mode.PRIMARY:
         return errors(400, call.knobs.not_primary_text)
+    if call.node.active is not None and call.now_s - call.node.active.since_s < call.knobs.secondary_token_waits_s:
+        return errors(412, "required index state not present")
     secondary_id = call.text("id")
     if not secondary_id:
         return errors(400, call.knobs.missing_secondary_id_text)

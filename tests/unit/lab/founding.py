@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from tests.unit.lab.asking import ATTEMPT, UPDATE, Asker, Said, empty_world
 
@@ -25,10 +27,13 @@ class Founder:
     has: dict[str, Own] = field(default_factory=dict)
 
     def found(self, cluster: str, *, nodes: int = 3) -> None:
-        made = self.a.ask(f"{cluster}/1", "sys/init", "PUT", body={"secret_shares": 5, "secret_threshold": 3}).json
-        self.has[cluster] = Own(keys=made["keys"], root=made["root_token"])
+        is_auto = self.a.world.clusters[cluster].knobs.auto_unseal
+        what = "recovery" if is_auto else "secret"
+        made = self.a.ask(f"{cluster}/1", "sys/init", "PUT", body={f"{what}_shares": 5, f"{what}_threshold": 3}).json
+        self.has[cluster] = Own(keys=made["recovery_keys" if is_auto else "keys"], root=made["root_token"])
         for number in range(1, nodes + 1):
-            self.unseal(f"{cluster}/{number}", self.has[cluster].keys)
+            if not is_auto:
+                self.unseal(f"{cluster}/{number}", self.has[cluster].keys)
             self.a.wait(4)
 
     def unseal(self, target: str, keys: list[str]) -> Said:
@@ -82,9 +87,14 @@ class Founder:
         return said
 
 
-def founder(*, kind: str = "dr", nodes: int = 3, **knobs: object) -> Founder:
-    """Both clusters initialised, unsealed and serving."""
+def founder(
+    *, kind: str = "dr", nodes: int = 3, autos: Mapping[str, bool] = MappingProxyType({}), **knobs: object
+) -> Founder:
+    """Both clusters initialised, unsealed and serving; `autos` says whose seal opens by itself."""
     f = Founder(empty_world(nodes=nodes, **knobs), kind=kind)
-    for cluster in ("east", "west"):
-        f.found(cluster, nodes=nodes)
+    for name, is_auto in autos.items():
+        cluster = f.a.world.clusters[name]
+        cluster.knobs = replace(cluster.knobs, auto_unseal=is_auto)
+    for name in ("east", "west"):
+        f.found(name, nodes=nodes)
     return f

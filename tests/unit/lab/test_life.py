@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -100,15 +99,6 @@ def test_standbys_of_a_new_secondary_seal_themselves_and_open_with_the_primarys_
     assert f.unseal("west/2", f.has["east"].keys).json["sealed"] is False
     f.a.wait(3)
     assert health(f, "west") == [472, 472, 503]
-
-
-def test_with_an_auto_seal_the_standbys_come_back_by_themselves() -> None:
-    f = founder()
-    west = f.a.world.clusters["west"]
-    west.knobs = replace(west.knobs, auto_unseal=True)
-    f.enable_primary()
-    f.enable_secondary(f.activation())
-    assert health(f, "west") == [472, 472, 472]
 
 
 def test_where_no_poison_pill_comes_the_standbys_stay_unsealed() -> None:
@@ -425,11 +415,6 @@ def test_performance_replication_has_the_same_roles_and_ids_and_takes_tokens_of_
     assert health(f, "west") == [200, 473, 473]
     assert f.a.ask("west/1", "sys/health").json["replication_performance_mode"] == "secondary"
     assert (f.a.world.kind, f.a.world.primary()) == ("performance", "east")
-    f.a.fault(FaultKind.DROP, "link:west>east")
-    said = f.post("west", "secondary/update-primary", {"token": f.activation(secondary_id="w2")}, root="east")
-    host = "127.3.1.1:8200"
-    recorded = vector("perf-secondary-enable-unwrap-unreachable").body["errors"][0]
-    assert said.errors == [recorded.replace("10.0.104.139:8200", host)]
     assert f.post("west", "secondary/disable", {}, root="east").status == 200
     f.a.wait(5)
     assert f.status("west") == {"mode": "disabled"}
@@ -438,5 +423,52 @@ def test_performance_replication_has_the_same_roles_and_ids_and_takes_tokens_of_
 def test_enabling_a_performance_secondary_answers_as_recorded() -> None:
     f = founder(kind="performance")
     f.enable_primary()
-    said = f.post("west", "secondary/enable", {"token": f.activation()}, root="west")
+    token = f.activation()
+    cut = f.a.fault(FaultKind.DROP, "link:west>east")
+    recorded = vector("perf-secondary-enable-unwrap-unreachable").body["errors"][0]
+    said = f.post("west", "secondary/enable", {"token": token}, root="west")
+    assert (said.status, said.errors) == (500, [recorded.replace("10.0.104.139:8200", "127.3.1.1:8200")])
+    f.a.world.faults.clear(cut)
+    said = f.post("west", "secondary/enable", {"token": token}, root="west")
     assert alike("perf-secondary-enable", said.json) == []
+
+
+def test_a_new_primary_may_have_no_tokens_for_secondaries_for_a_moment() -> None:
+    f = founder(kind="performance", secondary_token_waits_s=20.0)
+    f.enable_primary()
+    said = f.post("east", "primary/secondary-token", {"id": "x"}, root="east")
+    assert (said.status, alike("perf-promoted-412", said.json)) == (412, [])
+    f.a.wait(20)
+    assert f.post("east", "primary/secondary-token", {"id": "x"}, root="east").status == 200
+
+
+@pytest.mark.parametrize(("remembers", "known"), [(True, ["west-1"]), (False, [])])
+def test_a_cluster_that_is_primary_again_may_show_the_ids_of_before_and_lets_nobody_in(
+    remembers: bool, known: list[str]
+) -> None:
+    f = founder(remembers_secondaries=remembers)
+    f.make_a_pair()
+    f.post("east", "primary/demote", {}, root="east")
+    f.a.wait(5)
+    f.operate("east", "secondary/promote")
+    f.a.wait(10)
+    assert f.status("east")["known_secondaries"] == known
+    assert f.status("west")["connection_state"] == "transient_failure"
+
+
+# ---------------------------------------------------------------------------------------------------------- seals
+
+
+@pytest.mark.parametrize("west_is_auto", [True, False])
+@pytest.mark.parametrize("east_is_auto", [True, False])
+def test_whatever_the_seals_are_the_keys_of_the_primary_authorise_on_the_secondary(
+    east_is_auto: bool, west_is_auto: bool
+) -> None:
+    """The table of section 4.4 (REPL-OV)."""
+    f = founder(autos={"east": east_is_auto, "west": west_is_auto})
+    f.enable_primary()
+    assert f.enable_secondary(f.activation()).status == 200
+    assert health(f, "west") == ([472, 472, 472] if west_is_auto else [472, 503, 503])
+    if not west_is_auto:
+        assert f.unseal("west/2", f.has["east"].keys).json["sealed"] is False
+    assert f.operate("west", "secondary/promote").status == 200
