@@ -85,6 +85,11 @@ class Cluster:
         return len([n for n in self.nodes if n.joined]) // 2 + 1
 
     @property
+    def members(self) -> list[Node]:
+        """Nodes that raft knows of, up or not."""
+        return [n for n in self.nodes if n.joined and not n.removed]
+
+    @property
     def voters(self) -> list[Node]:
         """Nodes that take part in raft now."""
         return [n for n in self.nodes if n.can_vote]

@@ -68,8 +68,7 @@ def raft_configuration(call: Call) -> Reply:
             "protocol_version": "3",
             "voter": True,
         }
-        for n in call.cluster.nodes
-        if not n.removed
+        for n in call.cluster.members
     ]
     return call.logical({"config": {"index": 0, "servers": servers}})
 
@@ -79,14 +78,14 @@ def autopilot_state(call: Call) -> Reply:
     _authorise_by_header(call, _READ)
     cluster = call.cluster
     healthy = [n for n in cluster.nodes if n.can_vote]
-    names = {n.target: _node_id(n) for n in cluster.nodes if not n.removed}
+    names = {n.target: _node_id(n) for n in cluster.members}
     tolerance = max(0, len(healthy) - cluster.quorum)
     data = {
         "failure_tolerance": tolerance,
-        "healthy": len(healthy) == len(cluster.nodes),
+        "healthy": all(n.can_vote for n in cluster.nodes if n.joined),
         "leader": names.get(call.node.target, ""),
         "optimistic_failure_tolerance": tolerance,
-        "servers": {names[n.target]: _server(call, n, names[n.target]) for n in cluster.nodes if not n.removed},
+        "servers": {names[n.target]: _server(call, n, names[n.target]) for n in cluster.members},
         "voters": list(names.values()),
     }
     return call.logical(data)
@@ -175,8 +174,7 @@ def save(call: Call) -> Reply:
             "ID": _node_id(node),
             "Address": call.world.spec.cluster_addr(node.target).removeprefix("https://"),
         }
-        for node in call.cluster.nodes
-        if not node.removed
+        for node in call.cluster.members
     ]
     archive = snapshot.pack(
         call.store, servers=servers, index=call.store.end + 20, term=call.cluster.term, at_s=int(call.utc_s)

@@ -62,18 +62,29 @@ def test_one_share_of_one_is_the_key_itself() -> None:
     unsealed(a, "east/1", made["keys"])
 
 
+def members(a: Asker, token: str) -> tuple[list[str], bool]:
+    configuration = a.ask("east/1", "sys/storage/raft/configuration", token=token).data["config"]
+    state = a.ask("east/1", "sys/storage/raft/autopilot/state", token=token).data
+    names = [server["node_id"] for server in configuration["servers"]]
+    assert [*state["servers"]] == names
+    return names, state["healthy"]
+
+
 def test_the_first_node_serves_alone_until_the_others_join_it() -> None:
     a = empty_world(nodes=3)
-    keys = initialised(a)["keys"]
+    made = initialised(a)
+    keys = made["keys"]
     assert a.ask("east/2", "sys/init").json == {"initialized": False}
     unsealed(a, "east/1", keys[:3])
     a.wait(5)
     assert a.ask("east/1", "sys/health").status == 200
     assert a.ask("east/2", "sys/health").json["initialized"] is True
+    assert members(a, made["root_token"]) == (["east-1"], True)
     unsealed(a, "east/2", keys[1:4])
     unsealed(a, "east/3", keys[2:5])
     a.wait(5)
     assert [a.ask(f"east/{n}", "sys/health").status for n in (1, 2, 3)] == [200, 473, 473]
+    assert members(a, made["root_token"]) == (["east-1", "east-2", "east-3"], True)
     a.fault(FaultKind.CRASH, "node:east/1")
     a.wait(5)
     assert a.ask("east/2", "sys/health").status == 200
