@@ -220,7 +220,6 @@ async def test_a_failover_by_hand(operator: Operator) -> None:
     assert (await operator.data("kv", "get", "secret/x", cluster="west"))["data"] == {"n": "1"}
 
 
-@pytest.mark.xfail(strict=False, reason="waits for the endpoints of auth/token: renew, revoke, accessors")
 async def test_tokens_are_renewed_looked_up_by_accessor_and_revoked(operator: Operator) -> None:
     auth = (await operator.reads("token", "create", "-policy=default", "-ttl=1h"))["auth"]
     assert (await operator.reads("token", "renew", "-increment=2h", auth["client_token"]))["auth"][

@@ -41,6 +41,8 @@ BUILT = "Vault tells build_date, OpenBao commit_date (SEALDOC)"
 ENTERPRISE = "a field of Vault Enterprise that the fork left out (HEALTHSRC, APILEADER, APIRAFT)"
 MODES = "OpenBao calls itself performance primary; the world's cluster is a DR primary"
 NEWER = "a field that OpenBao added"
+BY_CONFIGURATION = "OpenBao 2.x takes audit devices from its configuration only"
+NO_DEVICE_BY_API = "cannot enable audit device via API; use declarative, config-based audit device management instead"
 CLI = "each names its own command line"
 
 
@@ -107,6 +109,8 @@ DIFFERENCES: Mapping[tuple[str, str], str] = {
         "struct field InitRequest.secret_shares of type int']",
     ): "Vault says `failed to parse` (HANDLER17)",
     ("tidy", in_words_of_its_own_server()): CLI,
+    ("audit enable", "status: 400 | 204"): BY_CONFIGURATION,
+    ("audit enable no type", f".errors: ['{NO_DEVICE_BY_API}'] | ['unknown backend type: \"nope\"']"): BY_CONFIGURATION,
     ("login", ".auth.entity_id: 'UUID' | ''"): "a world has no identities",
     ("login without a role", "status: 500 | 400"): "Vault refuses it as 400 `missing role_id`; the fork answers 500",
     (
@@ -122,6 +126,7 @@ INVALID_TOKEN = r".errors: ['permission denied'] | ['2 errors occurred:\n\t* per
 LENGTH = "tokens of the fork have no prefix `hvs.`, as before 1.10 (GRHTTP111)"
 INVALID = "from 1.16 on Vault says both (TOKDOC, PR26687); the fork goes on as before"
 SINCE = {
+    ("licence", "status: 404 | 200"): ENTERPRISE,
     ("*health*", ".enterprise: absent | bool"): ENTERPRISE,
     ("*health*", ".license: absent | dict"): ENTERPRISE,
     ("*health*", ".echo_duration_ms: absent | int"): ENTERPRISE,

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 VOLATILE = frozenset(
     "accessor active_time api_address address build_date client_token cluster_address cluster_id "
     "cluster_name commit_date creation_time created_time deletion_time encoded_root_token encoded_token "
+    "encryptions install_time "
     "expire_time hostname id index issue_time last_contact last_echo last_heartbeat last_index last_renewal "
     "last_renewal_time last_term "
     "last_wal leader leader_address leader_cluster_address location node_id nonce otp raft_applied_index "

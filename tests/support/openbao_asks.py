@@ -9,6 +9,7 @@ from tests.support.openbao_asks_mounts import MOUNTS
 from tests.support.openbao_asks_policies import POLICY_ASKS
 from tests.support.openbao_asks_raft import RAFT
 from tests.support.openbao_asks_secrets import KV
+from tests.support.openbao_asks_system import THE_REST
 from tests.support.openbao_asks_tokens import TOKEN_ASKS
 from tests.support.openbao_asks_wrapping import WRAPPING
 
@@ -294,4 +295,5 @@ ASKS = (
     *MOUNTS,
     *WRAPPING,
     *RAFT,
+    *THE_REST,
 )

@@ -158,6 +158,7 @@ class Knobs:
     namespace_health_text: str = "operation unavailable in namespaces"  # UNCONFIRMED for Vault; OBS
     mount_type_in_envelope: bool = False  # UNCONFIRMED
     status_endpoints: StatusEndpoints = StatusEndpoints.OPEN
+    unauthenticated_metrics: bool = False  # the listener option unauthenticated_metrics_access
     redact_version: bool = False
     redact_cluster_name: bool = False
     redact_addresses: bool = False

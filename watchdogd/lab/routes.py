@@ -12,10 +12,12 @@ from functools import lru_cache
 
 from watchdogd.lab import (
     routes_approle,
+    routes_audit,
     routes_health,
     routes_init,
     routes_kv,
     routes_life,
+    routes_metrics,
     routes_mounts,
     routes_optoken,
     routes_policy,
@@ -48,6 +50,8 @@ ROUTES: tuple[Route, ...] = (
     *routes_optoken.ROUTES,
     *routes_sys.ROUTES,
     *routes_raft.ROUTES,
+    *routes_audit.ROUTES,
+    *routes_metrics.ROUTES,
     *routes_wrapping.ROUTES,
     *routes_mounts.ROUTES,
     *routes_policy.ROUTES,

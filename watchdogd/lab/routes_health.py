@@ -20,6 +20,7 @@ from watchdogd.lab.status import canary_age_ms
 
 _TRUE, _FALSE = {"1", "t", "T", "TRUE", "true", "True"}, {"0", "f", "F", "FALSE", "false", "False", ""}
 _ATOI = re.compile(r"[+-]?[0-9]{1,18}")
+LICENCE_ENDS = "2029-04-27T00:00:00Z"
 BUILD_DATE = "2025-03-05T00:00:00Z"
 
 
@@ -111,7 +112,7 @@ def _health_body(call: Call) -> dict[str, object]:
     if version >= (1, 8):
         ended = call.world.network.holds(FaultKind.LICENCE_TERMINATED, node.target)
         state = "terminated" if ended else "autoloaded"
-        body["license"] = {"state": state, "expiry_time": "2029-04-27T00:00:00Z", "terminated": ended}
+        body["license"] = {"state": state, "expiry_time": LICENCE_ENDS, "terminated": ended}
     if version >= (1, 16):
         body |= {"echo_duration_ms": 0, "clock_skew_ms": 0, "replication_primary_canary_age_ms": _canary_ms(call)}
     if version >= (1, 19):

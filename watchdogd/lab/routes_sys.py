@@ -1,11 +1,19 @@
-"""sys/seal, sys/step-down, sys/ha-status. Sources: OBS obs2, obs4 and obs5, HADOC."""
+"""sys/seal, sys/step-down, sys/ha-status, terms of the keyring, licence. Sources: OBS obs2, obs4 and obs5, HADOC."""
 
 from __future__ import annotations
 
+from watchdogd.lab import tokens
 from watchdogd.lab.call import Call, rfc3339
+from watchdogd.lab.fields import UNSUPPORTED_PATH
 from watchdogd.lab.node import Node
-from watchdogd.lab.reply import Reply, empty, envelope
+from watchdogd.lab.reply import Reply, empty, envelope, errors
 from watchdogd.lab.route import Route
+from watchdogd.lab.routes_health import LICENCE_ENDS
+
+_TERM = "core/keyring-term"
+_YEAR_S = 365 * 86400.0
+_LICENCE_SINCE = (1, 8)  # autoloaded licences (CHLOG)
+_FEATURES = ("DR Replication", "HSM", "Namespaces", "Performance Replication", "Performance Standby")
 
 
 def seal(call: Call) -> Reply:
@@ -29,6 +37,44 @@ def ha_status(call: Call) -> Reply:
     return envelope(call.cluster.chance.uuid(), data=data, top=data)
 
 
+def key_status(call: Call) -> Reply:
+    """GET sys/key-status [a real OpenBao]: the term of the keyring, also at the top."""
+    call.authorise()
+    made, rotated = call.store.get(tokens.KEYRING), call.store.get(_TERM)
+    since = rotated or made
+    from_wal = 0 if rotated is None else int(str(rotated.value["from_wal"]))
+    data = {
+        "encryptions": max(1, call.store.last_wal - from_wal),
+        "install_time": rfc3339(0.0 if since is None else since.at_utc_s, nanos=True),
+        "term": 1 if rotated is None else rotated.value["term"],
+    }
+    return envelope(call.cluster.chance.uuid(), data=data, top=data)
+
+
+def rotate(call: Call) -> Reply:
+    """PUT sys/rotate and sys/rotate/keyring: a new term; what earlier terms sealed stays readable (TOKDOC)."""
+    call.authorise(sudo=True)
+    known = call.store.get(_TERM)
+    term = 1 if known is None else int(str(known.value["term"]))
+    call.write(_TERM, {"term": term + 1, "from_wal": call.store.last_wal})
+    return empty()
+
+
+def licence(call: Call) -> Reply:
+    """GET sys/license/status: no sample of its body is at hand (UNCONFIRMED); when it ends is what health says."""
+    call.authorise()
+    if call.cluster.version < _LICENCE_SINCE:
+        return errors(404, UNSUPPORTED_PATH)
+    loaded = {
+        "expiration_time": LICENCE_ENDS,
+        "features": list(_FEATURES),
+        "license_id": call.cluster.vault_id,
+        "performance_standby_count": 9999,
+        "start_time": rfc3339(call.world.epoch_utc_s - _YEAR_S),
+    }
+    return call.logical({"autoloading_used": True, "autoloaded": loaded, "persisted_autoload": loaded})
+
+
 def _ha_node(call: Call, node: Node) -> dict[str, object]:
     is_active = node is call.node
     return {
@@ -46,4 +92,8 @@ ROUTES: tuple[Route, ...] = (
     Route("PUT", "sys/seal", seal, "OBS"),
     Route("PUT", "sys/step-down", step_down, "OBS"),
     Route("GET", "sys/ha-status", ha_status, "HADOC OBS"),
+    Route("GET", "sys/key-status", key_status, "OBS"),
+    Route("PUT", "sys/rotate", rotate, "OBS"),
+    Route("PUT", "sys/rotate/keyring", rotate, "OBS"),
+    Route("GET", "sys/license/status", licence, "APIDOC"),
 )

@@ -93,7 +93,7 @@ def _secondary(call: Call, kind: Kind, role: Role, memory: ActiveMemory | None) 
         return shown | _following_nobody(call)
     shown |= {
         "known_primary_cluster_addrs": list(link.known_addrs),
-        "last_remote_wal": _remote_wal(link, memory, knobs),
+        "last_remote_wal": remote_wal(link, memory, knobs),
         "primary_cluster_addr": link.bootstrap_addr,
         "secondary_id": link.secondary_id,
         "state": _state(link, knobs, call.now_s).value,
@@ -126,7 +126,8 @@ def _following_nobody(call: Call) -> Status:
     return shown | {"primaries": peers, "known_primary_cluster_addrs": peers}
 
 
-def _remote_wal(link: Link, memory: ActiveMemory | None, knobs: Knobs) -> int:
+def remote_wal(link: Link, memory: ActiveMemory | None, knobs: Knobs) -> int:
+    """The newest entry of its primary's that a secondary says it has."""
     if knobs.remote_wal_zero_after_restart and (memory is None or not memory.remote_wal_seen):
         return 0
     return link.last_remote_wal
