@@ -58,6 +58,7 @@ TUNES = (
     sys("tuned back", "mounts/two/tune"),
     sys("tune nothing", "mounts/nope/tune", "POST", {"default_lease_ttl": "1h"}),
     sys("tune the system", "mounts/sys/tune", "POST", {"default_lease_ttl": "1h"}),
+    sys("tune deleted", "mounts/two/tune", "DELETE"),
     sys("tune down", "mounts/two/tune", "POST", {"options": {"version": "1"}}),
 )
 LOGIN_MOUNTS = (
@@ -73,6 +74,7 @@ LOGIN_MOUNTS = (
     sys("login tune", "auth/people/tune", "POST", {"default_lease_ttl": "1h"}),
     sys("login tuned", "auth/people/tune"),
     sys("login as mount tuned", "mounts/auth/people/tune"),
+    sys("login tune deleted", "auth/people/tune", "DELETE"),
     sys("login disable", "auth/people", "DELETE"),
     sys("login disable none", "auth/people", "DELETE"),
     sys("login disable token", "auth/token", "DELETE"),

@@ -213,10 +213,13 @@ def _version_numbers(call: Call, missing: str) -> list[int]:
     texts = given.split(",") if isinstance(given, str) else given if isinstance(given, list) else [given]
     if not given:
         raise Rejected(errors(400, missing))
+    return [_version_number(at, str(text)) for at, text in enumerate(texts)]
+
+
+def _version_number(at: int, text: str) -> int:
     try:
-        return [int(str(text)) for text in texts]
+        return int(text)
     except ValueError as exc:
-        at = next(n for n, text in enumerate(texts) if not str(text).strip().lstrip("-").isdigit())
         reason = f"'[{at}]' cannot parse value as 'int': strconv.ParseInt: invalid syntax"
         text = f"decoding failed due to the following error(s):\n\n{reason}"
         raise Rejected(not_converted("versions", text)) from exc

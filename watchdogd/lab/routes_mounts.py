@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from watchdogd.lab import tokens
 from watchdogd.lab.call import Call, duration_s
-from watchdogd.lab.fields import UNSUPPORTED_PATH, boolean, object_of
+from watchdogd.lab.fields import UNSUPPORTED_PATH, boolean, object_of, unsupported_operation
 from watchdogd.lab.kv import Config, Secret
 from watchdogd.lab.mounts import LOGINS, SECRETS, Mount, Table
 from watchdogd.lab.reply import Rejected, Reply, empty, envelope, errors
@@ -261,6 +261,11 @@ def tune_login(call: Call) -> Reply:
     return _tuned(call, LOGINS, call.params["name"] + "/")
 
 
+def no_such_verb(_: Call) -> Reply:
+    """DELETE of a tune, which is not a mount called `tune`."""
+    return unsupported_operation()
+
+
 def _tuned(call: Call, table: Table, path: str) -> Reply:
     mount, body = table.get(call.store, path), call.body()
     if mount is None:
@@ -377,8 +382,8 @@ def _routes(where: str, handlers: Mapping[str, _Handler], source: str) -> Iterat
 
 
 ROUTES: tuple[Route, ...] = (
-    *_routes("sys/mounts/<name>/tune", {"GET": read_tune, "PUT": tune}, "OBS"),
-    *_routes("sys/auth/<name>/tune", {"GET": read_login_tune, "PUT": tune_login}, "OBS"),
+    *_routes("sys/mounts/<name>/tune", {"GET": read_tune, "PUT": tune, "DELETE": no_such_verb}, "OBS"),
+    *_routes("sys/auth/<name>/tune", {"GET": read_login_tune, "PUT": tune_login, "DELETE": no_such_verb}, "OBS"),
     Route("GET", "sys/mounts", list_mounts, "OBS"),
     *_routes("sys/mounts/<name>", {"GET": read_mount, "PUT": mount, "DELETE": unmount}, "OBS"),
     Route("GET", "sys/auth", list_logins, "OBS"),

@@ -53,7 +53,7 @@ def wrapped(call: Call, reply: Reply, ttl_s: float) -> Reply:
 
 
 def _envelope_of(reply: Reply) -> dict[str, object] | None:
-    if not reply.body:
+    if not reply.body or reply.headers.get("Content-Type") != "application/json":
         return None
     body = json.loads(reply.body)
     return body if isinstance(body, dict) and "wrap_info" in body else None

@@ -124,3 +124,13 @@ def test_a_write_during_a_brown_out_is_refused_whatever_its_verb() -> None:
     for method in ("PUT", "PATCH", "DELETE"):
         assert ask(a, MANY, method, {"data": {}}).status == 500
     assert ask(a, MANY).data["data"] == {"n": 1}
+
+
+@pytest.mark.parametrize("versions", ["x", "1,x", ["1", "\u00b2"], [None], [1.5], True])
+def test_what_is_no_version_is_refused_by_its_place(versions: object) -> None:
+    a = asker()
+    written(a, 1)
+    said = ask(a, "secret/destroy/many", "POST", {"versions": versions})
+    assert said.status == 400
+    assert "cannot parse value as 'int'" in said.errors[0]
+    assert ask(a, MANY).status == 200

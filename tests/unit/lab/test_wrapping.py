@@ -96,3 +96,10 @@ def test_a_client_whose_write_is_answered_in_a_wrapping_was_told_that_it_is_done
     )
     assert said.json["wrap_info"]["token"]
     assert a.world.counts.acknowledged_writes == before + 1
+
+
+def test_what_is_no_json_is_not_wrapped() -> None:
+    a = asker()
+    headers = {"X-Vault-Wrap-TTL": "60s"}
+    said = a.ask("east/1", "sys/storage/raft/snapshot", token=a.has["root_token"], headers=headers)
+    assert (said.status, said.exchange.body[:2]) == (200, b"\x1f\x8b")
