@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -17,12 +13,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.support.lab_requests import REQUESTS, LabRequest, filled_in, wrong_shape
-from watchdogd.lab.knobs import Knobs
-from watchdogd.lab.serve import ServedLab, Settings
-from watchdogd.lab.serve_socket import bound
-from watchdogd.lab.serve_up import running
-from watchdogd.lab.spec import WorldSpec
-from watchdogd.lab.wire import Place
+from tests.support.served_lab import Background, served_lab
+from watchdogd.lab.serve import ServedLab
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -33,63 +25,27 @@ PATIENCE_S, SOON_S = 5.0, 0.1
 ENDINGS = ("sys/seal", "sys/step-down", "auth/token/revoke", "sys/rekey", "sys/init")
 
 
-@dataclass(slots=True)
-class Background:
-    """A lab that is served by a thread of its own."""
-
-    directory: Path
-    port: int
-    lab: ServedLab | None = None
-
-    def serve(self, is_up: threading.Event, is_over: threading.Event) -> None:
-        asyncio.run(self._serve(is_up, is_over))
-
-    async def _serve(self, is_up: threading.Event, is_over: threading.Event) -> None:
-        knobs = Knobs(promote_s=0.1, demote_s=0.1, latency_s=0.0)
-        spec = WorldSpec(port=self.port, knobs=knobs)
-        async with running(Settings(spec=spec, seed=1, epoch_utc_s=1_795_315_464.0, directory=self.directory)) as (
-            self.lab,
-            _,
-        ):
-            is_up.set()
-            while not is_over.is_set():
-                await asyncio.sleep(0.02)
-
-    @property
-    def there(self) -> ServedLab:
-        assert self.lab is not None
-        return self.lab
-
-    def said(self, target: str, sent: bytes, *, within_s: float) -> bytes:
-        """All that comes back until the connection is closed; raises TimeoutError when it stays open."""
-        context = ssl.create_default_context(cafile=str(self.directory / "ca.pem"))
-        context.check_hostname = False
-        address = (self.there.settings.spec.ip(Place.BASTION, target), self.port)
-        with (
-            socket.create_connection(address, timeout=PATIENCE_S) as plain,
-            context.wrap_socket(plain, server_hostname="x") as sock,
-        ):
-            sock.settimeout(within_s)
-            sock.sendall(sent)
-            received = b""
-            with suppress(ConnectionResetError):
-                while more := sock.recv(65536):
-                    received += more
-            return received
+def said(lab: Background, target: str, sent: bytes, *, within_s: float) -> bytes:
+    """All that comes back until the connection is closed; raises TimeoutError when it stays open."""
+    context = ssl.create_default_context(cafile=str(lab.ca_file))
+    context.check_hostname = False
+    with (
+        socket.create_connection(lab.address(target), timeout=PATIENCE_S) as plain,
+        context.wrap_socket(plain, server_hostname="x") as sock,
+    ):
+        sock.settimeout(within_s)
+        sock.sendall(sent)
+        received = b""
+        with suppress(ConnectionResetError):
+            while more := sock.recv(65536):
+                received += more
+        return received
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Background]:
-    with bound("127.1.1.1", 0, socket.SOCK_STREAM) as probe:
-        port = int(probe.getsockname()[1])
-    background = Background(tmp_path_factory.mktemp("lab"), port)
-    is_up, is_over = threading.Event(), threading.Event()
-    thread = threading.Thread(target=background.serve, args=(is_up, is_over))
-    thread.start()
-    assert is_up.wait(20)
-    yield background
-    is_over.set()
-    thread.join(20)
+    with served_lab(tmp_path_factory.mktemp("lab")) as background:
+        yield background
 
 
 def spoken(request: LabRequest, lab: ServedLab) -> bytes:
@@ -108,19 +64,19 @@ def spoken(request: LabRequest, lab: ServedLab) -> bytes:
 
 
 def still_lives(lab: Background) -> None:
-    assert lab.there.world.crashed == []
-    said = lab.said("west/2", b"GET /v1/sys/seal-status HTTP/1.0\r\n\r\n", within_s=PATIENCE_S)
-    assert said.split(b" ", 2)[1] == b"200"
+    assert lab.lab.world.crashed == []
+    answer = said(lab, "west/2", b"GET /v1/sys/seal-status HTTP/1.0\r\n\r\n", within_s=PATIENCE_S)
+    assert answer.split(b" ", 2)[1] == b"200"
 
 
 @MIXED
 @given(request=REQUESTS)
 def test_every_request_gets_an_answer(lab: Background, request: LabRequest) -> None:
     assume(not request.path.startswith(ENDINGS))
-    said = lab.said(request.target, spoken(request, lab.there), within_s=PATIENCE_S)
-    head, _, body = said.partition(b"\r\n\r\n")
-    if said or not request.path.startswith("sys/health"):
-        assert head.startswith(b"HTTP/1.1 "), said
+    answer = said(lab, request.target, spoken(request, lab.lab), within_s=PATIENCE_S)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if answer or not request.path.startswith("sys/health"):
+        assert head.startswith(b"HTTP/1.1 "), answer
         assert wrong_shape(request, int(head.split()[1]), body) == ""
     still_lives(lab)
 
@@ -131,11 +87,11 @@ def test_bytes_that_were_hurt_on_the_way_get_an_answer_or_wait_for_more(
     lab: Background, request: LabRequest, at: float, cut: int, put: bytes
 ) -> None:
     assume(not request.path.startswith(ENDINGS))
-    whole = spoken(request, lab.there)
+    whole = spoken(request, lab.lab)
     place = int(at * len(whole))
     try:
-        said = lab.said(request.target, whole[:place] + put + whole[place + cut :], within_s=SOON_S)
+        answer = said(lab, request.target, whole[:place] + put + whole[place + cut :], within_s=SOON_S)
     except TimeoutError:
-        said = b""
-    assert said == b"" or said.startswith(b"HTTP/1."), said
+        answer = b""
+    assert answer == b"" or answer.startswith(b"HTTP/1."), answer
     still_lives(lab)
