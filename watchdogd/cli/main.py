@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import grp
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from watchdogd.adapters.config_types import parse_duration
 from watchdogd.adapters.secrets import SecretReader
 from watchdogd.adapters.settings import Settings
 from watchdogd.adapters.vault.transport import TlsOptions, tls_context
+from watchdogd.cli.saying import say
 from watchdogd.cli.timing import timing_lines
 from watchdogd.core.budget import Assumed
 from watchdogd.core.rules import notices
@@ -77,9 +79,9 @@ def _check(asked: argparse.Namespace) -> Exit:
     for notice in notices(settings.policy):
         print(f"notice: {notice}")
     for problem in _local_problems(settings):
-        print(f"warning: {problem}")
+        say(f"warning: {problem}")
     pairs = ", ".join(settings.pairs)
-    print(f"{asked.config}: good ({settings.policy.environment}; {pairs})")
+    say(f"{asked.config}: good ({settings.policy.environment}; {pairs})")
     return Exit.CLEAN
 
 
@@ -92,8 +94,16 @@ def _local_problems(settings: Settings) -> list[str]:
         problem for pair in settings.pairs.values() for tls in pair.tls.values() if (problem := _tls_problem(tls))
     )
     commands = [fence.argv[0] for pair in settings.pairs.values() for fence in pair.fences.values()]
-    problems += [f"{path} cannot be run: no fence" for path in commands if not os.access(path, os.X_OK)]
+    problems += [problem for path in dict.fromkeys(commands) if (problem := _fence_problem(path))]
     return [*problems, *_doors(settings)]
+
+
+def _fence_problem(command: str) -> str:
+    if shutil.which(command) is not None:
+        return ""
+    path = Path(command)
+    why = "no such file" if not path.exists() else "not executable for this user" if path.is_file() else "no file"
+    return f"fence: {command} cannot be run ({why}): no fence, and the gate `fence` stays closed"
 
 
 def _tls_problem(options: TlsOptions) -> str:
@@ -120,14 +130,14 @@ def _timing(asked: argparse.Namespace) -> Exit:
     assumed = Assumed(promotion_s=asked.promotion, propagation_s=asked.propagation)
     for pair in settings.pairs.values():
         for line in timing_lines(pair.policy, assumed):
-            print(line)
+            say(line)
     return Exit.CLEAN
 
 
 def _diagram(asked: argparse.Namespace) -> Exit:
     from watchdogd.core.diagram import mermaid
 
-    print(mermaid(), end="")
+    say(mermaid().rstrip("\n"))
     return Exit.CLEAN
 
 

@@ -34,16 +34,21 @@ def test_what_this_machine_lacks_is_a_warning_that_names_the_key_and_the_way_out
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, ca_file, run = tmp_path / "watchdogd.toml", tmp_path / "ca.pem", tmp_path / "run"
+    fence = {"timeout": "5s", "on_failure": "block"}
     ca_file.write_text("no certificate")
     path.write_bytes(
         good(
             put("./cluster/east/tls", {"ca_file": str(ca_file)}),
+            put("./cluster/east/fence", {**fence, "command": [str(tmp_path)]}),
+            put("./cluster/west/fence", {**fence, "command": [str(tmp_path / "gone"), "west"]}),
             put("control", {"socket": str(run / "control.sock"), "operators_group": "no-such-group"}),
         )
     )
     assert main(["check-config", str(path)]) == Exit.CLEAN
     said = capsys.readouterr().out
     assert f"warning: tls.ca_file: {ca_file} is no readable PEM file" in said
+    assert f"warning: fence: {tmp_path} cannot be run (no file)" in said
+    assert f"warning: fence: {tmp_path / 'gone'} cannot be run (no such file)" in said
     assert f"warning: control.socket: {run} is no directory: install -d" in said
     assert "warning: control.operators_group: no group no-such-group here" in said
 
