@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 from watchdogd.adapters.clock import SystemClock
 from watchdogd.cli import ctl_text as text
 from watchdogd.cli.ctl_last import DEFAULT_STATE_DIR, NothingKept, last_known
+from watchdogd.cli.saying import say
 from watchdogd.core.explain import Json, Shape
 from watchdogd.daemon.protocol import API, DEFAULT_SOCKET, MALFORMED, SLOW, STARTING
 
@@ -143,7 +144,7 @@ def _show_last_known(asked: argparse.Namespace) -> None:
     except NothingKept as why:
         print(f"and nothing is known from before: {why}", file=sys.stderr)
         return
-    print(json.dumps(kept, indent=2) if asked.json else "\n".join(text.last_known_lines(kept)))
+    say(json.dumps(kept, indent=2) if asked.json else "\n".join(text.last_known_lines(kept)))
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -154,11 +155,11 @@ def run(asked: argparse.Namespace) -> int:
         body.setdefault("request_id", str(uuid.uuid4()))
     reply = ask(asked.socket, method, url, body)
     if asked.json:
-        print(json.dumps(reply.body, indent=2))
+        say(json.dumps(reply.body, indent=2))
     elif reply.status >= MALFORMED:
         print("\n".join(text.error_lines(reply.body)), file=sys.stderr)
     else:
-        print("\n".join(verb.show(reply.body)))
+        say("\n".join(verb.show(reply.body)))
     if reply.status == STARTING and _table(reply.body.get("error")).get("code") == SLOW:
         return Exit.GAVE_UP
     if reply.status >= MALFORMED:

@@ -19,7 +19,7 @@ from watchdogd.adapters.store.trouble import StateUnreadable
 from watchdogd.core.entries import ENTRY_TYPES, Entry, Runbook, RunOutcome, Stamp
 from watchdogd.core.explain import Json, Shape
 from watchdogd.core.fold import fold
-from watchdogd.core.ledger import Ledger
+from watchdogd.core.ledger import FenceState, Ledger
 from watchdogd.core.model import PairId
 
 DEFAULT_STATE_DIR = "/var/lib/watchdogd"
@@ -39,7 +39,9 @@ def last_known(state_dir: Path, now: datetime) -> Shape:
     except StateUnreadable as exc:
         raise NothingKept(f"{exc.path}: {exc.detail}") from exc
     except (OSError, sqlite3.Error) as exc:
-        raise NothingKept(f"{state_dir}: {exc}") from exc
+        why = exc.strerror if isinstance(exc, OSError) else None
+        whose = "is it the `state_dir` of its config? else --state-dir PATH"
+        raise NothingKept(f"{state_dir}: {why or exc}; {whose}") from exc
     except (ValueError, KeyError, TypeError) as exc:
         raise NothingKept(f"{state_dir}: not the journal of this version ({type(exc).__name__}: {exc})") from exc
     if not journals:
@@ -101,4 +103,5 @@ def _pair(pair: PairId, ledger: Ledger, looked_utc_s: float | None, now: datetim
         "foreign": ledger.foreign,
         "debtor": debt.debtor if debt is not None else None,
         "fences": [*ledger.fences],
+        "fences_unsure": [fence.cluster for fence in ledger.fences.values() if fence.state is not FenceState.HELD],
     }

@@ -68,17 +68,25 @@ def _pair_lines(pair: Shape) -> Iterator[str]:
     run = _table(pair.get("run"))
     if run:
         yield f"  run        {run['runbook']} {run['run_id']} is {run['state']}"
+        if pair.get("run_waits"):
+            yield f"  WAITS      at {_flat(pair['run_waits'])}"
     for key, label in (("paused", "PAUSED"), ("hold", "HELD"), ("foreign", "FOREIGN"), ("debtor", "debt of")):
         if pair.get(key):
             until = pair.get("paused_until_utc_s") if key == "paused" else None
             yield f"  {label:<11}{pair[key]}" + (f", until {_when(until)}" if until is not None else "")
-    fences = pair.get("fences")
-    if isinstance(fences, list) and fences:
-        yield f"  fence on   {', '.join(map(str, fences))}"
+    yield from _fence_lines(pair)
     for notice in _tables(pair.get("notices")):
         yield f"  ! {notice['severity']}: {notice['summary']}"
         if notice.get("command"):
             yield f"      {notice['command']}"
+
+
+def _fence_lines(pair: Shape) -> Iterator[str]:
+    fences, unsure = (one if isinstance(one := pair.get(key), list) else [] for key in ("fences", "fences_unsure"))
+    if held := [str(cluster) for cluster in fences if cluster not in unsure]:
+        yield f"  fence on   {', '.join(held)}"
+    if unsure:
+        yield f"  fence      of {', '.join(map(str, unsure))}: not confirmed, and may be on"
 
 
 def explain_lines(body: Shape) -> list[str]:
@@ -128,24 +136,30 @@ def last_known_lines(body: Shape) -> list[str]:
         ):  # fmt: skip
             if pair[key]:
                 lines.append(f"  {label:<11}{pair[key]}")
-        if isinstance(fences := pair["fences"], list) and fences:
-            lines.append(f"  fence on   {', '.join(map(str, fences))}")
+        lines += _fence_lines(pair)
     return lines
 
 
 def plan_lines(body: Shape) -> list[str]:
     """What a run would do, and what keeps it from starting."""
-    steps, waivers, loss = body["steps"], body["waivers"], body["estimated_loss_s"]
+    steps, waivers = body["steps"], body["waivers"]
     title = f"{body['action']} {body['source']} -> {body['target']}, epoch {body['epoch']}, row {body['situation']}"
     lines = [title]
     lines += [f"  {n}. {step}" for n, step in enumerate(steps if isinstance(steps, list) else [], start=1)]
     lines += [f"  waived: {', '.join(map(str, waivers))}"] if isinstance(waivers, list) and waivers else []
-    lines.append(f"  estimated loss: {'unknown' if loss is None else f'{_number(loss):.0f} s'}")
+    lines.append(f"  estimated loss: {_loss(body['estimated_loss_s'], body.get('estimated_loss_age_s'))}")
     blocked = _tables(body["blocked_by"])
     lines += ["blocked by" if blocked else "nothing blocks it"]
     lines += [f"  {gate['gate']!s:<{WIDE}}{gate['why']}" for gate in blocked]
     approval = f"watchdogctl approve --plan {body['plan_hash']} --pair {body['pair']} --reason '...'"
     return [*lines, f"this very run, or none: {approval}"]
+
+
+def _loss(loss_s: Json, age_s: Json) -> str:
+    if loss_s is None:
+        return "unknown"
+    read = "" if age_s is None else f", read {_age(age_s)} ago; what was written later is not in it"
+    return f"at least {_number(loss_s):.0f} s{read}"
 
 
 def reload_lines(body: Shape) -> list[str]:
@@ -181,6 +195,8 @@ def run_lines(body: Shape) -> list[str]:
     lines += [f"  waived: {', '.join(map(str, waivers))}"] if isinstance(waivers, list) and waivers else []
     for step in _tables(body["steps"]):
         lines.append(f"  {step['step']!s:<18}{_state(step, body)}{_sent(step['intents'])}")
+    if body.get("waits"):
+        lines.append(f"  WAITS at {_flat(body['waits'])}")
     parked = _table(body.get("parked"))
     if parked:
         lines.append(f"  PARKED at {parked['step']}: {parked['why']}")
@@ -188,7 +204,8 @@ def run_lines(body: Shape) -> list[str]:
         acts = parked.get("acts")
         if isinstance(acts, list) and acts:
             lines += ["  what it would take now:", *(f"    {act}" for act in acts)]
-    return [*lines, "", *(_entry_line(one) for one in _tables(body["entries"]))]
+    # What was written down comes first: there may be more of it than fits on a screen.
+    return [*(_entry_line(one) for one in _tables(body["entries"])), *lines]
 
 
 def _state(step: Shape, run: Shape) -> str:

@@ -62,7 +62,8 @@ def sentence(decision: Decision, facts: Facts) -> str:
     """The decision in one sentence."""
     run = facts.ledger.run
     if run is not None:
-        return f"{run.runbook} {run.run_id} is open{_where(run)}"
+        paused = "" if facts.ledger.pause is None or run.parked_step else "; paused: it stops at its next safe point"
+        return f"{run.runbook} {run.run_id} is open{_where(run)}{paused}"
     todo = next(iter(decision.todo), None)
     if todo is None:
         return "nothing to do"
@@ -216,11 +217,16 @@ def facts_shape(facts: Facts, decision: Decision) -> Shape:
         "estimated_loss_s": known.loss.seconds,
         "estimated_loss_wal": known.loss.wal,
         "estimated_loss_by": known.loss.told_by,
-        "estimated_loss_age_s": None if known.loss_at is None else _age_s(known.loss_at, facts.now),
+        "estimated_loss_age_s": loss_age_s(facts),
         "flaps": facts.flaps,
         "name": name_shape(facts.name, decision),
         **ledger_shape(ledger, facts.now, facts.views),
     }
+
+
+def loss_age_s(facts: Facts) -> float | None:
+    """How long ago what the estimate of the loss stands on was read; what was written later is not in it."""
+    return None if facts.known.loss_at is None else _age_s(facts.known.loss_at, facts.now)
 
 
 def _views(facts: Facts) -> tuple[ClusterView, ...]:

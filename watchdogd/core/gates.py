@@ -91,6 +91,10 @@ def _level(question: Question) -> str:
     level = question.policy.failover_level(question.elected.cluster if question.elected else None)
     if level is Level.AUTO:
         return ""
+    if level is Level.APPROVE:
+        capped = ", as auto has nothing that tells a dead primary from a partition here"
+        because = capped if question.policy.levels.failover is Level.AUTO else ""
+        return f"failover = {level}: it waits for a command{because}"
     return f"failover = {level}: it only says what it would do"
 
 

@@ -139,4 +139,6 @@ def problems_of(model: type[BaseModel], given: Mapping[str, object]) -> str:
 def _said(field: str, message: str) -> str:
     if field == "reason":
         return "a reason is needed: it is journalled with your uid"
+    if field == "plan_hash":
+        return f"no hash of a plan: {HASH_DIGITS} digits, as `watchdogctl plan` ends with them"
     return message.replace("Value error, ", "")

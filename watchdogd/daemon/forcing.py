@@ -21,7 +21,8 @@ async def force(orders: Orders, caller: Caller) -> Answer:
     """Carry out the one pending decision; refused unless exactly one pair has one."""
     pending = {pair: found for pair, unit in orders.units.items() if (found := pending_of(unit)) is not None}
     if len(pending) != 1:
-        which = f"{', '.join(pending)} each have one: `watchdogctl` names its pair" if pending else "no pair has one"
+        several = f"{', '.join(pending)} each have one: `watchdogctl` names its pair"
+        which = several if pending else "no pair has one; under `observe` nothing is pending"
         return refuse(CONFLICT, "stale", f"SIGUSR1 needs exactly one pair with a pending decision: {which}")
     ((pair, asked),) = pending.items()
     return await orders.ask(replace(asked, pair=pair), caller)

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from watchdogd import __version__
 from watchdogd.core.budget import longer_cases, worst_case
 from watchdogd.core.entries import Recorded, Runbook
-from watchdogd.core.explain import Json, Shape, explain, gate_shape, run_shape, sentence, todo_shape
+from watchdogd.core.explain import Json, Shape, explain, gate_shape, loss_age_s, run_shape, sentence, todo_shape
 from watchdogd.core.headline import held_by
-from watchdogd.core.ledger import Ledger
+from watchdogd.core.ledger import FenceState, Ledger
 from watchdogd.core.model import PairId
 from watchdogd.core.plan import Plan
 from watchdogd.core.telling import why
@@ -196,6 +196,7 @@ class Orders:
         shape: Shape = {
             "pair": unit.policy.pair,
             **run_shape(run, self._ground.stamper.now(), standing.facts.views if standing is not None else {}),
+            "waits": unit.why_waits(run),
             "entries": [*told[::-1]],
         }
         return Answer(body=shape)
@@ -247,6 +248,7 @@ def plan_shape(plan: Plan, standing: Standing) -> Shape:
         "blocked_by": [gate_shape(gate, now) for gate in plan.blocked_by],
         "steps": [*agreed.steps],
         "estimated_loss_s": facts.known.loss.seconds,
+        "estimated_loss_age_s": loss_age_s(facts),
         "todo": [todo_shape(todo, now) for todo in standing.decision.todo],
     }
 
@@ -283,6 +285,7 @@ def status_of(unit: PairUnit) -> Shape:
         ],
         "name": {"situation": decision.name_row.id, "serving": facts.name.serving if facts.name else None},
         "run": run_shape(ledger.run, facts.now, facts.views) if ledger.run is not None else None,
+        "run_waits": unit.why_waits(ledger.run) if ledger.run is not None else "",
         "failover_ready": is_ready(standing),
         "paused": ledger.pause.reason if ledger.pause is not None else None,
         "paused_until_utc_s": ledger.pause.until_utc_s if ledger.pause is not None else None,
@@ -290,6 +293,7 @@ def status_of(unit: PairUnit) -> Shape:
         "foreign": ledger.foreign,
         "debtor": _debtor(ledger),
         "fences": [*ledger.fences],
+        "fences_unsure": [fence.cluster for fence in ledger.fences.values() if fence.state is not FenceState.HELD],
         "notices": notices,
     }
 

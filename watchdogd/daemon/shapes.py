@@ -297,6 +297,7 @@ class Pair(BaseModel):
     clusters: list[Standing]
     name: Published
     run: Run | None
+    run_waits: str
     failover_ready: bool
     paused: str | None
     paused_until_utc_s: float | None
@@ -304,6 +305,7 @@ class Pair(BaseModel):
     foreign: str
     debtor: str | None
     fences: list[str]
+    fences_unsure: list[str]
     notices: list[Notice]
 
 
@@ -337,6 +339,7 @@ class Planned(BaseModel):
     blocked_by: list[Gate]
     steps: list[str]
     estimated_loss_s: float | None
+    estimated_loss_age_s: float | None
     plan_hash: str
     todo: list[Todo]
 
@@ -361,6 +364,7 @@ class RunTold(Run):
     """One run, and what was written down of it, oldest first."""
 
     pair: str
+    waits: str
     entries: list[Recorded]
 
 

@@ -10,7 +10,7 @@ import structlog
 
 from watchdogd.core.decision import Decision
 from watchdogd.core.facts import Facts
-from watchdogd.core.ledger import Run
+from watchdogd.core.ledger import Run, RunState
 from watchdogd.core.model import NodeSeen, PairId
 from watchdogd.core.plan import Plan
 from watchdogd.daemon.alarms import Alarms, Over
@@ -26,7 +26,7 @@ from watchdogd.daemon.sightings import Sightings
 from watchdogd.daemon.stamps import Stamper
 from watchdogd.daemon.watching import PairDesk
 from watchdogd.ports import Chronicle, Memory, Notifier
-from watchdogd.runbooks.context import StepEvent
+from watchdogd.runbooks.context import StepEvent, StepOutcome
 
 log = structlog.get_logger()
 
@@ -65,6 +65,7 @@ class PairUnit:
         self.gear = gear
         self.policy = gear.policy
         self._ground = ground
+        self._waits: StepEvent | None = None
         journal, memory, stamper = ground.journal, ground.memory, ground.stamper
         book = ProofBook(pair, memory)
         self.hands = ProvenHands(gear.hands, book, gear.expiry_utc_s)
@@ -133,7 +134,15 @@ class PairUnit:
         is_asked = any(todo.runbook is waiting.agreed.action for todo in decision.todo)
         return self.approvals.take(facts, plan if isinstance(plan, Plan) else None, is_asked=is_asked)
 
+    def why_waits(self, run: Run) -> str:
+        """At which step an open run waits, and what its latest attempt was answered; empty while it goes on."""
+        waits = self._waits
+        if waits is None or waits.run.run_id != run.run_id or run.state is not RunState.OPEN:
+            return ""
+        return f"{waits.step}: {waits.why}"
+
     def _stepped(self, event: StepEvent) -> None:
+        self._waits = event if event.outcome in (StepOutcome.NOT_YET, StepOutcome.UNKNOWN) else None
         log.info(
             "step_finished",
             pair=self.policy.pair,

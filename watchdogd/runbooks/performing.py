@@ -209,10 +209,10 @@ class Performance:
         self.answered = refused.detail or str(refused)
         self.wait_s = min(self.step.poll_s_max, max(self.step.poll_s, self.wait_s * 2))
         self.not_before_s = self.ctx.clock.now_s() + self.wait_s
-        self._tell(StepOutcome.NOT_YET, str(refused))
-        self._page_a_long_wait(refused)
+        self._tell(StepOutcome.NOT_YET, self.answered)
+        self._page_a_long_wait()
 
-    def _page_a_long_wait(self, refused: Refused) -> None:
+    def _page_a_long_wait(self) -> None:
         # A run that stands still for a window, with whatever it holds, is said once, long before it parks.
         ctx, now_s = self.ctx, self.ctx.clock.now_s()
         if self.waits_since_s is None:
@@ -221,7 +221,7 @@ class Performance:
             ctx.tell(
                 f"waits:{self.step.name}",
                 Severity.PAGE,
-                f"{ctx.run.runbook} waits at {self.step.name}: {refused}",
+                f"{ctx.run.runbook} waits at {self.step.name}: {self.answered}",
                 command=command(RunVerb.ABORT, ctx.run_id),
             )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
 from tests.support.pair import Rounds, around
+from watchdogd.cli import ctl
 from watchdogd.cli import ctl_text as text
 from watchdogd.cli.ctl import ACTIONS, Exit, main, parser
 from watchdogd.core.explain import Shape, explain
@@ -52,6 +54,38 @@ def test_a_plan_ends_with_the_command_that_approves_exactly_it() -> None:
     lines = text.plan_lines(body)
     assert lines[0] == "failover east -> west, epoch 1, row S-32"
     assert lines[-1].endswith("watchdogctl approve --plan 00ff --pair prod --reason '...'")
+
+
+def test_the_loss_of_a_plan_is_a_bound_with_the_age_of_its_reading() -> None:
+    plan: Shape = {
+        "action": "failover", "pair": "prod", "source": "east", "target": "west", "situation": "S-30", "epoch": 1,
+        "waivers": [], "steps": [], "blocked_by": [], "plan_hash": "00ff", "estimated_loss_s": 0.0,
+    }  # fmt: skip
+    told = "  estimated loss: at least 0 s, read 74 s ago; what was written later is not in it"
+    assert told in text.plan_lines({**plan, "estimated_loss_age_s": 74.2})
+    assert "  estimated loss: unknown" in text.plan_lines({**plan, "estimated_loss_s": None})
+
+
+def test_a_fence_that_was_not_confirmed_is_not_told_as_on() -> None:
+    pair: Shape = {
+        "pair": "prod", "phase": "acting", "situation": "S-01", "why": "a run is open", "elected": "east", "epoch": 2,
+        "failover_ready": False, "level": "auto", "action": "", "fences": ["east", "west"], "fences_unsure": ["east"],
+    }  # fmt: skip
+    lines = text.status_lines({"pairs": [pair]})
+    assert "  fence on   west" in lines
+    assert "  fence      of east: not confirmed, and may be on" in lines
+
+
+def test_a_reader_that_has_seen_enough_is_not_taken_for_a_daemon_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ctl, "ask", lambda *asked: ctl.Reply(200, {"version": "1"}))
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        assert main(["version"]) == Exit.DONE
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("given", ["3", "0m", "soon", "-5s", "1.5h"])
@@ -138,7 +172,8 @@ def test_a_parked_run_says_what_its_last_attempt_met_what_was_waived_and_each_wa
         ],
     }  # fmt: skip
     lines = text.run_lines(body)
-    assert lines[:4] == [
+    assert "first" in lines[0], "what to type now stands at the end, where a screen shows it"
+    assert lines[3:7] == [
         "prod-4-failover: failover east -> west, parked",
         "  waived: loss",
         "  recheck           done",

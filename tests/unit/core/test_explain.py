@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.pair import Rounds, around, policy_of
-from watchdogd.core.entries import Runbook, RunOpened, StepIntended
+from watchdogd.core.entries import Paused, Runbook, RunOpened, StepIntended
 from watchdogd.core.explain import explain, ledger_shape, run_shape, sentence
 from watchdogd.core.facts import Sight
 from watchdogd.core.fold import apply
@@ -108,6 +108,9 @@ def test_while_a_run_is_open_it_says_what_was_sent_and_not_what_would_start_anot
     )  # fmt: skip
     ledger = apply(Ledger(), opened, now)
     assert sentence(decision, replace(facts, ledger=ledger)) == "failover run-1 is open"
+    paused = apply(ledger, Paused(reason="maintenance"), now)
+    told = "failover run-1 is open; paused: it stops at its next safe point"
+    assert sentence(decision, replace(facts, ledger=paused)) == told
     ledger = apply(ledger, StepIntended(run_id=RunId("run-1"), step="fence"), now)
     shape = explain(replace(facts, ledger=ledger), decision, around(now_s), since_s=1.0)
     said = shape["decision"]

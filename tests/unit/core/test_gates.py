@@ -254,6 +254,8 @@ def test_auto_acts_as_approve_where_nothing_tells_a_dead_primary_from_a_partitio
     east = replace(policy.cluster(EAST), fence=FencePolicy(waived="no fence yet"))
     case = scene().with_policy(clusters={**policy.clusters, EAST: east})
     assert [todo.execution for todo in decide(case.facts, case.watch.policy).todo] == [Execution.WAIT]
+    (level,) = (gate.why for gate in case.facts.closed_gates() if gate.gate == "level")
+    assert level.startswith("failover = approve: it waits for a command, as auto has nothing that tells")
 
 
 def test_what_is_known_from_too_long_before_the_loss_is_not_known() -> None:

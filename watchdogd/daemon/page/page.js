@@ -94,6 +94,7 @@ function pairSection(pair) {
     el("span", "dim", `failover = ${status.level}; for ${seconds(status.since_s)}`)));
   const run = explain && explain.facts.run;
   section.append(el("p", "why", run ? status.action : `${status.why}. ${status.action || ""}`));
+  if (status.run_waits) section.append(el("p", "bad", `waits at ${status.run_waits}`));
   for (const notice of status.notices || []) {
     section.append(el("div", `notice ${TONE[notice.severity]}`, el("p", "", notice.summary),
       notice.command ? el("code", "", notice.command) : null));
