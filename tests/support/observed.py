@@ -185,6 +185,11 @@ def root_generated(replay: Replay) -> None:
     replay.tokens["generated"] = bytes(a ^ b for a, b in zip(raw, otp.encode(), strict=True)).decode()
 
 
+def legacy_policy(replay: Replay) -> None:
+    recorded = vector("obs:obs3:legacy policy read").body
+    replay.root(1, "/v1/sys/policy/legacy", body={"policy": recorded["rules"]})  # type: ignore[index]
+
+
 def batch_token_kept(replay: Replay) -> None:
     replay.tokens["batch"] = replay.alike[vector("obs:obs3:role create batch").body["auth"]["client_token"]]  # type: ignore[index]
 
@@ -253,6 +258,7 @@ STAGING: Mapping[str, Staged] = {
     "obs:obs2:lookup-self generated root": Staged(before=root_generated, token="generated"),
     "obs:obs2:lookup-self bad token": Staged(token="s.unknown"),
     "obs:obs3:policy write": Staged(before=policies_as_recorded),
+    "obs:obs3:legacy policy read": Staged(before=legacy_policy),
     "obs:obs3:lookup-self batch": Staged(before=batch_token_kept, token="batch"),
     "obs:obs3:revoke-self batch": Staged(token="batch"),
     "obs:obs3:perm denied": Staged(token="client_token"),

@@ -42,12 +42,16 @@ def secrets(call: Call) -> Reply:
     call.authorise(path=_list_path(call), wanted=_WANTED.get(call.request.method) or _to_write(call, mount, rest))
     _suffer_brown_out(call)
     if mount.type == "cubbyhole" and call.token is not None:
+        if not rest and call.request.method in ("GET", "PUT"):
+            return errors(500, "1 error occurred:\n\t* missing path\n\n")
         owner = sha256(call.token.id.encode()).hexdigest()
         return _version_1(call, mount, f"{CUBBYHOLES}{owner}/{rest}")
     if mount.type != "kv":
         return errors(404, UNSUPPORTED_PATH)
     if mount.version == "2":
         return version_2(call, mount, rest)
+    if not rest and call.request.method == "PUT":
+        return errors(400, "missing path")
     return _version_1(call, mount, DATA + call.request.path)
 
 
