@@ -14,7 +14,6 @@ from watchdogd.lab.call import Call
 from watchdogd.lab.cluster import Wrapping
 from watchdogd.lab.reply import Rejected, Reply, errors
 from watchdogd.lab.roles import Kind, Upstream
-from watchdogd.lab.route import Route
 from watchdogd.lab.sealed_box import KEY_BYTES, public_key_of
 from watchdogd.lab.wire import Exchange, Outcome, Place, Wire
 
@@ -163,9 +162,3 @@ def _claims(token: str) -> dict[str, object]:
 
 def _jti(token: str) -> str:
     return str(_claims(token).get("jti", ""))
-
-
-ROUTES: tuple[Route, ...] = (
-    Route("PUT", "sys/wrapping/unwrap", unwrap, "ACTINT OBS"),
-    Route("PUT", "sys/wrapping/lookup", lookup, "OBS SYSPATHS"),
-)
