@@ -19,7 +19,7 @@ from watchdogd.lab.faults import FaultKind
 from watchdogd.ports import FenceOutcome, FenceResult, FenceVerb
 from watchdogd.runbooks import credentials, cutover_dns, evidence, failover, release_fence, roll_back, settle_debt
 from watchdogd.runbooks.context import RunContext
-from watchdogd.runbooks.opening import open_run
+from watchdogd.runbooks.opening import Wanted, open_run
 
 WATCHING = Setting(failover=Level.APPROVE, client_every_s=None)
 
@@ -157,7 +157,9 @@ class ForgetfulJournal:
 async def test_a_run_that_is_not_there_after_it_was_opened_is_a_bug() -> None:
     with pytest.raises(NeedsOperator) as bug:
         await open_run(
-            ForgetfulJournal(), PAIR, runbook=Runbook.FAILOVER, source=EAST, target=WEST, situation="S-30", why="asked"
+            ForgetfulJournal(),
+            PAIR,
+            Wanted(runbook=Runbook.FAILOVER, source=EAST, target=WEST, situation="S-30", why="asked"),
         )
     assert bug.value.need is Need.BUG
 

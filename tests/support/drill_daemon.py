@@ -39,7 +39,7 @@ from watchdogd.lab.wire import Place
 from watchdogd.ports import FenceVerb, HttpReply, HttpRequest, Look
 from watchdogd.runbooks.context import RunContext, StepEvent
 from watchdogd.runbooks.engine import execute
-from watchdogd.runbooks.opening import open_run
+from watchdogd.runbooks.opening import Wanted, open_run
 
 
 class DrillTransport(WorldTransport):
@@ -342,9 +342,7 @@ class Watch:
         asked_by_uid: int | None = None,
     ) -> Run:
         """Take the slot. Raises: as `open_run`."""
-        run = await open_run(
-            self.journal,
-            PAIR,
+        wanted = Wanted(
             runbook=runbook,
             source=source,
             target=target,
@@ -353,6 +351,7 @@ class Watch:
             waivers=frozenset(waivers),
             asked_by_uid=asked_by_uid,
         )
+        run = await open_run(self.journal, PAIR, wanted)
         self._ran_here.add(run.run_id)
         return run
 

@@ -25,6 +25,7 @@ WAIVABLE = frozenset(
 ASKED_LATER = frozenset({"window", "secondary-sees", "secondary-blind", "level"})
 WAITING_TIME = "window"  # its waiver covers the cold start, and nothing else
 COVERED_BY_WINDOW = "cold-start"
+OPENED_BY_TIME = frozenset({WAITING_TIME, COVERED_BY_WINDOW})
 UNDER_A_FENCE = "secondary-sees"
 OVERRULED_BY_COMMAND = "level"
 
@@ -75,7 +76,7 @@ def without(
     the elected cluster was verified in this very run.
     """
     granted = {name for name in waivers if is_waivable(name) and (is_fenced or name != UNDER_A_FENCE)}
-    covered = granted | ({COVERED_BY_WINDOW} if "window" in granted else set()) | {OVERRULED_BY_COMMAND}
+    covered = granted | ({COVERED_BY_WINDOW} if WAITING_TIME in granted else set()) | {OVERRULED_BY_COMMAND}
     return tuple(gate for gate in closed if gate.gate not in covered)
 
 

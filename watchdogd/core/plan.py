@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from watchdogd.core.decision import Todo
 from watchdogd.core.entries import Runbook
 from watchdogd.core.facts import Facts, GateAnswer
-from watchdogd.core.gates import without
+from watchdogd.core.gates import OPENED_BY_TIME, without
 from watchdogd.core.known import Loss
 from watchdogd.core.model import ClusterId
 from watchdogd.core.policy import PairPolicy
@@ -60,6 +60,11 @@ class Plan:
     agreed: Agreed
     blocked_by: tuple[GateAnswer, ...]
     why: str = ""  # of the row that asks for it
+
+    @property
+    def waits_for_time_alone(self) -> bool:
+        """True when it is blocked, and by nothing but waiting time."""
+        return bool(self.blocked_by) and all(gate.gate in OPENED_BY_TIME for gate in self.blocked_by)
 
 
 def failover_plan(

@@ -25,7 +25,6 @@ from watchdogd.core.ledger import Ledger, Run, RunState
 from watchdogd.core.model import ClusterId
 from watchdogd.core.parked import RunVerb, why_not, why_not_adopted
 from watchdogd.core.plan import Agreed, Plan
-from watchdogd.daemon.approvals import Approval, held_by, may_wait, newest_run
 from watchdogd.daemon.deciding import Standing
 from watchdogd.daemon.observed import resuming
 from watchdogd.daemon.plans import PlanBook, Wish, plan_of
@@ -41,11 +40,11 @@ from watchdogd.daemon.protocol import (
     Caller,
     refuse,
 )
-from watchdogd.daemon.running import Wanted
 from watchdogd.daemon.stamps import Stamper
 from watchdogd.daemon.unit import PairUnit
 from watchdogd.ports import Chronicle
 from watchdogd.runbooks.catalog import PROCEDURES
+from watchdogd.runbooks.opening import Wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,9 +153,8 @@ async def approve(desk: Desk, asked: Asked, caller: Caller) -> Answer:
     shown = desk.plans.shown(desk.unit.policy.pair, key)
     if shown is None:
         return refuse(CONFLICT, "stale", f"no plan {key} was shown since the daemon started: `watchdogctl plan`")
-    wish = Wish(action=shown.action, target=shown.target, waivers=frozenset(shown.waivers))
     by = f"uid {caller.uid}: {asked.text('reason')}" if asked.text("reason") else f"uid {caller.uid}"
-    return await _open(desk, wish, asked, caller, why=f"plan {key} approved by {by}", shown=shown)
+    return await _open(desk, Wish.of(shown), asked, caller, why=f"plan {key} approved by {by}", shown=shown)
 
 
 async def _open(
@@ -177,43 +175,30 @@ async def _open(
         return refusal
     if desk.ledger.run is not None:
         return _run_open(desk.ledger.run)
-    if shown is not None and may_wait(plan):
-        return _approved_ahead(desk, asked, caller, plan, why=why)
+    wanted = Wanted(
+        runbook=agreed.action,
+        source=agreed.source,
+        target=agreed.target,
+        situation=agreed.situation,
+        why=why or plan.why,
+        waivers=frozenset(agreed.waivers),
+        asked_by_uid=caller.uid,
+        reason=asked.text("reason") or (f"plan {shown.hash}" if shown is not None else ""),
+        request_id=asked.text("request_id"),
+    )
+    if shown is not None and plan.waits_for_time_alone:
+        return _approved_ahead(desk, plan, wanted)
     if plan.blocked_by:
         return _blocked(f"{agreed.action} to {agreed.target} is blocked", plan.blocked_by, standing)
-    run = await desk.unit.running.open(
-        Wanted(
-            runbook=agreed.action,
-            source=agreed.source,
-            target=agreed.target,
-            situation=agreed.situation,
-            why=why or plan.why,
-            waivers=frozenset(agreed.waivers),
-            asked_by_uid=caller.uid,
-            reason=asked.text("reason") or (f"plan {shown.hash}" if shown is not None else ""),
-            request_id=asked.text("request_id"),
-        )
-    )
+    run = await desk.unit.running.open(wanted)
     return Answer(status=ACCEPTED, body={"run_id": run.run_id, "pair": desk.unit.policy.pair})
 
 
-def _approved_ahead(desk: Desk, asked: Asked, caller: Caller, plan: Plan, *, why: str) -> Answer:
+def _approved_ahead(desk: Desk, plan: Plan, wanted: Wanted) -> Answer:
     """Keep the approval until the window is full."""
     agreed = plan.agreed
     now, for_s = desk.stamper.now(), desk.unit.policy.timing.resume_max_age_s
-    newest = newest_run(desk.ledger)
-    desk.unit.approvals.give(
-        Approval(
-            agreed=agreed,
-            why=why,
-            uid=caller.uid,
-            reason=asked.text("reason") or f"plan {agreed.hash}",
-            request_id=asked.text("request_id"),
-            until_s=now.at_s + for_s,
-            held=held_by(desk.ledger),
-            after=newest.run_id if newest is not None else None,
-        )
-    )
+    desk.unit.approvals.give(agreed, wanted, desk.ledger, until_s=now.at_s + for_s)
     body: Shape = {
         "pair": agreed.pair,
         "approved": agreed.hash,

@@ -7,21 +7,18 @@ It is kept in memory only: whoever restarts the daemon approves anew.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from watchdogd.core.facts import Facts
-from watchdogd.core.gates import COVERED_BY_WINDOW, WAITING_TIME
 from watchdogd.core.ledger import Ledger, Run
-from watchdogd.core.model import RunId
+from watchdogd.core.model import PairId, RunId
 from watchdogd.core.plan import Agreed, Plan
-from watchdogd.core.policy import PairPolicy
-from watchdogd.daemon.running import Wanted
 from watchdogd.ports import Notice, Notifier, Severity
+from watchdogd.runbooks.opening import Wanted
 
-WAITING = frozenset({WAITING_TIME, COVERED_BY_WINDOW})  # what time alone opens
-TOLD_BY_NOW = frozenset({"situation", "closed"})  # what changes while the window fills
+CHANGED_BY_WAITING = frozenset({"situation", "closed"})  # of a plan, while its window fills
 KEY = "approval"
 
 log = structlog.get_logger()
@@ -29,35 +26,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """What was approved, by whom, and until when it counts (on the monotonic clock of the facts)."""
+    """What was approved, the run that it begins, and until when it counts (on the monotonic clock of the facts)."""
 
     agreed: Agreed
-    why: str
-    uid: int
-    reason: str
-    request_id: str
+    wanted: Wanted
     until_s: float
-    held: tuple[str, str]  # what automation is held by; something new there is something new to decide on
-    after: RunId | None = None  # the newest run when it was given: once there is a newer one, it was used or is too old
-
-    def wanted(self, now: Agreed) -> Wanted:
-        """The run that it begins, under the row that matches now."""
-        return Wanted(
-            runbook=self.agreed.action,
-            source=self.agreed.source,
-            target=self.agreed.target,
-            situation=now.situation,
-            why=self.why,
-            waivers=frozenset(self.agreed.waivers),
-            asked_by_uid=self.uid,
-            reason=self.reason,
-            request_id=self.request_id,
-        )
-
-
-def held_by(ledger: Ledger) -> tuple[str, str]:
-    """What holds automation back in this ledger."""
-    return ledger.hold, ledger.foreign
+    holds: tuple[str, str]  # that were there already; a new one is something new to decide on
+    after: RunId | None  # the newest run when it was given: once there is a newer one, it was used or is too old
 
 
 def newest_run(ledger: Ledger) -> Run | None:
@@ -65,27 +40,24 @@ def newest_run(ledger: Ledger) -> Run | None:
     return ledger.run or next(reversed(ledger.recent_runs), None)
 
 
-def may_wait(plan: Plan) -> bool:
-    """True when nothing but waiting time keeps the plan from being begun."""
-    return bool(plan.blocked_by) and all(gate.gate in WAITING for gate in plan.blocked_by)
-
-
 class Approvals:
     """The approval that one pair waits with: at most one, the newest."""
 
-    def __init__(self, policy: PairPolicy, notifier: Notifier) -> None:
-        self._policy = policy
+    def __init__(self, pair: PairId, notifier: Notifier) -> None:
+        self._pair = pair
         self._notifier = notifier
         self.waiting: Approval | None = None
 
-    def give(self, approval: Approval) -> None:
+    def give(self, agreed: Agreed, wanted: Wanted, ledger: Ledger, *, until_s: float) -> None:
         """Begin this plan once nothing blocks it, instead of whatever was approved before."""
-        self.waiting = approval
-        agreed = approval.agreed
+        newest = newest_run(ledger)
+        after = newest.run_id if newest is not None else None
+        self.waiting = Approval(agreed=agreed, wanted=wanted, until_s=until_s, holds=_holds(ledger), after=after)
+        by = f"uid {wanted.asked_by_uid}"
         self._tell(
-            f"{agreed.action} to {agreed.target} is approved by uid {approval.uid}: it goes once the window is full",
+            f"{agreed.action} to {agreed.target} is approved by {by}: it goes once the window is full",
             Severity.WARN,
-            command=f"watchdogctl pause --pair {self._policy.pair} --reason '...'",
+            command=f"watchdogctl pause --pair {self._pair} --reason '...'",
         )
 
     def take(self, facts: Facts, plan: Plan | None, *, is_asked: bool) -> Wanted | None:
@@ -107,8 +79,9 @@ class Approvals:
             return None
         if plan.blocked_by or not is_asked:
             return None
-        log.info("approval_taken", pair=self._policy.pair, plan=approval.agreed.hash, by_uid=approval.uid)
-        return approval.wanted(plan.agreed)
+        wanted = replace(approval.wanted, situation=plan.agreed.situation)  # the row that matches now
+        log.info("approval_taken", pair=self._pair, plan=approval.agreed.hash, by_uid=wanted.asked_by_uid)
+        return wanted
 
     def drop(self, why: str) -> None:
         """What waits, if anything, does not count any more."""
@@ -117,9 +90,12 @@ class Approvals:
             self._tell(f"the approval of plan {approval.agreed.hash} does not count any more: {why}", Severity.PAGE)
 
     def _tell(self, summary: str, severity: Severity, *, command: str = "") -> None:
-        self._notifier.tell(
-            Notice(pair=self._policy.pair, key=KEY, severity=severity, summary=summary, command=command)
-        )
+        self._notifier.tell(Notice(pair=self._pair, key=KEY, severity=severity, summary=summary, command=command))
+
+
+def _holds(ledger: Ledger) -> tuple[str, str]:
+    """What holds automation back: a hold of ours, and what somebody else changed."""
+    return ledger.hold, ledger.foreign
 
 
 def _begun_since(approval: Approval, ledger: Ledger) -> Run | None:
@@ -134,8 +110,8 @@ def _changes(approval: Approval, facts: Facts, plan: Plan | None) -> Iterator[st
         yield f"{begun.runbook} {begun.run_id} was begun"
     if ledger.pause is not None:
         yield f"paused: {ledger.pause.reason}"
-    if held_by(ledger) != approval.held:
-        yield f"held: {', '.join(filter(None, held_by(ledger))) or 'no more'}"
+    if (holds := _holds(ledger)) != approval.holds:
+        yield f"held: {', '.join(filter(None, holds)) or 'no more'}"
     if facts.elected is not None and facts.elected.is_active_primary:
         yield f"{facts.elected.cluster} is an active primary again"
     if facts.now.at_s > approval.until_s:
@@ -143,4 +119,4 @@ def _changes(approval: Approval, facts: Facts, plan: Plan | None) -> Iterator[st
     if plan is None:
         yield "there is no such plan now"
     else:
-        yield from plan.agreed.changed_since(approval.agreed, apart_from=TOLD_BY_NOW)
+        yield from plan.agreed.changed_since(approval.agreed, apart_from=CHANGED_BY_WAITING)

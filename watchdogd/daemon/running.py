@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import structlog
 
@@ -12,7 +11,7 @@ from watchdogd.core.decision import Decision, Todo
 from watchdogd.core.entries import Runbook, RunParked
 from watchdogd.core.facts import Facts
 from watchdogd.core.ledger import Run, RunState
-from watchdogd.core.model import ClusterId, RunId
+from watchdogd.core.model import RunId
 from watchdogd.core.parked import PROMOTE, RECHECK, RunVerb, command
 from watchdogd.daemon.gear import PairGear
 from watchdogd.daemon.stamps import Stamper
@@ -21,28 +20,13 @@ from watchdogd.errors import Need, NeedsOperator
 from watchdogd.ports import Eyes, Hands, Journal, Notice, Notifier, Severity
 from watchdogd.runbooks.context import RunContext, StepEvent, StepOutcome
 from watchdogd.runbooks.engine import execute
-from watchdogd.runbooks.opening import open_run
+from watchdogd.runbooks.opening import Wanted, open_run
 
 TURN_S = 0.25
 
 log = structlog.get_logger()
 OnStep = Callable[[StepEvent], None]
 OnEnd = Callable[[Run], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """A run that is to be opened."""
-
-    runbook: Runbook
-    source: ClusterId
-    target: ClusterId
-    situation: str
-    why: str
-    waivers: frozenset[str] = frozenset()
-    asked_by_uid: int | None = None
-    reason: str = ""
-    request_id: str = ""
 
 
 class Running:
@@ -93,6 +77,7 @@ class Running:
             return
         goes = next((todo for todo in decision.todo if todo.goes), None)
         if goes is not None and goes.runbook is not None and self._is_due_again(goes, facts.now.at_s):
+            self._begun_s[goes.situation] = facts.now.at_s
             self._wanted = Wanted(
                 runbook=goes.runbook, source=goes.source, target=goes.target, situation=goes.situation, why=goes.why
             )
@@ -100,29 +85,14 @@ class Running:
 
     def _is_due_again(self, todo: Todo, now_s: float) -> bool:
         begun_s = self._begun_s.get(todo.situation)
-        if begun_s is not None and now_s - begun_s < todo.again_after_s:
-            return False
-        self._begun_s[todo.situation] = now_s
-        return True
+        return begun_s is None or now_s - begun_s >= todo.again_after_s
 
     async def open(self, wanted: Wanted) -> Run:
         """Take the slot. Raises: NeedsOperator(STOPPED) when it is taken or closed, NeedsOperator(JOURNAL)."""
         async with self._opening:
             if why := self._sealed or self._stopping:
                 raise NeedsOperator(Need.STOPPED, f"no run starts: {why}")
-            run = await open_run(
-                self._journal,
-                self._pair,
-                runbook=wanted.runbook,
-                source=wanted.source,
-                target=wanted.target,
-                situation=wanted.situation,
-                why=wanted.why,
-                waivers=wanted.waivers,
-                asked_by_uid=wanted.asked_by_uid,
-                reason=wanted.reason,
-                request_id=wanted.request_id,
-            )
+            run = await open_run(self._journal, self._pair, wanted)
         self._ran_here.add(run.run_id)
         log.info("run_opened", pair=self._pair, run_id=run.run_id, runbook=run.runbook.value, situation=run.situation)
         return run
@@ -149,7 +119,7 @@ class Running:
         """Resume the open run, then whatever is wanted, until told to stop."""
         self._take_up()
         while not self._stopping:
-            if await self._is_park_written():
+            if await self._park_what_is_due():
                 await self._turn()
             await asyncio.sleep(TURN_S)
         self.is_idle = True
@@ -201,7 +171,7 @@ class Running:
         broke = StepEvent(run=run, step=step, outcome=StepOutcome.BROKE, elapsed_s=0.0, attempt=attempt, why=why)
         self._on_step(broke)
         self._park_due = RunParked(run_id=run.run_id, step=step, need=Need.BUG, why=why)
-        await self._is_park_written()
+        await self._park_what_is_due()
         self._notifier.tell(
             Notice(
                 pair=self._pair,
@@ -212,8 +182,8 @@ class Running:
             )
         )
 
-    async def _is_park_written(self) -> bool:
-        """False while a run that waits for a human is not parked durably: it is not taken up meanwhile."""
+    async def _park_what_is_due(self) -> bool:
+        """Write down that a run waits for a human. False while that is refused: the run is not taken up meanwhile."""
         due = self._park_due
         if due is None:
             return True

@@ -21,12 +21,13 @@ from watchdogd.daemon.keeping import KNOWN, known_of
 from watchdogd.daemon.plans import Wish, plan_of
 from watchdogd.daemon.probing import PairEyes, Probing
 from watchdogd.daemon.proofs import ProofBook, ProvenHands
-from watchdogd.daemon.running import Running, Wanted
+from watchdogd.daemon.running import Running
 from watchdogd.daemon.sightings import Sightings
 from watchdogd.daemon.stamps import Stamper
 from watchdogd.daemon.watching import PairDesk
 from watchdogd.ports import Chronicle, Memory, Notifier
 from watchdogd.runbooks.context import StepEvent, StepOutcome
+from watchdogd.runbooks.opening import Wanted
 
 log = structlog.get_logger()
 
@@ -75,7 +76,7 @@ class PairUnit:
         self.probing = Probing(gear, self.desk, stamper.clock)
         self.eyes = PairEyes(gear, self.desk, self.probing, stamper.clock)
         self.alarms = Alarms(pair, ground.notifier, ground.notice_over)
-        self.approvals = Approvals(gear.policy, ground.notifier)
+        self.approvals = Approvals(pair, ground.notifier)
         self.running = Running(
             gear,
             self.desk,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from watchdogd.core.entries import Runbook, RunOpened
 from watchdogd.core.ledger import Ledger, Run
 from watchdogd.core.model import ClusterId, PairId, RunId
@@ -9,20 +11,22 @@ from watchdogd.errors import Need, NeedsOperator
 from watchdogd.ports import Journal
 
 
-async def open_run(
-    journal: Journal,
-    pair: PairId,
-    *,
-    runbook: Runbook,
-    source: ClusterId,
-    target: ClusterId,
-    situation: str,
-    why: str,
-    waivers: frozenset[str] = frozenset(),
-    asked_by_uid: int | None = None,
-    reason: str = "",
-    request_id: str = "",
-) -> Run:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A run that is to be opened."""
+
+    runbook: Runbook
+    source: ClusterId
+    target: ClusterId
+    situation: str
+    why: str
+    waivers: frozenset[str] = frozenset()
+    asked_by_uid: int | None = None
+    reason: str = ""
+    request_id: str = ""
+
+
+async def open_run(journal: Journal, pair: PairId, wanted: Wanted) -> Run:
     """Open a run and return it; it holds the slot from now on.
 
     Raises: NeedsOperator(STOPPED) when another run holds the slot, NeedsOperator(JOURNAL) when nothing can be written.
@@ -30,21 +34,21 @@ async def open_run(
     ledger = journal.ledger(pair)
     if ledger.run is not None:
         raise NeedsOperator(Need.STOPPED, f"{ledger.run.runbook} {ledger.run.run_id} holds the slot")
-    run_id = RunId(f"{pair}-{ledger.entries + 1}-{runbook}")
+    run_id = RunId(f"{pair}-{ledger.entries + 1}-{wanted.runbook}")
     await journal.append(
         pair,
         RunOpened(
             run_id=run_id,
-            incident_id=incident_of(ledger, run_id, source, target),
-            runbook=runbook,
-            source=source,
-            target=target,
-            situation=situation,
-            why=why,
-            waivers=tuple(sorted(waivers)),
-            asked_by_uid=asked_by_uid,
-            reason=reason,
-            request_id=request_id,
+            incident_id=incident_of(ledger, run_id, wanted.source, wanted.target),
+            runbook=wanted.runbook,
+            source=wanted.source,
+            target=wanted.target,
+            situation=wanted.situation,
+            why=wanted.why,
+            waivers=tuple(sorted(wanted.waivers)),
+            asked_by_uid=wanted.asked_by_uid,
+            reason=wanted.reason,
+            request_id=wanted.request_id,
         ),
     )
     run = journal.ledger(pair).run
