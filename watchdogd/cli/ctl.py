@@ -19,7 +19,7 @@ from watchdogd.cli import ctl_text as text
 from watchdogd.cli.ctl_last import DEFAULT_STATE_DIR, NothingKept, last_known
 from watchdogd.cli.saying import say
 from watchdogd.core.explain import Json, Shape
-from watchdogd.daemon.protocol import API, DEFAULT_SOCKET, MALFORMED, SLOW, STARTING
+from watchdogd.daemon.protocol import API, DEFAULT_SOCKET, MALFORMED, STARTING, Code
 
 TIMEOUT_S = 15.0  # the daemon answers within 10
 ACTIONS = ("failover", "settle-debt", "cutover-dns", "roll-back", "release-fence")
@@ -160,7 +160,7 @@ def run(asked: argparse.Namespace) -> int:
         print("\n".join(text.error_lines(reply.body)), file=sys.stderr)
     else:
         say("\n".join(verb.show(reply.body)))
-    if reply.status == STARTING and _table(reply.body.get("error")).get("code") == SLOW:
+    if reply.status == STARTING and _table(reply.body.get("error")).get("code") == Code.SLOW:
         return Exit.GAVE_UP
     if reply.status >= MALFORMED:
         return EXIT_OF_STATUS.get(reply.status, Exit.BUG)

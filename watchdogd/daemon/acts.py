@@ -20,24 +20,20 @@ from watchdogd.core.entries import (
 )
 from watchdogd.core.explain import Shape, gate_shape
 from watchdogd.core.facts import GateAnswer, Side
-from watchdogd.core.gates import WAITING_TIME, WAIVABLE, is_waivable
+from watchdogd.core.gates import WAITING_TIME, WAIVABLE
 from watchdogd.core.ledger import Ledger, Run, RunState
 from watchdogd.core.model import ClusterId
 from watchdogd.core.parked import RunVerb, why_not, why_not_adopted
 from watchdogd.core.plan import Agreed, Plan
 from watchdogd.daemon.deciding import Standing
 from watchdogd.daemon.observed import resuming
-from watchdogd.daemon.plans import PlanBook, Wish, plan_of
+from watchdogd.daemon.plans import NOT_DECIDED, PlanBook, Wish, no_cluster, not_waivable, plan_of
 from watchdogd.daemon.protocol import (
     ACCEPTED,
-    BLOCKED,
-    CONFLICT,
-    MALFORMED,
-    NOT_FOUND,
-    STARTING,
     Answer,
     Asked,
     Caller,
+    Code,
     refuse,
 )
 from watchdogd.daemon.stamps import Stamper
@@ -72,8 +68,7 @@ class Desk:
 
     def no_cluster(self, name: str) -> Answer:
         """The refusal for a cluster that is not of this pair."""
-        known = ", ".join(self.unit.policy.cluster_ids)
-        return refuse(NOT_FOUND, "not_found", f"no cluster {name!r} in this pair: one of {known}")
+        return no_cluster(self.unit.policy, name)
 
 
 async def pause(desk: Desk, asked: Asked, caller: Caller) -> Answer:
@@ -110,28 +105,28 @@ def _never(desk: Desk, standing: Standing, target: ClusterId) -> Answer | None:
     """What no waiver overrules."""
     facts = standing.facts
     if facts.elected is None:
-        return refuse(BLOCKED, "blocked", "nobody is elected: no cluster was ever seen as active primary with its pins")
+        return refuse(Code.BLOCKED, "nobody is elected: no cluster was ever seen as active primary with its pins")
     if facts.elected.cluster == target:
-        return refuse(CONFLICT, "already_primary", f"{target} is the elected cluster of epoch {facts.ledger.epoch}")
+        return refuse(Code.ALREADY_PRIMARY, f"{target} is the elected cluster of epoch {facts.ledger.epoch}")
     if facts.elected.is_active_primary:
         source = facts.elected.cluster
-        return refuse(BLOCKED, "blocked", f"{source} is an active primary: promoting {target} would make two of them")
+        return refuse(Code.BLOCKED, f"{source} is an active primary: promoting {target} would make two of them")
     if Side.WRONG in (facts.elected_side, facts.partner_side):
         wrong = facts.elected.wrong or facts.partner.wrong
-        return refuse(BLOCKED, "blocked", f"not the pair that the config pins: {wrong}")
+        return refuse(Code.BLOCKED, f"not the pair that the config pins: {wrong}")
     return None
 
 
 def _run_open(run: Run) -> Answer:
     return refuse(
-        CONFLICT, "run_in_progress", f"{run.runbook} {run.run_id} holds the slot: `watchdogctl run show {run.run_id}`"
+        Code.RUN_IN_PROGRESS, f"{run.runbook} {run.run_id} holds the slot: `watchdogctl run show {run.run_id}`"
     )
 
 
 def _blocked(what: str, closed: tuple[GateAnswer, ...], standing: Standing) -> Answer:
     gates = [gate_shape(gate, standing.facts.now) for gate in closed]
     names = ", ".join(gate.gate for gate in closed)
-    return refuse(BLOCKED, "blocked", f"{what} by {names}", gates)
+    return refuse(Code.BLOCKED, f"{what} by {names}", gates)
 
 
 async def start(desk: Desk, asked: Asked, caller: Caller) -> Answer:
@@ -140,7 +135,7 @@ async def start(desk: Desk, asked: Asked, caller: Caller) -> Answer:
     if runbook == Runbook.FAILOVER:
         return await failover(desk, asked, caller)
     if runbook not in PROCEDURES or not asked.text("target"):
-        return refuse(CONFLICT, "stale", f"nothing asks for {runbook or 'anything'} to {asked.text('target')} now")
+        return refuse(Code.STALE, f"nothing asks for {runbook or 'anything'} to {asked.text('target')} now")
     return await _open(desk, Wish(action=Runbook(runbook), target=asked.text("target")), asked, caller)
 
 
@@ -152,7 +147,7 @@ async def approve(desk: Desk, asked: Asked, caller: Caller) -> Answer:
         return _run_open(desk.ledger.run)
     shown = desk.plans.shown(desk.unit.policy.pair, key)
     if shown is None:
-        return refuse(CONFLICT, "stale", f"no plan {key} was shown since the daemon started: `watchdogctl plan`")
+        return refuse(Code.STALE, f"no plan {key} was shown since the daemon started: `watchdogctl plan`")
     by = f"uid {caller.uid}: {asked.text('reason')}" if asked.text("reason") else f"uid {caller.uid}"
     return await _open(desk, Wish.of(shown), asked, caller, why=f"plan {key} approved by {by}", shown=shown)
 
@@ -163,14 +158,14 @@ async def _open(
     """Take the slot for `wish`, unless something blocks it, or it is no longer what was `shown`."""
     standing = desk.standing
     if standing is None:
-        return refuse(STARTING, "starting", "nothing was decided yet")
+        return refuse(Code.STARTING, NOT_DECIDED)
     plan = plan_of(desk.unit.policy, standing.facts, standing.decision, wish)
     if isinstance(plan, Answer):
         return plan
     agreed = plan.agreed
     if shown is not None and agreed != shown:
         changed = "; ".join(agreed.changed_since(shown))
-        return refuse(CONFLICT, "stale", f"it is not what was planned any more: {changed}; `watchdogctl plan` again")
+        return refuse(Code.STALE, f"it is not what was planned any more: {changed}; `watchdogctl plan` again")
     if wish.action is Runbook.FAILOVER and (refusal := _never(desk, standing, agreed.target)) is not None:
         return refusal
     if desk.ledger.run is not None:
@@ -232,7 +227,7 @@ async def _adopt(desk: Desk, asked: Asked, caller: Caller, ending: tuple[RunEnde
     if cluster is None:
         return desk.no_cluster(asked.text("cluster"))
     if why := why_not_adopted(cluster, standing.facts.views if standing is not None else {}):
-        return refuse(BLOCKED, "blocked", why)
+        return refuse(Code.BLOCKED, why)
     ledger, pair = desk.ledger, desk.unit.policy.pair
     epoch = ledger.epoch if ledger.is_confirmed_as_elected(cluster) else ledger.next_epoch
     adopted = Adopted(epoch=epoch, cluster=cluster, by_uid=caller.uid, reason=asked.text("reason"))
@@ -246,10 +241,10 @@ async def forgive(desk: Desk, asked: Asked, caller: Caller) -> Answer:
     if cluster is None:
         return desk.no_cluster(asked.text("cluster"))
     if debt is None or debt.debtor != cluster:
-        return refuse(CONFLICT, "stale", f"{cluster} owes nothing")
+        return refuse(Code.STALE, f"{cluster} owes nothing")
     view = standing.facts.views.get(cluster) if standing is not None else None
     if view is not None and view.is_active_primary:
-        return refuse(BLOCKED, "blocked", f"{cluster} is back as an active primary: its debt is what demotes it")
+        return refuse(Code.BLOCKED, f"{cluster} is back as an active primary: its debt is what demotes it")
     pair = desk.unit.policy.pair
     await desk.journal.append(pair, DebtForgiven(epoch=debt.epoch, by_uid=caller.uid, reason=asked.text("reason")))
     return Answer(body={"pair": pair, "forgiven": cluster, "epoch": debt.epoch})
@@ -261,7 +256,7 @@ async def forgive(desk: Desk, asked: Asked, caller: Caller) -> Answer:
 def _open_run(desk: Desk, asked: Asked) -> Run | Answer:
     run = desk.ledger.run
     if run is None or run.run_id != asked.run_id:
-        return refuse(CONFLICT, "stale", f"{asked.run_id} has ended")
+        return refuse(Code.STALE, f"{asked.run_id} has ended")
     return run
 
 
@@ -271,7 +266,7 @@ def _parked_run(desk: Desk, asked: Asked, verb: RunVerb) -> Run | Answer:
     if not isinstance(run, Run) or not (why := why_not(run, verb)):
         return run
     is_parked = run.state is RunState.PARKED
-    return refuse(BLOCKED, "blocked", why) if is_parked else refuse(CONFLICT, "stale", why)
+    return refuse(Code.BLOCKED, why) if is_parked else refuse(Code.STALE, why)
 
 
 async def _unpark(desk: Desk, run: Run, entry: RunUnparked) -> Answer:
@@ -304,11 +299,10 @@ async def run_proceed(desk: Desk, asked: Asked, caller: Caller) -> Answer:
     if isinstance(run, Answer):
         return run
     waive = asked.words("waive")
-    unknown = ", ".join(gate for gate in waive if not is_waivable(gate))
-    if unknown or not waive:
-        known = ", ".join(sorted(WAIVABLE))
-        said = f"{unknown} cannot be waived; these can be" if unknown else "name the gates to waive, out of"
-        return refuse(MALFORMED, "malformed", f"{said}: {known}")
+    if not waive:
+        return refuse(Code.MALFORMED, f"name the gates to waive, out of: {', '.join(sorted(WAIVABLE))}")
+    if (refusal := not_waivable(waive)) is not None:
+        return refusal
     entry = RunUnparked(run_id=run.run_id, by_uid=caller.uid, verb="proceed", waive=waive, reason=asked.text("reason"))
     return await _unpark(desk, run, entry)
 

@@ -15,12 +15,12 @@ from watchdogd.daemon.keeping import stamp_kept, stamp_of
 from watchdogd.daemon.protocol import (
     ACCEPTED,
     ANSWERS_KEPT_S,
-    CONFLICT,
     STARTING,
     TOO_MANY,
     Answer,
     Asked,
     Caller,
+    Code,
     refuse,
 )
 from watchdogd.ports import Memory
@@ -53,7 +53,7 @@ class AnswerBook:
         if given is None or given.at.age_s(now) >= ANSWERS_KEPT_S:
             return None
         if given.what != _what(asked):
-            return refuse(CONFLICT, "stale", f"this request_id was used for {given.what}: every request has its own")
+            return refuse(Code.STALE, f"this request_id was used for {given.what}: every request has its own")
         return given.answer
 
     async def keep(self, asked: Asked, caller: Caller, answer: Answer, now: Stamp) -> None:
@@ -78,7 +78,7 @@ def begun(ledgers: Mapping[PairId, Ledger], asked: Asked, caller: Caller, now: S
             if run.opened.age_s(now) >= ANSWERS_KEPT_S:
                 continue
             if asked.verb not in STARTING_VERBS or asked.pair != pair:
-                return refuse(CONFLICT, "stale", f"this request_id began {run.run_id}: every request has its own")
+                return refuse(Code.STALE, f"this request_id began {run.run_id}: every request has its own")
             return Answer(status=ACCEPTED, body={"run_id": run.run_id, "pair": pair})
     return None
 

@@ -62,7 +62,7 @@ class Route:
 
     @property
     def statuses(self) -> tuple[int, ...]:
-        """Every status below 300 and above that may come back, ascending."""
+        """Every status that may come back, ascending: none below 400 where it is always refused."""
         named = {NOT_FOUND} if "{" in self.path else frozenset()
         return (*(() if self.instead else (self.status,)), *sorted(self.refused | named))
 

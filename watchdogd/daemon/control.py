@@ -30,16 +30,12 @@ from watchdogd.daemon.orders import Orders
 from watchdogd.daemon.protocol import (
     API,
     BODY_BYTES_MAX,
-    MALFORMED,
     REQUEST_S_MAX,
     REQUESTS_PER_S_MAX,
-    SLOW,
-    STARTING,
-    TOO_LARGE,
-    TOO_MANY,
     Answer,
     Asked,
     Caller,
+    Code,
     refuse,
 )
 from watchdogd.ports import Notice, Notifier, Severity
@@ -119,18 +115,18 @@ class ControlServer:
 
     async def _bounded(self, request: web.Request, verb: str, caller: Caller) -> Answer:
         if self._is_too_many(caller.uid):
-            return refuse(TOO_MANY, "too_many", f"more than {REQUESTS_PER_S_MAX} requests a second")
+            return refuse(Code.TOO_MANY, f"more than {REQUESTS_PER_S_MAX} requests a second")
         try:
             async with asyncio.timeout(REQUEST_S_MAX):
                 asked = await _asked(request, verb)
                 return asked if isinstance(asked, Answer) else await self._orders.ask(asked, caller)
         except TimeoutError:
-            return refuse(STARTING, SLOW, f"no answer within {REQUEST_S_MAX:g} s: whether it was done is unknown")
+            return refuse(Code.SLOW, f"no answer within {REQUEST_S_MAX:g} s: whether it was done is unknown")
         except web.HTTPRequestEntityTooLarge:
-            return refuse(TOO_LARGE, "too_large", f"a body of more than {BODY_BYTES_MAX} bytes")
+            return refuse(Code.TOO_LARGE, f"a body of more than {BODY_BYTES_MAX} bytes")
 
     async def _unknown(self, request: web.Request) -> web.Response:
-        answer = refuse(404, "not_found", f"no such path: {request.method} {request.path}")
+        answer = refuse(Code.NOT_FOUND, f"no such path: {request.method} {request.path}")
         return web.json_response(answer.body, status=answer.status)
 
     def _is_too_many(self, uid: int) -> bool:
@@ -159,16 +155,16 @@ class ControlServer:
 
 async def _asked(request: web.Request, verb: str) -> Asked | Answer:
     if len(request.query) != len(set(request.query)):
-        return refuse(MALFORMED, "malformed", "a name stands twice in the query")
+        return refuse(Code.MALFORMED, "a name stands twice in the query")
     body: Shape = {}
     if request.method == "POST":
         raw = await request.read()
         try:
             given = json.loads(raw) if raw.strip() else {}
         except (ValueError, RecursionError):
-            return refuse(MALFORMED, "malformed", "the body is not JSON")
+            return refuse(Code.MALFORMED, "the body is not JSON")
         if not isinstance(given, dict):
-            return refuse(MALFORMED, "malformed", "the body is not a JSON object")
+            return refuse(Code.MALFORMED, "the body is not a JSON object")
         body = given
     return Asked(
         verb=verb,

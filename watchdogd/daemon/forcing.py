@@ -11,7 +11,7 @@ from watchdogd.core.model import ClusterId
 from watchdogd.core.policy import Level
 from watchdogd.core.situations import Phase
 from watchdogd.daemon.orders import Orders
-from watchdogd.daemon.protocol import CONFLICT, Answer, Asked, Caller, refuse
+from watchdogd.daemon.protocol import Answer, Asked, Caller, Code, refuse
 from watchdogd.daemon.unit import PairUnit
 
 REASON = "SIGUSR1"
@@ -23,7 +23,7 @@ async def force(orders: Orders, caller: Caller) -> Answer:
     if len(pending) != 1:
         several = f"{', '.join(pending)} each have one: `watchdogctl` names its pair"
         which = several if pending else "no pair has one; under `observe` nothing is pending"
-        return refuse(CONFLICT, "stale", f"SIGUSR1 needs exactly one pair with a pending decision: {which}")
+        return refuse(Code.STALE, f"SIGUSR1 needs exactly one pair with a pending decision: {which}")
     ((pair, asked),) = pending.items()
     return await orders.ask(replace(asked, pair=pair), caller)
 

@@ -13,7 +13,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from watchdogd.core.explain import Json, Shape
 from watchdogd.daemon.api import REFUSED, ROUTES, Route
-from watchdogd.daemon.protocol import API, BODY_BYTES_MAX, REQUEST_S_MAX, REQUESTS_PER_S_MAX
+from watchdogd.daemon.protocol import API, BODY_BYTES_MAX, OK, REQUEST_S_MAX, REQUESTS_PER_S_MAX
 from watchdogd.daemon.shapes import Refusal
 
 REF = "#/components/schemas/{model}"
@@ -92,7 +92,7 @@ def _response(route: Route, status: int) -> Shape:
         return {"description": REFUSED[status], "content": _json(_ref(Refusal))}
     may_be = [_ref(shape) for shape in (route.answer, route.for_every, route.or_else) if shape is not None]
     answer: Shape = {"anyOf": [*may_be]} if len(may_be) > 1 else may_be[0]
-    return {"description": "accepted" if status != 200 else "done", "content": _json(answer)}
+    return {"description": "done" if status == OK else "accepted", "content": _json(answer)}
 
 
 def _in_path(route: Route) -> list[Json]:

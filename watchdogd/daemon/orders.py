@@ -17,30 +17,30 @@ from watchdogd.core.plan import Plan
 from watchdogd.core.telling import why
 from watchdogd.daemon import acts
 from watchdogd.daemon.answers import AnswerBook, begun
-from watchdogd.daemon.api import VERBS, Route
+from watchdogd.daemon.api import ROUTES, VERBS, Route
 from watchdogd.daemon.bodies import OfHistory, OfPlan, problems_of
 from watchdogd.daemon.deciding import Standing
 from watchdogd.daemon.openapi import document
-from watchdogd.daemon.plans import PlanBook, Wish, plan_of
-from watchdogd.daemon.protocol import BLOCKED, MALFORMED, NOT_FOUND, STARTING, Answer, Asked, Caller, refuse
+from watchdogd.daemon.plans import NOT_DECIDED, PlanBook, Wish, plan_of
+from watchdogd.daemon.protocol import API, Answer, Asked, Caller, Code, refuse, words_of
 from watchdogd.daemon.unit import Ground, PairUnit
 from watchdogd.errors import NeedsOperator
 from watchdogd.ports import HISTORY_MAX
 
 RELOAD = "reload"
+FOR_EVERY = tuple(route.verb for route in ROUTES if route.for_every is not None)
 Verb = Callable[[Asked, Caller], Awaitable[Answer]]
 ActVerb = Callable[[acts.Desk, Asked, Caller], Awaitable[Answer]]
-Reload = Callable[[Asked, Caller], Awaitable[Answer]]
 
 
 async def _no_reload(asked: Asked, caller: Caller) -> Answer:
-    return refuse(BLOCKED, "blocked", "this daemon was not started from a file")
+    return refuse(Code.BLOCKED, "this daemon was not started from a file")
 
 
 class Orders:
     """Every verb of the control socket."""
 
-    def __init__(self, units: Mapping[PairId, PairUnit], ground: Ground, reload: Reload = _no_reload) -> None:
+    def __init__(self, units: Mapping[PairId, PairUnit], ground: Ground, reload: Verb = _no_reload) -> None:
         self.units = units
         self._ground = ground
         self._reload = reload
@@ -77,13 +77,13 @@ class Orders:
         """The answer to one request; never raises for what was asked."""
         route = VERBS.get(asked.verb)
         if route is None:
-            return refuse(NOT_FOUND, "not_found", f"there is no verb {asked.verb!r}")
+            return refuse(Code.NOT_FOUND, f"there is no verb {asked.verb!r}")
         if asked.verb in self.reading:
             if route.query is not None and (wrong := problems_of(route.query, asked.query)):
-                return refuse(MALFORMED, "malformed", wrong)
+                return refuse(Code.MALFORMED, wrong)
             return await self._guarded(self.reading[asked.verb](asked, caller))
         if not caller.may_act:
-            return refuse(403, "not_allowed", f"uid {caller.uid} may look but not act: the operators' group may")
+            return refuse(Code.NOT_ALLOWED, f"uid {caller.uid} may look but not act: the operators' group may")
         # A request that is sent twice at once is one request, too. A pause never waits behind a reload.
         async with self._reloading if asked.verb == RELOAD else self._acting:
             return await self._once(asked, caller, route)
@@ -91,7 +91,7 @@ class Orders:
     async def _once(self, asked: Asked, caller: Caller, route: Route) -> Answer:
         now = self._ground.stamper.now()
         if route.body is not None and (wrong := problems_of(route.body, asked.body)):
-            return refuse(MALFORMED, "malformed", wrong)
+            return refuse(Code.MALFORMED, wrong)
         if asked.text("request_id"):
             ledgers = {pair: self._ground.journal.ledger(pair) for pair in self.units}
             first = self._answers.first(asked, caller, now) or begun(ledgers, asked, caller, now)
@@ -106,7 +106,7 @@ class Orders:
             return await self._reload(asked, caller)
         if asked.pair == "*":
             if route.for_every is None:
-                return refuse(MALFORMED, "malformed", "only pause and resume take every pair at once")
+                return refuse(Code.MALFORMED, f"only {' and '.join(FOR_EVERY)} take every pair at once")
             answers = [await self._act(unit, asked, caller) for unit in self.units.values()]
             return next((answer for answer in answers if answer.is_error), Answer(body={"pairs": [*self.units]}))
         unit = self._unit_of(asked)
@@ -130,7 +130,7 @@ class Orders:
         try:
             return await answering
         except NeedsOperator as need:
-            return refuse(STARTING, need.need.value, need.detail)
+            return refuse(need.need, need.detail)
 
     def _unit_of(self, asked: Asked) -> PairUnit | None:
         if asked.run_id:
@@ -143,8 +143,8 @@ class Orders:
 
     def _no_such(self, asked: Asked) -> Answer:
         if asked.run_id:
-            return refuse(NOT_FOUND, "not_found", f"no run {asked.run_id}: `watchdogctl history` names them")
-        return refuse(NOT_FOUND, "not_found", f"no pair {asked.pair!r}: one of {', '.join(self.units)}")
+            return refuse(Code.NOT_FOUND, f"no run {asked.run_id}: `watchdogctl history` names them")
+        return refuse(Code.NOT_FOUND, f"no pair {asked.pair!r}: one of {', '.join(self.units)}")
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -152,16 +152,16 @@ class Orders:
         return Answer(body={"version": __version__, "pairs": [status_of(unit) for unit in self.units.values()]})
 
     async def _explain(self, asked: Asked, caller: Caller) -> Answer:
-        unit = self.units.get(PairId(asked.pair))
+        unit = self._unit_of(asked)
         if unit is None:
             return self._no_such(asked)
         standing = unit.deciding.standing
         if standing is None:
-            return refuse(STARTING, "starting", "nothing was decided yet")
+            return refuse(Code.STARTING, NOT_DECIDED)
         return Answer(body=explanation(standing))
 
     async def _plan(self, asked: Asked, caller: Caller) -> Answer:
-        unit = self.units.get(PairId(asked.pair))
+        unit = self._unit_of(asked)
         if unit is None:
             return self._no_such(asked)
         query = OfPlan.model_validate(asked.query)
@@ -169,9 +169,8 @@ class Orders:
         if later is not None and later.instead:
             return not_there_yet(later)
         if (standing := unit.deciding.standing) is None:
-            return refuse(STARTING, "starting", "nothing was decided yet")
-        waivers = frozenset(word.strip() for word in query.waive.split(",") if word.strip())
-        wish = Wish(action=Runbook(query.action), target=query.target, waivers=waivers)
+            return refuse(Code.STARTING, NOT_DECIDED)
+        wish = Wish(action=Runbook(query.action), target=query.target, waivers=frozenset(words_of(query.waive)))
         plan = plan_of(unit.policy, standing.facts, standing.decision, wish)
         if isinstance(plan, Answer):
             return plan
@@ -221,7 +220,7 @@ class Orders:
         return {"pair": policy.pair, "clusters": clusters, "longer": longer}
 
     async def _version(self, asked: Asked, caller: Caller) -> Answer:
-        return Answer(body={"version": __version__, "api": "v1"})
+        return Answer(body={"version": __version__, "api": API.strip("/")})
 
     async def _openapi(self, asked: Asked, caller: Caller) -> Answer:
         return Answer(body=document())
@@ -229,7 +228,7 @@ class Orders:
 
 def not_there_yet(route: Route) -> Answer:
     """The refusal of what has no procedure yet."""
-    return refuse(BLOCKED, "blocked", f"{route.verb} is not there yet: {route.instead}")
+    return refuse(Code.BLOCKED, f"{route.verb} is not there yet: {route.instead}")
 
 
 def plan_shape(plan: Plan, standing: Standing) -> Shape:
@@ -263,7 +262,7 @@ def status_of(unit: PairUnit) -> Shape:
     """One pair in a few words."""
     standing = unit.deciding.standing
     if standing is None:
-        return {"pair": unit.policy.pair, "phase": "starting", "situation": "", "why": "nothing was decided yet"}
+        return {"pair": unit.policy.pair, "phase": "starting", "situation": "", "why": NOT_DECIDED}
     facts, decision, ledger = standing.facts, standing.decision, standing.facts.ledger
     notices: list[Json] = [
         {"severity": notice.severity.value, "summary": notice.summary, "command": notice.command, "key": notice.key}

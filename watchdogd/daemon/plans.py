@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from watchdogd.core.decision import Decision
@@ -10,9 +11,10 @@ from watchdogd.core.facts import Facts
 from watchdogd.core.gates import WAIVABLE, is_waivable
 from watchdogd.core.plan import Agreed, Plan, failover_plan, todo_plan
 from watchdogd.core.policy import PairPolicy
-from watchdogd.daemon.protocol import CONFLICT, MALFORMED, NOT_FOUND, Answer, refuse
+from watchdogd.daemon.protocol import Answer, Code, refuse
 from watchdogd.runbooks.catalog import PROCEDURES
 
+NOT_DECIDED = "nothing was decided yet"
 SHOWN_MAX = 200  # the newest, of all pairs
 
 
@@ -51,20 +53,31 @@ class PlanBook:
         return agreed if agreed is not None and agreed.pair == pair else None
 
 
+def no_cluster(policy: PairPolicy, name: str) -> Answer:
+    """The refusal for a cluster that is not of this pair."""
+    return refuse(Code.NOT_FOUND, f"no cluster {name!r} in this pair: one of {', '.join(policy.cluster_ids)}")
+
+
+def not_waivable(gates: Sequence[str]) -> Answer | None:
+    """The refusal for gates that have no waiver; None where each has one."""
+    unknown = ", ".join(gate for gate in gates if not is_waivable(gate))
+    known = ", ".join(sorted(WAIVABLE))
+    return refuse(Code.MALFORMED, f"{unknown} cannot be waived; these can be: {known}") if unknown else None
+
+
 def plan_of(policy: PairPolicy, facts: Facts, decision: Decision, wish: Wish) -> Plan | Answer:
     """What would be begun now, or why there is no such plan."""
     known = policy.cluster_ids
     if wish.target and wish.target not in known:
-        return refuse(NOT_FOUND, "not_found", f"no cluster {wish.target!r} in this pair: one of {', '.join(known)}")
-    if unknown := [gate for gate in wish.waivers if not is_waivable(gate)]:
-        way_out = f"these can be: {', '.join(sorted(WAIVABLE))}"
-        return refuse(MALFORMED, "malformed", f"{', '.join(sorted(unknown))} cannot be waived; {way_out}")
+        return no_cluster(policy, wish.target)
+    if (refusal := not_waivable(sorted(wish.waivers))) is not None:
+        return refusal
     steps = [step.name for step in PROCEDURES[wish.action].steps]
     if wish.action is not Runbook.FAILOVER:
         return _todo_plan(facts, decision, wish, steps)
     target = next((cluster for cluster in known if cluster == wish.target), facts.partner.cluster)
     if target == facts.ledger.elected:
-        return refuse(CONFLICT, "already_primary", f"{target} is the elected cluster of epoch {facts.ledger.epoch}")
+        return refuse(Code.ALREADY_PRIMARY, f"{target} is the elected cluster of epoch {facts.ledger.epoch}")
     return failover_plan(facts, policy, decision.row.id, target=target, waivers=wish.waivers, steps=steps)
 
 
@@ -75,7 +88,7 @@ def _todo_plan(facts: Facts, decision: Decision, wish: Wish, steps: list[str]) -
         to = f" to {wish.target}" if wish.target else ""
         commands = [one.command for one in asked_for if one.command]
         said = "; but this is asked for: ".join([f"nothing asks for {wish.action}{to} now", *commands])
-        return refuse(CONFLICT, "stale", said)
+        return refuse(Code.STALE, said)
     if wish.waivers:
-        return refuse(MALFORMED, "malformed", f"{wish.action} takes no waiver: only a failover does")
+        return refuse(Code.MALFORMED, f"{wish.action} takes no waiver: only a failover does")
     return todo_plan(facts, todo, wish.action, steps=steps)

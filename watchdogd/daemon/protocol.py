@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 from watchdogd.core.explain import Json, Shape
+from watchdogd.errors import Need
 
 API: Final = "/v1"
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -17,11 +20,42 @@ PAUSE_S_MAX: Final = 30 * 86_400.0
 REQUEST_ID_MAX: Final = 128
 DEFAULT_SOCKET: Final = "/run/watchdogd/control.sock"
 
-SLOW: Final = "slow"  # no answer in time: whether it was done is unknown
-
 OK, ACCEPTED, CREATED = 200, 202, 201
 MALFORMED, NOT_ALLOWED, NOT_FOUND, CONFLICT = 400, 403, 404, 409
 TOO_LARGE, BLOCKED, TOO_MANY, STARTING = 413, 422, 429, 503
+
+
+class Code(StrEnum):
+    """Why it was not done, for programs."""
+
+    MALFORMED = "malformed"
+    NOT_ALLOWED = "not_allowed"
+    NOT_FOUND = "not_found"
+    RUN_IN_PROGRESS = "run_in_progress"
+    ALREADY_PRIMARY = "already_primary"
+    STALE = "stale"
+    TOO_LARGE = "too_large"
+    BLOCKED = "blocked"
+    TOO_MANY = "too_many"
+    STARTING = "starting"
+    SLOW = "slow"  # no answer in time: whether it was done is unknown
+
+
+STATUS_OF: Mapping[Code, int] = MappingProxyType(
+    {
+        Code.MALFORMED: MALFORMED,
+        Code.NOT_ALLOWED: NOT_ALLOWED,
+        Code.NOT_FOUND: NOT_FOUND,
+        Code.RUN_IN_PROGRESS: CONFLICT,
+        Code.ALREADY_PRIMARY: CONFLICT,
+        Code.STALE: CONFLICT,
+        Code.TOO_LARGE: TOO_LARGE,
+        Code.BLOCKED: BLOCKED,
+        Code.TOO_MANY: TOO_MANY,
+        Code.STARTING: STARTING,
+        Code.SLOW: STARTING,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +97,16 @@ class Asked:
 
     def words(self, key: str) -> tuple[str, ...]:
         """A list of texts of the body, or one text with commas."""
-        value = self.body.get(key)
-        given: Sequence[Json] = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
-        return tuple(word.strip() for word in given if isinstance(word, str) and word.strip())
+        return words_of(self.body.get(key))
 
 
-def refuse(status: int, code: str, message: str, gates: Sequence[Shape] = ()) -> Answer:
-    """An error in the shape of INTERFACES section 6."""
-    return Answer(status=status, body={"error": {"code": code, "message": message, "gates": [*gates]}})
+def words_of(value: Json) -> tuple[str, ...]:
+    """A list of texts, or one text with commas, as its words; what is blank, or no text, is left out."""
+    given: Sequence[Json] = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
+    return tuple(word.strip() for word in given if isinstance(word, str) and word.strip())
+
+
+def refuse(code: Code | Need, message: str, gates: Sequence[Shape] = ()) -> Answer:
+    """An error in the shape of INTERFACES section 6. A need of ours has the status of what may be otherwise later."""
+    status = STATUS_OF[code] if isinstance(code, Code) else STARTING
+    return Answer(status=status, body={"error": {"code": code.value, "message": message, "gates": [*gates]}})

@@ -21,7 +21,7 @@ from watchdogd.core.explain import Json
 from watchdogd.core.model import PairId
 from watchdogd.core.policy import AnchorPolicy
 from watchdogd.daemon.gear import PairGear
-from watchdogd.daemon.protocol import BLOCKED, CONFLICT, Answer, Asked, Caller, refuse
+from watchdogd.daemon.protocol import Answer, Asked, Caller, Code, refuse
 from watchdogd.daemon.unit import PairUnit
 from watchdogd.daemon.wiring import Seams, open_gear
 from watchdogd.errors import ConfigError
@@ -133,7 +133,7 @@ class Reloading:
     async def _in_turn(self, reason: str, uid: int) -> Answer:
         async with self.lock:
             if why := self.why_stop():
-                return refuse(CONFLICT, "stale", f"the running config is kept: {why}")
+                return refuse(Code.STALE, f"the running config is kept: {why}")
             self.on_begin()
             outcome = "refused"
             try:
@@ -155,7 +155,7 @@ class Reloading:
             pairs = changed_pairs(self.loaded, new)
             opened = await self.wardrobe.open([new.settings.pairs[pair] for pair in pairs], new.settings.policy.anchors)
         except ConfigError as broken:
-            return refuse(BLOCKED, "blocked", "\n".join(("the running config is kept:", *broken.problems)))
+            return refuse(Code.BLOCKED, "\n".join(("the running config is kept:", *broken.problems)))
         if (busy := await self._seal(pairs)) is not None:
             await self.wardrobe.drop(opened)
             return busy
@@ -172,7 +172,7 @@ class Reloading:
                 for sealed in pairs[:n]:
                     self.units[sealed].running.unseal()
                 said = f"a run is open on {pair}, and nothing is changed under it: end it, or restart the daemon"
-                return refuse(CONFLICT, "run_in_progress", f"the running config is kept: {said}")
+                return refuse(Code.RUN_IN_PROGRESS, f"the running config is kept: {said}")
         return None
 
     async def _apply(self, new: Loaded, opened: Mapping[PairId, Worn]) -> None:

@@ -16,12 +16,8 @@ from watchdogd.core.model import Mode, Reach, Reading, StreamState
 from watchdogd.core.naming import NameSeen
 from watchdogd.core.policy import Level
 from watchdogd.core.situations import Phase
+from watchdogd.daemon.protocol import Code
 from watchdogd.errors import Need
-
-Code = Literal[
-    "malformed", "not_allowed", "not_found", "run_in_progress", "already_primary", "stale", "too_large", "blocked",
-    "too_many", "starting", "slow",
-]  # fmt: skip
 
 
 class Gate(BaseModel):

@@ -12,6 +12,7 @@ import pytest
 from watchdogd.daemon.api import REFUSED, ROUTES
 from watchdogd.daemon.bodies import Startable, problems_of
 from watchdogd.daemon.openapi import document, document_text
+from watchdogd.daemon.protocol import STATUS_OF, Code
 from watchdogd.runbooks.catalog import PROCEDURES
 
 ROOT = Path(__file__).parents[3]
@@ -40,6 +41,11 @@ def test_whatever_the_document_refers_to_is_in_it() -> None:
 
 def test_what_can_be_started_is_what_has_a_procedure() -> None:
     assert set(get_args(Startable)) == {runbook.value for runbook in PROCEDURES}
+
+
+def test_every_code_has_a_status_that_the_document_explains() -> None:
+    assert set(STATUS_OF) == set(Code)
+    assert set(STATUS_OF.values()) == set(REFUSED)
 
 
 def test_every_operation_says_what_it_may_answer() -> None:
