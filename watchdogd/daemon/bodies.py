@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from watchdogd.core.gates import WAIVABLE
 from watchdogd.core.plan import HASH_DIGITS
@@ -19,7 +20,8 @@ WHOLE_MAX = 2**63 - 1  # what the journal can compare with
 GATE = f" *(?:{'|'.join(sorted(WAIVABLE))})(?::[^,]*)?"
 
 # What Python strips is no text, whatever else other readers of the pattern take for white space.
-Text = Annotated[str, Field(pattern=r"[^\s\x1c-\x1f\x85]")]
+NOT_BLANK = r"[^\s\x1c-\x1f\x85]"
+Text = Annotated[str, Field(pattern=NOT_BLANK)]
 # Shown only: who waives a gate that has no waiver is answered with the gates that have one.
 Gate: TypeAlias = Annotated[str, Field(json_schema_extra={"pattern": f"^{GATE}$"})]
 Gates: TypeAlias = Annotated[str, Field(json_schema_extra={"pattern": f"^{GATE}(?:,{GATE})*$"})]
@@ -131,14 +133,15 @@ def problems_of(model: type[BaseModel], given: Mapping[str, object]) -> str:
         model.model_validate(dict(given))
     except ValidationError as exc:
         errors = exc.errors(include_url=False, include_input=False)
-        told = {(str(error["loc"][0]) if error["loc"] else "body"): error["msg"] for error in errors}
-        return "; ".join(f"{field}: {_said(field, message)}" for field, message in told.items())
+        told = {(str(error["loc"][0]) if error["loc"] else "body"): error for error in errors}
+        return "; ".join(f"{field}: {_said(field, error)}" for field, error in told.items())
     return ""
 
 
-def _said(field: str, message: str) -> str:
-    if field == "reason":
+def _said(field: str, error: ErrorDetails) -> str:
+    is_blank = error.get("ctx", {}).get("pattern") == NOT_BLANK
+    if field == "reason" and (is_blank or error["type"] == "missing"):
         return "a reason is needed: it is journalled with your uid"
     if field == "plan_hash":
         return f"no hash of a plan: {HASH_DIGITS} digits, as `watchdogctl plan` ends with them"
-    return message.replace("Value error, ", "")
+    return "it must not be blank" if is_blank else error["msg"].replace("Value error, ", "")

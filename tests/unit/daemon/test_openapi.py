@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 
 from watchdogd.daemon.api import REFUSED, ROUTES
-from watchdogd.daemon.bodies import Startable, problems_of
+from watchdogd.daemon.bodies import Excused, FailingOver, Reasoned, Startable, problems_of
 from watchdogd.daemon.openapi import document, document_text
 from watchdogd.daemon.protocol import STATUS_OF, Code
 from watchdogd.runbooks.catalog import PROCEDURES
@@ -82,3 +82,20 @@ BODIES = [route for route in ROUTES if route.body is not None]
 def test_the_daemon_reads_exactly_what_the_document_allows(route: Any, body: dict[str, object]) -> None:
     schema = {"$ref": f"#/components/schemas/{route.body.__name__}", "components": DOCUMENT["components"]}
     assert jsonschema_rs.Draft202012Validator(schema).is_valid(body) is (problems_of(route.body, body) == "")
+
+
+REASON_NEEDED = "reason: a reason is needed: it is journalled with your uid"
+
+
+@pytest.mark.parametrize(
+    ("body", "given", "said"),
+    [
+        (Reasoned, {}, REASON_NEEDED),
+        (Reasoned, {"reason": " "}, REASON_NEEDED),
+        (Reasoned, {"reason": 5}, "reason: Input should be a valid string"),
+        (Excused, {"reason": 5}, "reason: Input should be a valid string"),
+        (FailingOver, {"reason": "x", "target": " "}, "target: it must not be blank"),
+    ],
+)
+def test_what_cannot_be_read_is_said_for_people(body: Any, given: dict[str, object], said: str) -> None:
+    assert problems_of(body, given) == said
