@@ -176,6 +176,11 @@ class Ledger:
         return self.election.cluster if self.election else None
 
     @property
+    def runs(self) -> tuple[Run, ...]:
+        """Every run that is remembered, the newest last."""
+        return self.recent_runs if self.run is None else (*self.recent_runs, self.run)
+
+    @property
     def clusters(self) -> frozenset[ClusterId]:
         """Every cluster that an entry which still counts speaks of."""
         runs = (self.run,) if self.run is not None else ()

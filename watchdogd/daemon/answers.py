@@ -72,8 +72,8 @@ class AnswerBook:
 def begun(ledgers: Mapping[PairId, Ledger], asked: Asked, caller: Caller, now: Stamp) -> Answer | None:
     """The answer of the run that this request began before we died and its answer was not kept; None when none did."""
     for pair, ledger in ledgers.items():
-        for run in (ledger.run, *ledger.recent_runs):
-            if run is None or (run.request_id, run.asked_by_uid) != (asked.text("request_id"), caller.uid):
+        for run in ledger.runs:
+            if (run.request_id, run.asked_by_uid) != (asked.text("request_id"), caller.uid):
                 continue
             if run.opened.age_s(now) >= ANSWERS_KEPT_S:
                 continue

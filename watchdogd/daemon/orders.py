@@ -138,8 +138,7 @@ class Orders:
         return self.units.get(PairId(asked.pair))
 
     def _has_run(self, unit: PairUnit, run_id: str) -> bool:
-        ledger = self._ground.journal.ledger(unit.policy.pair)
-        return any(run.run_id == run_id for run in (*ledger.recent_runs, ledger.run) if run is not None)
+        return any(run.run_id == run_id for run in self._ground.journal.ledger(unit.policy.pair).runs)
 
     def _no_such(self, asked: Asked) -> Answer:
         if asked.run_id:
@@ -187,8 +186,7 @@ class Orders:
         unit = self._unit_of(asked)
         if unit is None:
             return self._no_such(asked)
-        ledger = self._ground.journal.ledger(unit.policy.pair)
-        run = next(r for r in (ledger.run, *ledger.recent_runs) if r is not None and r.run_id == asked.run_id)
+        run = next(one for one in self._ground.journal.ledger(unit.policy.pair).runs if one.run_id == asked.run_id)
         found = await self._ground.journal.history(unit.policy.pair, limit=HISTORY_MAX)
         standing = unit.deciding.standing
         told = [entry_shape(one) for one in found if getattr(one.entry, "run_id", "") == asked.run_id]
