@@ -13,8 +13,8 @@ VOLATILE = frozenset(
     "accessor active_time api_address address build_date client_token cluster_address cluster_id "
     "cluster_name commit_date creation_time created_time deletion_time encoded_root_token encoded_token "
     "encryptions install_time "
-    "expire_time hostname id index issue_time last_contact last_echo last_heartbeat last_index last_renewal "
-    "last_renewal_time last_term "
+    "expiration_time expire_time hostname id index issue_time last_contact last_echo last_heartbeat last_index "
+    "last_renewal last_renewal_time last_updated_time last_term "
     "last_wal leader leader_address leader_cluster_address location node_id nonce otp raft_applied_index "
     "raft_committed_index request_id role_id running_plugin_version secret_id secret_id_accessor "
     "server_time_utc stable_since token ttl updated_time upgrade_version voters version wrapped_accessor".split()

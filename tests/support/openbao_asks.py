@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tests.support.asking_both import Ask
+from tests.support.openbao_asks_approle import APPROLE_ASKS
 from tests.support.openbao_asks_mounts import MOUNTS
 from tests.support.openbao_asks_policies import POLICY_ASKS
 from tests.support.openbao_asks_raft import RAFT
@@ -290,6 +291,7 @@ ASKS = (
     *TOKENS,
     *TOKEN_ASKS,
     *APPROLE,
+    *APPROLE_ASKS,
     *SECRETS,
     *KV,
     *MOUNTS,

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from watchdogd.lab import tokens
+from watchdogd.lab.approle import APPROLES, SECRETS
 from watchdogd.lab.cluster import Cluster
 from watchdogd.lab.node import Mode
 from watchdogd.lab.policies import ROOT
 from watchdogd.lab.roles import Kind, Link, Role
-from watchdogd.lab.routes_approle import APPROLES, SECRETS
 from watchdogd.lab.routes_kv import MOUNTS
 from watchdogd.lab.seal_keys import SealKeys
 from watchdogd.lab.seeded import Seeded
@@ -124,7 +124,7 @@ def _fill(cluster: Cluster, chance: Seeded, now_s: float, utc_s: float) -> dict[
     put(ROLES + DR_ROLE, role)
     role_id, secret_id = chance.uuid(), chance.uuid()
     put(APPROLES + LOGIN_ROLE, {"token_policies": [LOGIN_ROLE, DR_ROLE], "token_ttl": "1h", "role_id": role_id})
-    put(SECRETS + secret_id, {"role": LOGIN_ROLE, "role_id": role_id})
+    put(f"{SECRETS}{LOGIN_ROLE}/{secret_id}", {"accessor": secret_id[::-1], "created": utc_s})
     service = TokenType.SERVICE
     root = Token(
         id=tokens.new_id(chance, version),

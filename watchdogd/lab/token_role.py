@@ -149,7 +149,7 @@ def as_flag(value: object) -> bool:
     )
 
 
-def as_count(value: object) -> int:
+def as_count(value: object, if_negative: str = "number of uses cannot be negative") -> int:
     """A whole number as Go reads one out of JSON or text, not below 0. Raises Rejected (400)."""
     text = str(value or 0)
     if not text.removeprefix("-").isascii() or not text.removeprefix("-").isdigit() or len(text) > 18:
@@ -157,7 +157,7 @@ def as_count(value: object) -> int:
             errors(400, "Field validation failed: '' cannot parse value as 'int': strconv.ParseInt: invalid syntax")
         )
     if text.startswith("-"):
-        raise Rejected(errors(400, "number of uses cannot be negative"))
+        raise Rejected(errors(400, if_negative))
     return int(text)
 
 
