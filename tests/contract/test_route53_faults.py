@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import structlog
@@ -327,6 +328,23 @@ async def test_without_credentials_every_call_is_denied_until_there_are_some(
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-real-one")
         assert await provider.observe() == AT_EAST
+
+
+async def test_keys_that_were_rotated_in_their_file_are_read_anew_once_the_earlier_ones_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    keys = tmp_path / "credentials"
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(keys))
+    keys.write_text("[default]\naws_access_key_id = AKIAEARLIER\naws_secret_access_key = x\n")
+    async with bench() as (endpoint, provider):
+        error = await failed_swap(provider)
+        assert isinstance(error, Refused)
+        assert error.kind is Refusal.DENIED
+        keys.write_text(f"[default]\naws_access_key_id = {KEY_ID}\naws_secret_access_key = y\n")
+        await provider.swap(AT_EAST, AT_WEST, "a test")
+        assert len(endpoint.writes) == 1
 
 
 async def test_a_profile_that_does_not_exist_neither_stops_the_start_nor_passes_as_anything_else(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import gzip
+import os
 import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -432,6 +433,21 @@ async def test_sessions_with_the_same_options_share_a_context_until_the_ca_file_
     after = tls_context(options)
     assert after is not before
     assert after.get_ca_certs(binary_form=True) != before.get_ca_certs(binary_form=True)
+
+
+async def test_a_ca_file_with_other_content_and_the_same_size_time_and_inode_gives_another_context(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "ca.pem"
+    one, two = (trustme.CA().cert_pem.bytes() for _ in range(2))
+    size = max(len(one), len(two))
+    contexts = []
+    for content in (one, two):
+        path.write_bytes(content.ljust(size, b"\n"))
+        os.utime(path, (1, 1))
+        contexts.append(tls_context(TlsOptions(ca_file=str(path))))
+    before, after = (context.get_ca_certs(binary_form=True) for context in contexts)
+    assert before != after
 
 
 async def test_no_exception_carries_the_token() -> None:

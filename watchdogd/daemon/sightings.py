@@ -218,15 +218,20 @@ class Sightings:
         return found
 
     async def _learn_expiry(self, name: str) -> None:
-        """Once per token: how long it lives is a thing that only a living primary says."""
+        """Once per token, until it was answered: how long it lives is a thing that only a living primary says."""
         learn, elected = self._gear.learn_expiry, self._facts.elected if self._facts is not None else None
         if learn is None or elected is None or elected.active is None or not elected.is_active_primary:
             return
         if self.seen.asked_expiry_of.get(name) == self.seen.present[name]:
             return
         self.seen.asked_expiry_of[name] = self.seen.present[name]
-        with suppress(*CANNOT_SAY):
+        try:
             await learn(elected.active, name)
+        except Refused as no:
+            if no.kind is Refusal.NOT_YET:
+                del self.seen.asked_expiry_of[name]
+        except CANNOT_SAY:  # a lost answer must not cost the warning of its end for as long as the daemon runs
+            del self.seen.asked_expiry_of[name]
 
     async def _prove_if_due(self, name: str) -> None:
         facts = self._facts

@@ -52,6 +52,13 @@ KIND_OF_CODE: Mapping[str, Refusal] = {
     "InvalidInput": Refusal.UNSUPPORTED,
     "NoSuchChange": Refusal.UNSUPPORTED,
 }  # any other 4xx is DENIED: a human has to put the identity, its rights or the zone right
+# The keys themselves are refused, not what they ask for: deactivated, rotated or expired.
+IDENTITY_REFUSED = frozenset(
+    {
+        "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidSignatureException",
+        "ExpiredToken", "ExpiredTokenException",
+    }
+)  # fmt: skip
 # AWS may quote the canonical request here, with the session token in it. Source: IAM guide, "Troubleshoot SigV4".
 CODES_THAT_QUOTE_THE_REQUEST = frozenset({"SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature"})
 DETAIL_LENGTH_MAX = 300
@@ -80,6 +87,13 @@ def write_error(exc: Exception) -> WatchdogError:
     """What a failed write comes to: OutcomeUnknown unless it was certainly not applied."""
     answered = isinstance(exc, ClientError | ResponseParserError)
     return _certainly_not_applied(exc) or OutcomeUnknown(_text(exc), answered=answered)
+
+
+def is_identity_refused(exc: Exception) -> bool:
+    """True when other keys may be accepted: nothing was applied."""
+    if isinstance(exc, ClientError):
+        return 400 <= _status(exc.response) < 500 and _code(exc) in IDENTITY_REFUSED
+    return isinstance(exc, NoCredentialsError)  # raised before anything is sent
 
 
 def refuse_blind_repeat(

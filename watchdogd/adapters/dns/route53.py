@@ -20,10 +20,16 @@ import boto3
 import botocore.session
 import structlog
 from botocore.config import Config
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import ClientError, NoCredentialsError
 from botocore.loaders import Loader
 
-from watchdogd.adapters.dns.aws_errors import AWS_FAILURES, read_error, refuse_blind_repeat, write_error
+from watchdogd.adapters.dns.aws_errors import (
+    AWS_FAILURES,
+    is_identity_refused,
+    read_error,
+    refuse_blind_repeat,
+    write_error,
+)
 from watchdogd.core.naming import bare_name
 from watchdogd.errors import ConfigError, MalformedReply, OutcomeUnknown, Refusal, Refused
 from watchdogd.ports import ChangeRef, Record
@@ -238,12 +244,14 @@ class _Api:
         return answer
 
     def _with_client(self, call: Callable[[Route53Client], T]) -> T:
-        """A client that found no credentials when it was built never looks again: build another, and ask once more."""
+        """A client keeps what it found when it was built, none or keys that were rotated since: build another, once."""
         client = self._clients.get(self._settings)
         try:
             return call(client)
-        except NoCredentialsError:  # raised before anything is sent
-            return call(self._clients.get(self._settings, instead_of=client))
+        except (NoCredentialsError, ClientError) as exc:
+            if not is_identity_refused(exc):
+                raise
+        return call(self._clients.get(self._settings, instead_of=client))
 
 
 class OneLoader(Loader):

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
-import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
 from typing import Self
 from weakref import WeakValueDictionary
 
@@ -55,25 +56,26 @@ def tls_context(options: TlsOptions) -> ssl.SSLContext:
 
     Raises: ConfigError naming what cannot be used.
     """
-    place = (options, _stamp(options.ca_file))
+    place = (options, _print(options.ca_file))
     context = _CONTEXTS.get(place)
     if context is None:
         context = _CONTEXTS[place] = _new_context(options)
     return context
 
 
-_Stamp = tuple[int, int, int]
 # As long as a session uses it. One for each of 800 addresses would be as many copies of the CA certificates.
-_CONTEXTS: WeakValueDictionary[tuple[TlsOptions, _Stamp], ssl.SSLContext] = WeakValueDictionary()
+_CONTEXTS: WeakValueDictionary[tuple[TlsOptions, str], ssl.SSLContext] = WeakValueDictionary()
 
 
-def _stamp(ca_file: str | None) -> _Stamp:
-    """What tells a file from the one that replaced it. The system's own certificates are those of the start."""
+def _print(ca_file: str | None) -> str:
+    """What tells the content of a file from any other. The system's own certificates are those of the start.
+
+    No stamp of the file does: a deployment may give every file the same time, and a file system an inode once more.
+    """
     try:
-        found = os.stat(ca_file) if ca_file is not None else None
+        return sha256(Path(ca_file).read_bytes()).hexdigest() if ca_file is not None else ""
     except OSError:
-        found = None
-    return (0, 0, 0) if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)
+        return ""
 
 
 def _new_context(options: TlsOptions) -> ssl.SSLContext:
