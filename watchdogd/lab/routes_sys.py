@@ -17,9 +17,9 @@ _FEATURES = ("DR Replication", "HSM", "Namespaces", "Performance Replication", "
 
 
 def seal(call: Call) -> Reply:
-    """PUT sys/seal [OBS obs4]."""
+    """PUT sys/seal [OBS obs4]: seals the node that was asked, a standby too [OBS: OpenBao]."""
     call.authorise(sudo=True)
-    call.cluster.seal_node(call.node, call.now_s)
+    call.cluster.seal_node(call.asked, call.now_s)
     return empty()
 
 

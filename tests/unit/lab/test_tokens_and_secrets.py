@@ -288,6 +288,12 @@ def test_step_down_and_seal_leave_a_cluster_to_its_other_nodes() -> None:
     assert a.world.clusters["east"].serving().target == "east/3"
 
 
+def test_sealing_a_standby_seals_that_standby() -> None:
+    a = asker()
+    assert a.post("east/2", "sys/seal", {}, token=root(a)).status == 204
+    assert [a.ask(f"east/{n}", "sys/seal-status").json["sealed"] for n in (1, 2, 3)] == [False, True, False]
+
+
 def test_every_route_cites_where_it_is_written_down() -> None:
     assert all(route.source for route in ROUTES)
     assert len({(r.methods, r.pattern) for r in ROUTES}) == len(ROUTES)
