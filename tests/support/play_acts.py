@@ -81,7 +81,7 @@ class Acts:
     def _body(self, line: ActLine) -> dict[str, Any]:
         body: dict[str, Any] = {"reason": f"scenario {self.stage.scenario.title}"}
         if cluster := line.text("cluster"):
-            body |= {"target": cluster, "cluster": cluster}
+            body["target" if line.do in (Do.FAILOVER, Do.START) else "cluster"] = cluster
         if "for" in line.given:
             body["for_s"] = line.number("for")
         if runbook := line.text("runbook"):
