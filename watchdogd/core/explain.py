@@ -175,6 +175,8 @@ def evidence(facts: Facts, around: Surroundings) -> Iterator[Shape]:
     for cluster, fence in around.fences.items():
         said = "answers" if fence.answers else f"does not answer: {fence.why or 'not asked yet'}"
         yield _said(f"fence of {cluster}", f"waived: {fence.waived}" if fence.waived else said, None)
+    if around.provider_why is not None:
+        yield _said("provider of the name", around.provider_why or "shows the record", None)
     for credential in around.credentials:
         yield _said(f"credential {credential.name}", credential.why or "proven", None)
 

@@ -164,6 +164,7 @@ class Surroundings:
     credentials: tuple[CredentialSeen, ...] = ()
     fences: Mapping[ClusterId, FenceSeen] = field(default_factory=dict)
     name: NameFact | None = None
+    provider_why: str | None = None  # why the name could not be moved now; empty: the provider answers; None: unknown
     tilt: str = ""
     tilt_until_s: float = 0.0
     state_unwritable: str = ""  # the sentence, or empty

@@ -23,6 +23,7 @@ RESETS_MAX = 3  # in 15 minutes
 NODE_BLOCKS_AFTER_S = 600.0
 NAME_ALERT_AFTER_S = 60.0
 NOT_READY_AFTER_S = 300.0
+PROVIDER_SILENT_S = 60.0  # asked again every 30 s
 SAID_ELSEWHERE = frozenset({"paused", "cold-start", "tilt", "state", "slot", "ack"})
 CANNOT_LOOK = frozenset({Reading.OURS, Reading.STRANGE})
 
@@ -73,6 +74,7 @@ def conditions(question: Question) -> tuple[Notice, ...]:
             _row,
             _parked,
             _name,
+            _provider,
             _state,
             _unstable,
             _flapping,
@@ -186,6 +188,17 @@ def _name(question: Question) -> Iterator[Notice]:
     elif row.act is Act.CUTOVER_DNS and todo is not None and not todo.goes and question.facts.ledger.run is None:
         yield question.notice(
             row.id, Severity.PAGE, f"{row.id} {row.why}", *_why_not(question, todo), command=todo.command
+        )
+
+
+def _provider(question: Question) -> Iterator[Notice]:
+    why, key = question.around.provider_why, "name_provider"
+    if why and question.held_s(key) >= PROVIDER_SILENT_S:
+        yield question.notice(
+            key,
+            Severity.WARN,
+            f"the service name could not be moved now: its provider does not show the record: {why}",
+            "a failover would promote, and its name would stay behind",
         )
 
 

@@ -175,6 +175,8 @@ class Measuring:
                 metrics.set("readiness_check", float(gate.is_open), pair, gate.gate)
         is_sound = not any(view.says_corrupted for view in standing.facts.views.values())
         metrics.set("readiness_check", float(is_sound), pair, "merkle-tree")
+        if standing.facts.name is not None:
+            metrics.set("readiness_check", float(standing.around.provider_why == ""), pair, "name-provider")
         for credential in standing.around.credentials:
             if credential.expires_utc_s is not None:
                 metrics.set("credential_expiry_timestamp_seconds", credential.expires_utc_s, pair, credential.name)

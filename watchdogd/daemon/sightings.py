@@ -29,6 +29,7 @@ FENCE_EVERY_S, FENCE_EVERY_S_TENSE = 60.0, 10.0
 FENCE_TOO_OLD_S = 180.0
 NAME_EVERY_S, NAME_EVERY_S_TENSE = 10.0, 2.0
 NAME_TOO_OLD_S = 60.0
+PROVIDER_EVERY_S, PROVIDER_AGAIN_S = 300.0, 30.0
 PROVE_EVERY_S, PROVE_AGAIN_S, PROVE_FIRST_S = 180.0, 15.0, 1.0
 TURN_S = 0.5  # how soon a change of phase is noticed
 
@@ -45,6 +46,7 @@ class Seen:
     fence_at_s: dict[ClusterId, float] = field(default_factory=dict)
     answers: Answers | None = None
     answers_at_s: float = 0.0
+    provider_why: str | None = None
     present: dict[str, str] = field(default_factory=dict)  # credential -> fingerprint
     denied: dict[tuple[str, ClusterId], str] = field(default_factory=dict)  # (credential, cluster) -> why
     asked_expiry_of: dict[str, str] = field(default_factory=dict)  # credential -> fingerprint
@@ -194,6 +196,22 @@ class Sightings:
         """What was seen of the name is from before a run of ours ended: ask again before anything is made of it."""
         self.seen.answers = None
         self._is_name_stale = True
+
+    async def watch_provider(self) -> None:
+        """Read the record at its provider while the pair is steady, for ever: who refuses that refuses the cut-over."""
+        while self._policy.record:
+            if not self.is_tense:
+                await self._ask_provider()
+            await asyncio.sleep(PROVIDER_AGAIN_S if self.seen.provider_why else PROVIDER_EVERY_S)
+
+    async def _ask_provider(self) -> None:
+        try:
+            await self._gear.dns.observe()
+        except CANNOT_SAY as no:
+            if not (isinstance(no, Refused) and no.kind is Refusal.NOT_YET):
+                self.seen.provider_why = str(no)
+        else:
+            self.seen.provider_why = ""
 
     async def watch_credentials(self) -> None:
         """Read which credentials are there, and prove each on the secondary, for ever."""

@@ -109,6 +109,7 @@ class PairUnit:
             ("witnesses", sightings.watch_witnesses),
             ("fences", sightings.watch_fences),
             ("name", sightings.watch_name),
+            ("provider", sightings.watch_provider),
             ("credentials", sightings.watch_credentials),
         ]
         named += [(f"background-{n}", loop) for n, loop in enumerate(self.gear.background)]

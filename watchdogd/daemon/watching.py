@@ -108,6 +108,7 @@ class PairDesk:
             credentials=self._sightings.credentials(partner, server_utc_s(self._facts)),
             fences=self._sightings.fences(now.at_s),
             name=self._sightings.name(now.at_s, ledger.elected),
+            provider_why=self._sightings.seen.provider_why,
             tilt=self._tilt.why,
             tilt_until_s=self._tilt.until_s,
             state_unwritable="" if health.is_writable else health.trouble or "the journal cannot be written",
