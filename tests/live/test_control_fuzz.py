@@ -60,6 +60,7 @@ SENSIBLE: Mapping[str, st.SearchStrategy[Any]] = {
     "target": CLUSTERS,
     "cluster": CLUSTERS,
     "waive": WAIVED,
+    "now": st.booleans(),
     "runbook": st.sampled_from(Runbook),
     "for_s": st.sampled_from([1, 5.5, 60]),
     "plan_hash": st.sampled_from([LAST_PLAN, LAST_PLAN, "00ff00ff00ff00ff"]),
