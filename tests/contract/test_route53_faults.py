@@ -26,6 +26,7 @@ from tests.support.route53_endpoint import (
     free_port,
     serving,
 )
+from watchdogd.adapters.dns.aws_errors import IDENTITY_REFUSED
 from watchdogd.adapters.dns.route53 import Clients, Route53, Route53Settings, _api_data, _build, open_route53
 from watchdogd.errors import (
     Cause,
@@ -129,9 +130,12 @@ async def failed_swap(provider: Route53) -> WatchdogError:
 )
 async def test_a_write_that_aws_refuses_is_certainly_not_applied(status: int, body: bytes, kind: Refusal) -> None:
     async with bench() as (endpoint, provider):
-        endpoint.planned.extend([endpoint.apply, canned(status, body)])
+        # Keys that are refused are read anew, once: the answer to those that were found is the one that counts.
+        is_asked_again = any(code.encode() in body for code in IDENTITY_REFUSED)
+        endpoint.planned.extend([endpoint.apply, *[canned(status, body)] * (2 if is_asked_again else 1)])
         error = await failed_swap(provider)
         assert isinstance(error, Refused)
+        assert not endpoint.planned, "what was planned was asked for"
         assert (error.kind, error.status) == (kind, status)
         assert await provider.observe() == AT_EAST
 
@@ -368,7 +372,7 @@ async def test_the_text_of_a_refused_signature_never_quotes_the_request() -> Non
     """AWS answers SignatureDoesNotMatch with the canonical request, session token and all."""
     quoted = "The Canonical String for this request should have been 'GET x-amz-security-token:SECRET-TOKEN'"
     async with bench() as (endpoint, provider):
-        endpoint.planned.append(canned(403, error_xml("SignatureDoesNotMatch", quoted)))
+        endpoint.planned.extend([canned(403, error_xml("SignatureDoesNotMatch", quoted))] * 2)
         with pytest.raises(Refused) as caught:
             await provider.observe()
         assert "SECRET" not in str(caught.value)
