@@ -55,6 +55,7 @@ class Telling:
     is_first_denied: bool = False  # the first promote is refused, and a second one sent with the other credential
     is_lone_voter: bool = False  # a node of west is away: another one must not go
     has_stranger: bool = False  # a node of west that we cannot read: it must not become active
+    is_east_strange: bool = False  # a node of east that we cannot read: it may be the active one that comes back
     tags: set[Tag] = field(default_factory=set)
 
     def anew(self, at_s: float) -> None:
@@ -210,6 +211,9 @@ def _odd_nodes(told: Telling, cause: tuple[FaultKind, str]) -> None:
         told.faults.append(_odd(kind, "node:east/3"))
         if kind is FaultKind.GARBAGE and cause[0] is not FaultKind.BLACKOUT:
             told.held_by.add("node")
+        if kind is FaultKind.SEAL and cause[0] is FaultKind.QUORUM_LOSS:
+            told.held_by.add("sealed")  # one sealed node beside leaderless ones is no cluster that is down (DESIGN 4)
+        told.is_east_strange = kind is FaultKind.GARBAGE
     if chance.random() < 0.15:
         kind = chance.choice(kinds)
         told.faults.append(_odd(kind, "node:west/3"))
@@ -391,8 +395,8 @@ def _promote(told: Telling) -> None:
 def _return(told: Telling, cause: tuple[FaultKind, str]) -> bool:
     """The old primary comes back, as primary, after the first byte of promote. False: it stays away."""
     chance = told.chance
-    if chance.random() < 0.3:
-        return False
+    if chance.random() < 0.3 or told.is_east_strange:
+        return False  # where its active node is one that we cannot read, nobody settles its debt
     moment = When(seen=chance.choice(RETURNS), plus_s=chance.choice((0.0, chance.uniform(0.0, 60.0))))
     told.acts.append(act(moment, Do.CLEAR, kind=cause[0].value, target=cause[1]))
     return True
