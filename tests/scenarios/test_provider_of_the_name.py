@@ -7,8 +7,10 @@ import asyncio
 import pytest
 
 from tests.support.stage import PAIR, READER, Stage, WorldDns
+from watchdogd.adapters.metrics import Metrics
 from watchdogd.core.explain import Shape
-from watchdogd.core.policy import Level
+from watchdogd.core.policy import Level, Policy
+from watchdogd.daemon.measuring import Measuring
 from watchdogd.daemon.protocol import Asked
 from watchdogd.lab.faults import FaultKind
 from watchdogd.ports import Record, Severity
@@ -36,6 +38,28 @@ async def test_a_provider_that_does_not_answer_is_told_while_the_pair_is_well_an
         await stage.run_for(40)
         assert await said_of_it(stage) == ["shows the record"]
         assert stage.world.applied == []
+
+
+def measured(stage: Stage, metrics: Metrics, check: str) -> float | None:
+    """The metric of one part of being ready, as it would be scraped now."""
+    Measuring(metrics, Policy(pairs={PAIR: stage.policy})).surveyed([stage.unit], stage.clock.now_s(), is_fed=True)
+    return metrics.registry.get_sample_value("watchdogd_readiness_check", {"pair": PAIR, "check": check})
+
+
+async def test_the_metrics_say_which_part_of_being_ready_is_missing() -> None:
+    metrics = Metrics()
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(60)
+        for check in ("name-provider", "proof", "anchors", "merkle-tree"):
+            assert measured(stage, metrics, check) == 1, check
+        ready = metrics.registry.get_sample_value("watchdogd_failover_ready", {"pair": PAIR})
+        assert ready == 1
+        stage.fault(FaultKind.AWS_DEAD, "aws")
+        stage.reachable = False
+        await stage.run_for(400)
+        assert measured(stage, metrics, "name-provider") == measured(stage, metrics, "anchors") == 0
+        assert measured(stage, metrics, "proof") == 1
+        assert metrics.registry.get_sample_value("watchdogd_failover_ready", {"pair": PAIR}) == 0
 
 
 async def test_it_is_left_alone_while_the_pair_is_not_steady(monkeypatch: pytest.MonkeyPatch) -> None:

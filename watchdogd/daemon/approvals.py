@@ -60,7 +60,7 @@ class Approvals:
             command=f"watchdogctl pause --pair {self._pair} --reason '...'",
         )
 
-    def take(self, facts: Facts, plan: Plan | None, *, is_asked: bool) -> Wanted | None:
+    def due(self, facts: Facts, plan: Plan | None, *, is_asked: bool) -> Wanted | None:
         """The approved run, once nothing blocks it and a row asks for it: handed out until it was begun, and no longer.
 
         `plan` is the same wish looked at now, None when it makes no sense any more. Once anything else of it has
@@ -72,6 +72,7 @@ class Approvals:
         begun = _begun_since(approval, facts.ledger)
         if begun is not None and begun.runbook is approval.agreed.action:
             self.waiting = None  # it goes already, or has ended
+            log.info("approval_used", pair=self._pair, plan=approval.agreed.hash, run_id=begun.run_id)
             return None
         changed = "; ".join(_changes(approval, facts, plan))
         if changed or plan is None:
@@ -79,9 +80,7 @@ class Approvals:
             return None
         if plan.blocked_by or not is_asked:
             return None
-        wanted = replace(approval.wanted, situation=plan.agreed.situation)  # the row that matches now
-        log.info("approval_taken", pair=self._pair, plan=approval.agreed.hash, by_uid=wanted.asked_by_uid)
-        return wanted
+        return replace(approval.wanted, situation=plan.agreed.situation)  # the row that matches now
 
     def drop(self, why: str) -> None:
         """What waits, if anything, does not count any more."""

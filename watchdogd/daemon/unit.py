@@ -134,7 +134,7 @@ class PairUnit:
             return None
         plan = plan_of(self.policy, facts, decision, Wish.of(waiting.agreed))
         is_asked = any(todo.runbook is waiting.agreed.action for todo in decision.todo)
-        return self.approvals.take(facts, plan if isinstance(plan, Plan) else None, is_asked=is_asked)
+        return self.approvals.due(facts, plan if isinstance(plan, Plan) else None, is_asked=is_asked)
 
     def why_waits(self, run: Run) -> str:
         """At which step an open run waits, and what its latest attempt was answered; empty while it goes on."""

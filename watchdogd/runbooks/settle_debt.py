@@ -119,7 +119,7 @@ SETTLE_DEBT = Procedure(
     steps=(
         Step(name=DEMOTE, done=debtor_is_secondary, act=demote_debtor, guard=demote_guard, with_done=_closed,
              veto=premise_gone, settle_s=10.0, deadline_s=30.0, safe=Safe.BEFORE_ANY_EFFECT,
-             parks_on=frozenset({Need.FOREIGN, Need.REFUSED}), 
+             parks_on=frozenset({Need.FOREIGN, Need.REFUSED}),
              ends_unseen="what became of the demote cannot be seen any more; debt and fence stay",
              parks_as="the old primary does not say secondary"),
         # A fence that does not come off never delays the name: the table asks for it again.

@@ -245,6 +245,16 @@ def test_a_waived_node_that_can_be_read_counts(changes: dict[str, Any]) -> None:
     assert side_after(spoken, 61.5, waiving) in (Side.UP, Side.WRONG)
 
 
+def test_a_waived_node_that_is_active_by_health_alone_is_looked_at_again() -> None:
+    last, waiving = nodes_of(EAST)[2], run_waiving(f"node:{nodes_of(EAST)[2]}")
+    watch = dead_for(60).observe(replace(silent(EAST, 3, 61.0), reading=Reading.STRANGE))
+    _, facts = watch.assess(waiving, around(61.0))
+    assert last not in {node.node for node in facts.views[EAST].nodes}
+    by_health = replace(silent(EAST, 3, 61.5), reading=Reading.LEADERLESS, active_by_health_alone=True)
+    _, facts = watch.observe(by_health).assess(waiving, around(61.5))
+    assert last in {node.node for node in facts.views[EAST].nodes}
+
+
 def test_a_window_that_life_ended_is_a_flap_and_a_reset_with_its_cause() -> None:
     watch = dead_for(20).observe(follows(EAST, 1, 21.0))
     _, facts = watch.assess(elected(), around(21.0))
