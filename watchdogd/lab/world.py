@@ -4,8 +4,8 @@ The same seed, spec and sequence of calls gives the same bytes. Nothing here rea
 
 What this world cannot show: writes that a node accepts and then loses inside its own cluster (raft commits at once),
 a primary whose nodes are cut from each other inside one region, corrupted merkle trees and reindexing, several
-namespaces, PGP-encrypted tokens, token renewal, KV versions before the newest. Under performance replication only the
-streams, the status and the role changes are shown: a secondary's own tokens and the forwarding of its writes are not.
+namespaces, PGP-encrypted tokens. Under performance replication only the streams, the status and the role changes are
+shown: a secondary's own tokens and the forwarding of its writes are not.
 """
 
 from __future__ import annotations
