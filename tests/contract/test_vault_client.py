@@ -186,7 +186,7 @@ async def test_a_performance_secondary_is_promoted_by_a_vault_token_in_the_heade
     seen = await look(west)
     assert seen.replication is not None
     assert seen.replication.mode is Mode.SECONDARY
-    await west.promote(token=lab.secret("root_token"), only_on_connection=seen.connection)
+    await west.promote(token=lab.secret("root_token_west"), only_on_connection=seen.connection)
     assert lab.transport.sent[-1].body == b"{}"
     assert lab.applied("promote") == 1
 

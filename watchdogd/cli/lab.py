@@ -145,7 +145,7 @@ def _environment(lab: LabFile, cluster: str) -> str:
     variables = {
         "VAULT_ADDR": entry.address,
         "VAULT_CACERT": lab.ca_file,
-        "VAULT_TOKEN": lab.credentials.get("root_token"),
+        "VAULT_TOKEN": lab.credentials.get(f"root_token_{cluster}", lab.credentials.get("root_token")),
         "AWS_ENDPOINT_URL_ROUTE_53": lab.route53_url,
         "AWS_DEFAULT_REGION": lab.aws_region,
         "AWS_ACCESS_KEY_ID": lab.aws_access_key_id,

@@ -93,6 +93,7 @@ class Call:
     params: Mapping[str, str] = field(default_factory=dict)
     token: tokens.Token | None = None
     written: tuple[str, Entry] | None = None
+    writer: Cluster | None = None  # the cluster that wrote, where it is not the one that was asked
     _fields: Mapping[str, object] | None = None
 
     @property

@@ -13,6 +13,7 @@ from watchdogd.lab.faults import Fault, FaultKind
 from watchdogd.lab.network import BALANCER, Path
 from watchdogd.lab.node import Node
 from watchdogd.lab.reply import Reply, errors
+from watchdogd.lab.roles import Kind
 from watchdogd.lab.routes_kv2 import DATA
 from watchdogd.lab.seeded import Seeded
 from watchdogd.lab.wire import Exchange, Outcome, Place, Wire
@@ -75,7 +76,8 @@ def _exchange(call: Call, reply: Reply | Outcome, delay_s: float) -> Exchange:
         return Exchange(outcome=reply, delay_s=delay_s)
     headers = reply.headers
     if call.written is not None and reply.status < 300:
-        index = f"v1:{call.cluster.vault_id}:{call.store.last_wal}".encode()
+        writer = call.writer or call.cluster
+        index = f"v1:{writer.vault_id}:{writer.store.last_wal}".encode()
         headers = {**headers, "X-Vault-Index": base64.b64encode(index).decode()}  # CONSIST
     return Exchange(outcome=Outcome.ANSWER, delay_s=delay_s, status=reply.status, headers=headers, body=reply.body)
 
@@ -107,8 +109,9 @@ def _acknowledge(world: World, call: Call, exchange: Exchange) -> None:
     if call.written is None or exchange.outcome is not Outcome.ANSWER or exchange.status >= 300:
         return
     key, entry = call.written
-    if call.request.place == Place.CLIENTS and key.startswith(DATA):
-        world.acknowledge(call.cluster, key, entry)
+    is_nobody_s_else = entry.is_local and world.kind is Kind.PERFORMANCE  # promised to be on this cluster alone
+    if call.request.place == Place.CLIENTS and key.startswith(DATA) and not is_nobody_s_else:
+        world.acknowledge(call.writer or call.cluster, key, entry)
 
 
 def _sent(world: World, wire: Wire, request: Request, exchange: Exchange) -> Exchange:

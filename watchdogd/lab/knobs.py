@@ -136,6 +136,8 @@ class Knobs:
         "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n",
     )
     open_on_dr_secondary: frozenset[str] = frozenset()  # UNCONFIRMED for sys/seal, sys/step-down, sys/ha-status
+    not_forwarded_status: int = 500  # UNCONFIRMED: a write on a performance secondary whose primary is out of reach
+    not_forwarded_text: str = "1 error occurred:\n\t* cannot write to readonly storage\n\n"  # UNCONFIRMED in this case
     not_primary_text: str = "cluster is not a replication primary"  # UNCONFIRMED
     missing_secondary_id_text: str = "id must be provided"  # UNCONFIRMED
     missing_activation_text: str = "missing token"  # UNCONFIRMED

@@ -101,9 +101,9 @@ class Replication:
         if memory.connected_s is None and not self._connect(cluster, link, memory, now_s):
             return
         elapsed_s, link.alive_s = now_s - link.alive_s, now_s
-        self._sync(cluster, link, now_s)
+        self._sync(cluster, kind, link, now_s)
         if link.state is SyncState.STREAM_WALS:
-            self._stream(cluster, link, memory, now_s, elapsed_s)
+            self._stream(cluster, kind, link, memory, now_s, elapsed_s)
         if memory.heartbeat_due_s <= now_s:
             memory.heartbeat_due_s = now_s + cluster.knobs.heartbeat_s
             self._beat(cluster, kind, link, node, memory, now_s)
@@ -121,7 +121,7 @@ class Replication:
             link.state, link.state_until_s = SyncState.MERKLE_DIFF, now_s + cluster.knobs.merkle_diff_s
         return True
 
-    def _sync(self, cluster: Cluster, link: Link, now_s: float) -> None:
+    def _sync(self, cluster: Cluster, kind: Kind, link: Link, now_s: float) -> None:
         if self._network.holds(FaultKind.SYNCING, f"{cluster.name}/1"):
             link.state, link.state_until_s = SyncState.MERKLE_SYNC, inf
             return
@@ -131,17 +131,21 @@ class Replication:
             link.state, link.state_until_s = SyncState.MERKLE_SYNC, now_s + cluster.knobs.merkle_sync_s
         elif link.state is SyncState.MERKLE_SYNC and link.state_until_s <= now_s:
             source = self._clusters[link.primary].store
-            cluster.store.replace_with(source)
+            cluster.store.replace_with(source, is_shared_only=kind is Kind.PERFORMANCE)
             link.position, link.last_remote_wal, link.state = source.end, 0, SyncState.STREAM_WALS
 
-    def _stream(self, cluster: Cluster, link: Link, memory: ActiveMemory, now_s: float, elapsed_s: float) -> None:
+    def _stream(
+        self, cluster: Cluster, kind: Kind, link: Link, memory: ActiveMemory, now_s: float, elapsed_s: float
+    ) -> None:
         source = self._clusters[link.primary].store
         if link.position is None or link.position == source.end:
             return
         limit = int(cluster.knobs.stream_wal_per_s * elapsed_s) + 1
         for entry in source.log_since(link.position, now_s - self._delay_s(cluster, link) + 1e-9, limit):
-            cluster.store.apply(entry, now_s=now_s)
             link.position += 1
+            if entry.is_local and kind is Kind.PERFORMANCE:
+                continue
+            cluster.store.apply(entry, now_s=now_s)
             link.last_remote_wal, memory.remote_wal_seen = entry.wal, True
 
     def _beat(self, cluster: Cluster, kind: Kind, link: Link, node: Node, memory: ActiveMemory, now_s: float) -> None:

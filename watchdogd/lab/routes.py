@@ -11,6 +11,7 @@ import traceback
 from functools import lru_cache
 
 from watchdogd.lab import (
+    forwarding,
     routes_approle,
     routes_audit,
     routes_health,
@@ -34,6 +35,7 @@ from watchdogd.lab.knobs import RoleWindow
 from watchdogd.lab.reply import Rejected, Reply, Unanswered, errors
 from watchdogd.lab.route import Route, Trait
 from watchdogd.lab.routes_health import is_sealed
+from watchdogd.lab.store import ReadOnly
 from watchdogd.lab.wire import Outcome
 
 PATH_DISABLED = "path disabled in replication DR secondary mode"
@@ -135,7 +137,12 @@ def _handle(call: Call) -> Reply:
             return forwarded
         call = forwarded
     ttl_s = routes_wrapping.asked_ttl_s(call)
-    reply = _at_node(call, route, is_known=bool(found))
+    try:
+        reply = _at_node(call, route, is_known=bool(found))
+    except ReadOnly:
+        far = forwarding.at_primary(call, may_go=route is None or Trait.REDIRECTED not in route[0].trait)
+        reply = _at_node(far, route, is_known=bool(found))
+        call.written, call.writer = far.written, far.cluster
     return routes_wrapping.wrapped(call, reply, ttl_s) if ttl_s else reply
 
 

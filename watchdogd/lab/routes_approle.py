@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from watchdogd.lab import forwarding
 from watchdogd.lab.approle import (
     APPROLES,
     AppRole,
@@ -237,11 +238,15 @@ def _made(call: Call, text: str) -> Reply:
 
 
 def _use(call: Call, secret: SecretId) -> None:
-    """One use less; the last one removes it."""
+    """One use less; the last one removes it. It is counted where it is written, the token that it gives is not."""
+    if not secret.num_uses:
+        return
+    store = forwarding.at_primary(call).store if call.store.is_replica() else call.store
     if secret.num_uses == 1:
-        call.store.delete(secret.key, now_s=call.now_s)
-    elif secret.num_uses > 1:
-        call.write(secret.key, replace(secret, num_uses=secret.num_uses - 1).stored())
+        store.delete(secret.key, now_s=call.now_s)
+    else:
+        left = replace(secret, num_uses=secret.num_uses - 1)
+        store.put(secret.key, left.stored(), now_s=call.now_s, utc_s=call.utc_s)
 
 
 def _by_text(call: Call) -> SecretId | None:

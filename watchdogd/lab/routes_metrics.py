@@ -15,7 +15,7 @@ from watchdogd.lab.reply import HEADERS, Rejected, Reply, bare, errors
 from watchdogd.lab.roles import Kind
 from watchdogd.lab.route import ON_DR, Route, Trait
 from watchdogd.lab.routes_health import LICENCE_ENDS, is_sealed
-from watchdogd.lab.status import remote_wal
+from watchdogd.lab.status import remote_wal, wal_of
 
 _EVERY_S = 10
 _PATH_DISABLED = "path disabled in replication DR secondary mode"
@@ -74,8 +74,9 @@ def _gauges(call: Call) -> Iterator[tuple[str, int]]:
         yield f"vault.core.replication.{kind}.secondary", int(role.mode is Mode.SECONDARY)
         if role.mode is Mode.SECONDARY and role.link is not None:
             yield "vault.replication.fsm.last_remote_wal", remote_wal(role.link, node.active, call.knobs)
-    for kind_or_all in ("", *(f"{kind}_" for kind in Kind)):
-        yield f"vault.replication.wal.last_{kind_or_all}wal", store.last_wal
+    yield "vault.replication.wal.last_wal", store.last_wal
+    for kind in Kind:
+        yield f"vault.replication.wal.last_{kind}_wal", wal_of(store, kind)
     healthy = len([n for n in cluster.nodes if n.can_vote])
     yield "vault.autopilot.healthy", int(healthy == len(cluster.nodes))
     yield "vault.autopilot.failure_tolerance", max(0, healthy - cluster.quorum)

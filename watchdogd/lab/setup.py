@@ -69,6 +69,9 @@ def found(spec: WorldSpec, *, seed: int, now_s: float, epoch_utc_s: float, trans
         cluster.make_active(cluster.node(1), now_s, utc_s)
         cluster.step(now_s + cluster.knobs.standby_told_s, utc_s)
     _replicate(spec, first, rest, chance, now_s, utc_s)
+    if Kind(spec.kind) is Kind.PERFORMANCE:
+        for cluster in rest:
+            credentials |= _own_tokens(cluster, now_s, utc_s)
     for cluster in clusters.values():
         for node in cluster.nodes:
             node.told, node.echo_s = cluster.modes, None if node is cluster.active else now_s
@@ -91,7 +94,7 @@ def _replicate(
     known = {secondary_id: name for name, secondary_id in ids.items()}
     first.roles[kind] = Role(mode=Mode.PRIMARY, set_id=set_id, known_secondaries=known)
     for cluster in rest:
-        cluster.store.replace_with(first.store)
+        cluster.store.replace_with(first.store, is_shared_only=kind is Kind.PERFORMANCE)
         cluster.roles[kind] = Role(mode=Mode.SECONDARY, set_id=set_id, last_reindex_utc_s=utc_s - 3600.0)
         cluster.roles[kind].link = Link(
             primary=first.name,
@@ -148,6 +151,19 @@ def _fill(cluster: Cluster, chance: Seeded, now_s: float, utc_s: float) -> dict[
         "dr_token_a": prepared[0].id,
         "dr_token_b": prepared[1].id,
     }
+
+
+def _own_tokens(cluster: Cluster, now_s: float, utc_s: float) -> dict[str, str]:
+    """What a person would have made on a performance secondary, where no token of the primary's is known (PERFDOC)."""
+    root = cluster.keep_root_token(now_s=now_s, utc_s=utc_s)
+    client = Token(
+        id=tokens.new_id(cluster.chance, cluster.version),
+        type=TokenType.SERVICE,
+        policies=("clients", "default"),
+        created_utc_s=utc_s,
+    )
+    tokens.keep(cluster.store, client, now_s=now_s, utc_s=utc_s)
+    return {f"root_token_{cluster.name}": root.id, f"client_token_{cluster.name}": client.id}
 
 
 def _prepared(cluster: Cluster, chance: Seeded, utc_s: float) -> Token:

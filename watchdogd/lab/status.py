@@ -12,6 +12,7 @@ from watchdogd.lab.call import Call, rfc3339
 from watchdogd.lab.knobs import DeadLinkState, Knobs, PeersWhenDemoted
 from watchdogd.lab.node import ActiveMemory, Mode, Peer
 from watchdogd.lab.roles import Break, Kind, Link, Role, SyncState
+from watchdogd.lab.store import Store
 
 _NEVER_EPOCH = "-62135596800"  # Go's zero time
 _CONNECTING_S = 1.0
@@ -39,6 +40,16 @@ def canary_age_ms(link: Link, knobs: Knobs, now_s: float) -> int:
     return int((now_s - floor(received_s / knobs.canary_every_s) * knobs.canary_every_s) * 1000)
 
 
+def root_of(store: Store, kind: Kind) -> str:
+    """The merkle root over what goes over one kind of replication: those of TRACE12 differ on one cluster."""
+    return store.merkle_root if kind is Kind.DR else store.shared_root
+
+
+def wal_of(store: Store, kind: Kind) -> int:
+    """The newest log entry that goes over one kind of replication; local ones go over DR alone."""
+    return store.last_wal if kind is Kind.DR else store.last_shared_wal
+
+
 def _reports(knob: bool | None, version: tuple[int, ...], since: tuple[int, ...]) -> bool:
     return version >= since if knob is None else knob
 
@@ -61,13 +72,13 @@ def _primary(call: Call, kind: Kind, role: Role, memory: ActiveMemory | None) ->
         "known_secondaries": sorted(role.known_secondaries),
         "last_reindex_epoch": "0",
         "last_wal": store.last_wal,
-        "merkle_root": store.merkle_root,
+        "merkle_root": root_of(store, kind),
         "mode": "primary",
         "primary_cluster_addr": role.primary_cluster_addr,
         "state": "running",
     } | _extras(call, role)
     if version >= call.knobs.last_kind_wal_since:
-        shown[f"last_{kind}_wal"] = store.last_wal
+        shown[f"last_{kind}_wal"] = wal_of(store, kind)
     if _reports(call.knobs.reports_heartbeats, version, (1, 5)):
         peers = memory.peers if memory is not None else {}
         shown["secondaries"] = [
@@ -86,7 +97,7 @@ def _secondary(call: Call, kind: Kind, role: Role, memory: ActiveMemory | None) 
     shown: Status = {
         "cluster_id": role.set_id,
         "last_reindex_epoch": str(int(role.last_reindex_utc_s)),
-        "merkle_root": call.cluster.store.merkle_root,
+        "merkle_root": root_of(call.cluster.store, kind),
         "mode": "secondary",
     } | _extras(call, role)
     if link is None:

@@ -4,8 +4,7 @@ The same seed, spec and sequence of calls gives the same bytes. Nothing here rea
 
 What this world cannot show: writes that a node accepts and then loses inside its own cluster (raft commits at once),
 a primary whose nodes are cut from each other inside one region, corrupted merkle trees and reindexing, several
-namespaces, PGP-encrypted tokens. Under performance replication only the streams, the status and the role changes are
-shown: a secondary's own tokens and the forwarding of its writes are not.
+namespaces, PGP-encrypted tokens.
 """
 
 from __future__ import annotations
@@ -210,7 +209,8 @@ class World:
     def credentials(self) -> Mapping[str, str]:
         """What a person would have been given at set-up.
 
-        `root_token client_token role_id secret_id dr_token_a dr_token_b share_1 … share_N`.
+        `root_token client_token role_id secret_id dr_token_a dr_token_b share_1 … share_N`; of a performance secondary
+        `root_token_NAME client_token_NAME`.
         """
         return self._credentials
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.likeness import differences
 from tests.support.vectors import vector
-from tests.unit.lab.founding import Founder, founder
+from tests.unit.lab.founding import Founder, founder, generated_root
 from watchdogd.lab.faults import FaultKind
 
 
@@ -415,7 +415,9 @@ def test_performance_replication_has_the_same_roles_and_ids_and_takes_tokens_of_
     assert health(f, "west") == [200, 473, 473]
     assert f.a.ask("west/1", "sys/health").json["replication_performance_mode"] == "secondary"
     assert (f.a.world.kind, f.a.world.primary()) == ("performance", "east")
-    assert f.post("west", "secondary/disable", {}, root="east").status == 200
+    assert f.post("west", "secondary/disable", {}, root="east").status == 403  # tokens do not go over
+    f.has["west"].root = generated_root(f.a, "west/1", f.has["east"].keys)
+    assert f.post("west", "secondary/disable", {}, root="west").status == 200
     f.a.wait(5)
     assert f.status("west") == {"mode": "disabled"}
 
