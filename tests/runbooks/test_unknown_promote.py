@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+
+import pytest
 
 from tests.support.drill import Drill
 from tests.support.drill_failover import failed_over, given_up, lost, parked
-from tests.support.drill_site import EAST, WEST
+from tests.support.drill_site import EAST, TIMING, WEST, Setting
 from watchdogd.core.ledger import DebtState
 from watchdogd.lab.faults import FaultKind
+from watchdogd.runbooks.roll_back import SETTLE_S
 
 
 async def unknown(drill: Drill) -> None:
@@ -76,3 +80,25 @@ async def test_an_unknown_promote_that_somebody_adopts_is_over() -> None:
         await drill.until(lambda: drill.is_settled(EAST) or drill.ledger.fences, within_s=30)
         assert drill.ledger.run is None
         assert drill.ledger.open_debt is None
+
+
+@pytest.mark.parametrize(("cut_s", "sent"), [(1.0, 2), (8.0, 1)])
+async def test_only_a_gap_beyond_gap_max_begins_the_settling_anew(cut_s: float, sent: int) -> None:
+    """A link that loses a look now and then must not put off the second promote for ever; what it hid does not count."""
+    async with Drill(Setting(timing=replace(TIMING, gap_max_s=4.0))) as drill:
+        path = "secondary/promote"
+        drill.site.break_(FaultKind.APPLIED_LATE, "cluster:west", method="POST", path=path, seconds=1e6, times=1)
+        await lost(drill)
+        await drill.until(lambda: drill.site.sent_to("promote"), within_s=30)
+        sent_s = drill.site.now_s()
+        hidden_s = 0.0
+        while drill.site.sent_to("promote") == 1 and drill.site.now_s() - sent_s < SETTLE_S * 2.5:
+            await asyncio.sleep(15.0)
+            drill.site.break_(FaultKind.DROP, "link:bastion>west")
+            await asyncio.sleep(cut_s)
+            drill.site.mend(kind=FaultKind.DROP)
+            hidden_s += cut_s
+        assert drill.site.sent_to("promote") == sent
+        if sent == 2:
+            promoted_s = [at_s for at_s, verb, _ in drill.site.sent if verb == "promote"]
+            assert promoted_s[1] - promoted_s[0] >= SETTLE_S + hidden_s - cut_s

@@ -27,6 +27,7 @@ SETTLE_S = 60.0  # a promote that nobody knows of is sent again only after a NO 
 REQUEST_S = 30.0  # a promote that nobody answers is waited for so long
 UNSURE_S = 600.0  # every look that is lost begins the settling anew; by then the step is parked, and paged
 AFTER_GAP_S = 5.0  # the first whole round after a gap
+DENIED_S = 2 * TIMING.interval_s + 1.0  # after a NO the next credential waits for a look: not for one that its request split
 GIVE_UP_S = 300.0  # after the bound
 # Where a restart, or the old primary's return, is put in the middle of it all.
 MOMENTS = (
@@ -190,16 +191,21 @@ def _fence(told: Telling) -> None:
 def _credentials(told: Telling) -> None:
     match told.chance.choices(("both", "never", "expired", "none"), (55, 20, 20, 5))[0]:
         case "never":
-            told.is_first_denied = True
+            _first_denied(told)
             told.acts.append(act(0.0, Do.SPOIL_TOKEN, token="a"))
         case "expired":  # once it was proven: only promote itself finds out
-            told.is_first_denied = True
+            _first_denied(told)
             told.acts.append(act(told.chance.uniform(STEADY_S, told.dies_s), Do.SPOIL_TOKEN, token="a"))
         case "none":
             told.acts += [act(0.0, Do.SPOIL_TOKEN, token=name) for name in ("a", "b")]
             told.held_by.add("proof")
         case _:
             pass
+
+
+def _first_denied(told: Telling) -> None:
+    told.is_first_denied = True
+    told.delays_s += DENIED_S
 
 
 def _odd_nodes(told: Telling, cause: tuple[FaultKind, str]) -> None:

@@ -57,6 +57,8 @@ class Performance:
     ctx: RunContext
     began_s: float
     unsure_since_s: float | None = None
+    seen_at_s: float = 0.0  # the last look that was not blind
+    is_blind: bool = False
     deadline_from_s: float = 0.0
     wait_s: float = 0.0
     not_before_s: float = 0.0
@@ -114,12 +116,11 @@ class Performance:
         if veto := self.step.veto(self.ctx):
             await self._stop_for(NeedsOperator(Need.VETO, veto))
         self._end_what_nobody_sees(seen)
+        self._go_on_settling(seen)
         if self.is_parked:
             return False
         if self._is_late():
             return await self._be_late(seen)
-        if seen is Done.CANNOT_SEE and self.unsure_since_s is not None:
-            self.unsure_since_s = self.ctx.clock.now_s()
         if seen is Done.NO and self.step.act is not None and self._may_send():
             await self._guarded_send(self.step.act)
         return False
@@ -195,6 +196,18 @@ class Performance:
         is_waiting = (self.is_parked and not self._waits_for_human()) or self._is_late()
         if is_waiting and now_s - self.unseen_since_s >= self.step.settle_s:
             raise NeedsOperator(Need.VETO, self.step.ends_unseen)
+
+    def _go_on_settling(self, seen: Done) -> None:
+        # As in every window (DESIGN 4): what nobody saw does not count, and begins it anew when longer than `gap_max`.
+        if seen is Done.CANNOT_SEE:
+            self.is_blind = True
+            return
+        now_s = self.ctx.clock.now_s()
+        if self.is_blind and self.unsure_since_s is not None:
+            blind_s = now_s - self.seen_at_s
+            is_gap = blind_s > self.ctx.policy.timing.gap_max_s
+            self.unsure_since_s = now_s if is_gap else self.unsure_since_s + blind_s
+        self.is_blind, self.seen_at_s = False, now_s
 
     def _may_send(self) -> bool:
         now_s = self.ctx.clock.now_s()
