@@ -27,7 +27,9 @@ SETTLE_S = 60.0  # a promote that nobody knows of is sent again only after a NO 
 REQUEST_S = 30.0  # a promote that nobody answers is waited for so long
 UNSURE_S = 600.0  # every look that is lost begins the settling anew; by then the step is parked, and paged
 AFTER_GAP_S = 5.0  # the first whole round after a gap
-DENIED_S = 2 * TIMING.interval_s + 1.0  # after a NO the next credential waits for a look: not for one that its request split
+DENIED_S = (
+    2 * TIMING.interval_s + 1.0
+)  # after a NO the next credential waits for a look: not for one that its request split
 GIVE_UP_S = 300.0  # after the bound
 # Where a restart, or the old primary's return, is put in the middle of it all.
 MOMENTS = (

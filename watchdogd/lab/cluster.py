@@ -45,7 +45,7 @@ class Cluster:
         self.vault_id = spec.vault_id or self.chance.uuid()
         self.nodes = [Node(target=f"{self.name}/{n}", number=n) for n in range(1, spec.nodes + 1)]
         self.store = store
-        store.is_replica = lambda: self.roles[Kind.PERFORMANCE].mode is Mode.SECONDARY
+        store.is_replica = self._is_replica
         self.roles = {kind: Role(mode=Mode.DISABLED) for kind in Kind}
         self.window: Window | None = None
         self.active: Node | None = None
@@ -69,6 +69,9 @@ class Cluster:
         self._sealed_by_fault: set[str] = set()
 
     # ------------------------------------------------------------------ what is
+
+    def _is_replica(self) -> bool:
+        return self.roles[Kind.PERFORMANCE].mode is Mode.SECONDARY
 
     @property
     def modes(self) -> tuple[Mode, Mode]:
