@@ -84,7 +84,7 @@ async def test_an_unknown_promote_that_somebody_adopts_is_over() -> None:
 
 @pytest.mark.parametrize(("cut_s", "sent"), [(1.0, 2), (8.0, 1)])
 async def test_only_a_gap_beyond_gap_max_begins_the_settling_anew(cut_s: float, sent: int) -> None:
-    """A link that loses a look now and then must not put off the second promote for ever; what it hid does not count."""
+    """A link that loses a look now and then does not put off the second promote for ever; what it hid is no time."""
     async with Drill(Setting(timing=replace(TIMING, gap_max_s=4.0))) as drill:
         path = "secondary/promote"
         drill.site.break_(FaultKind.APPLIED_LATE, "cluster:west", method="POST", path=path, seconds=1e6, times=1)

@@ -25,11 +25,9 @@ FENCE_S = 10.0  # the timeout of the fence, as the play has it
 BALANCER_S = 5.0  # `watchdogd timing`: a slow load balancer adds up to so much
 SETTLE_S = 60.0  # a promote that nobody knows of is sent again only after a NO that has held for so long
 REQUEST_S = 30.0  # a promote that nobody answers is waited for so long
-UNSURE_S = 600.0  # every look that is lost begins the settling anew; by then the step is parked, and paged
+UNSURE_S = 600.0  # a look that is lost puts off the settling, a longer gap begins it anew; by then the step is parked
 AFTER_GAP_S = 5.0  # the first whole round after a gap
-DENIED_S = (
-    2 * TIMING.interval_s + 1.0
-)  # after a NO the next credential waits for a look: not for one that its request split
+DENIED_S = 2 * TIMING.interval_s + 1.0  # the next credential waits for a look, and not one that the denied one split
 GIVE_UP_S = 300.0  # after the bound
 # Where a restart, or the old primary's return, is put in the middle of it all.
 MOMENTS = (
