@@ -109,6 +109,7 @@ DIFFERENCES: Mapping[tuple[str, str], str] = {
         "struct field InitRequest.secret_shares of type int']",
     ): "Vault says `failed to parse` (HANDLER17)",
     ("*tidy", in_words_of_its_own_server()): CLI,
+    ("wrapping key", "status: 404 | 200"): "the fork took it out; Vault's own `handleWrappingPubkey` (SYSPATHS)",
     ("audit enable", "status: 400 | 204"): BY_CONFIGURATION,
     ("audit enable no type", f".errors: ['{NO_DEVICE_BY_API}'] | ['unknown backend type: \"nope\"']"): BY_CONFIGURATION,
     ("login*", ".auth.entity_id: 'UUID' | ''"): "a world has no identities",

@@ -1,7 +1,7 @@
 """Secondary activation tokens: a JWT around a wrapping token, unwrapped by the secondary at the primary's API.
 
-Sources: GUIDE18, TRACE12, ACTINT, APOC, TFHA, OBS obs4; section 5 of the reference. The signature is made up (132
-bytes, as ES512 has): nobody but the primary that issued the token could check it, and it looks at the `jti` alone.
+Sources: GUIDE18, TRACE12, ACTINT, APOC, TFHA, OBS obs4; section 5 of the reference. The secondary reads the address out
+of the JWT and checks nothing; the primary that signed it checks its own signature.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 
-from watchdogd.lab import bundle, tokens
+from watchdogd.lab import bundle, signing, tokens
 from watchdogd.lab.call import Call
 from watchdogd.lab.cluster import Wrapping
 from watchdogd.lab.reply import Rejected, Reply, errors
@@ -18,7 +18,6 @@ from watchdogd.lab.sealed_box import KEY_BYTES, public_key_of
 from watchdogd.lab.wire import Exchange, Outcome, Place, Wire
 
 NOT_VALID = "wrapping token is not valid or does not exist"
-_HEADER = {"alg": "ES512", "typ": "JWT"}
 
 
 def issue(call: Call, kind: Kind, secondary_id: str, ttl_s: int) -> tuple[str, str]:
@@ -36,8 +35,7 @@ def issue(call: Call, kind: Kind, secondary_id: str, ttl_s: int) -> tuple[str, s
     }
     data = _bundle_of(call, kind, secondary_id)
     call.cluster.wrappings[jti] = Wrapping(data, call.utc_s, float(ttl_s), call.request.path)
-    parts = (json.dumps(_HEADER, separators=(",", ":")), json.dumps(payload, separators=(",", ":")))
-    return ".".join([*(_b64(p.encode()) for p in parts), _b64(call.cluster.chance.octets(132))]), accessor
+    return signing.jwt(call.store, payload), accessor
 
 
 def issue_encrypted(call: Call, kind: Kind, secondary_id: str, public_key: str) -> str:
@@ -61,8 +59,7 @@ def unwrap(call: Call) -> Reply:
     text = call.request.token_text
     if not text:
         return errors(403, "permission denied")
-    jti = _jti(text) or text
-    found = call.cluster.wrappings.pop(jti, None)
+    found = call.cluster.wrappings.pop(signing.token_in(call.store, text), None)
     if found is None or call.utc_s >= found.created_utc_s + found.ttl_s:
         return errors(400, NOT_VALID)
     return call.logical(found.data)
@@ -71,7 +68,7 @@ def unwrap(call: Call) -> Reply:
 def lookup(call: Call) -> Reply:
     """PUT sys/wrapping/lookup [OBS obs4]: unauthenticated, does not use the token up."""
     text = call.text("token") or call.request.token_text
-    found = call.cluster.wrappings.get(_jti(text) or text)
+    found = call.cluster.wrappings.get(signing.token_in(call.store, text))
     if found is None or call.utc_s >= found.created_utc_s + found.ttl_s:
         return errors(400, NOT_VALID)
     return call.logical({"creation_path": found.creation_path, "creation_ttl": int(found.ttl_s)})
@@ -101,7 +98,7 @@ def activate(call: Call, kind: Kind, token: str, primary_api_addr: str) -> Upstr
 
 
 def _unwrapped(call: Call, kind: Kind, token: str, primary_api_addr: str) -> object:
-    address = primary_api_addr or str(_claims(token).get("addr", ""))
+    address = primary_api_addr or str((signing.claims_in(token) or {}).get("addr", ""))
     exchange = _call_out(call, address, token)
     if exchange is None or exchange.outcome is not Outcome.ANSWER:
         host = address.removeprefix("https://")
@@ -143,22 +140,3 @@ def _call_out(call: Call, address: str, token: str) -> Exchange | None:
         headers={"X-Vault-Token": token},
     )
     return call.world.exchange(wire, now_s=call.now_s)
-
-
-def _b64(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def _claims(token: str) -> dict[str, object]:
-    parts = token.split(".")
-    if len(parts) != 3:
-        return {}
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, RecursionError):
-        return {}
-    return claims if isinstance(claims, dict) else {}
-
-
-def _jti(token: str) -> str:
-    return str(_claims(token).get("jti", ""))

@@ -1,8 +1,8 @@
 """What a secondary gets by an activation token: ids, the primary's address, and a certificate to show there.
 
-Source: ACTINT (vector `activation-unwrapped-bundle`); section 5 of the reference. Certificates and keys are random
-bytes in the right wrapping: nothing in this world opens a TLS session with them, but each bundle has its own, by which
-its primary knows it.
+Source: ACTINT (vector `activation-unwrapped-bundle`); section 5 of the reference. The certificate is a real one, of the
+set's own authority, for the P-521 key beside it; its names and how long it lives are made up, because no sample shows
+them. Nothing in this world opens a TLS session with it, but each bundle has its own, by which its primary knows it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from watchdogd.lab import sealed_box
+from watchdogd.lab import sealed_box, signing, tokens
+from watchdogd.lab.authority import SERIAL_BYTES, authority_of
 from watchdogd.lab.cluster import Cluster
 from watchdogd.lab.roles import Kind
 from watchdogd.lab.seeded import Seeded
@@ -20,7 +21,6 @@ from watchdogd.lab.seeded import Seeded
 Fields = Mapping[str, object]
 
 _MODE_BITS = {Kind.DR: 512, Kind.PERFORMANCE: 256}  # REPLCONST
-_P521_BYTES = 65
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +36,17 @@ class Bundle:
 
 def make(cluster: Cluster, kind: Kind, secondary_id: str, cluster_addr: str) -> dict[str, object]:
     """A fresh bundle of this primary, as unwrapping shows it."""
-    chance = cluster.chance
-    certificate = _certificate(chance)
+    set_id = cluster.roles[kind].set_id
+    client = signing.key_from("client", cluster.chance.octets(signing.NUMBER_BYTES))
+    authority = authority_of(set_id, tokens.first_key(cluster.store))
+    certificate = _base64(authority.issue(client, secondary_id, serial=cluster.chance.octets(SERIAL_BYTES)))
     cluster.certificates.add(certificate)
-    numbers = {name: int.from_bytes(chance.octets(_P521_BYTES), "big") for name in ("x", "y", "d")}
+    secret, public = client.private_numbers(), client.public_key().public_numbers()
     return {
-        "ca_cert": _certificate(chance),
+        "ca_cert": _base64(authority.der),
         "client_cert": certificate,
-        "client_key": {"type": "p521", **numbers},
-        "cluster_id": cluster.roles[kind].set_id,
+        "client_key": {"type": "p521", "x": public.x, "y": public.y, "d": secret.private_value},
+        "cluster_id": set_id,
         "encrypted_client_key": None,
         "id": secondary_id,
         "mode": _MODE_BITS[kind],
@@ -109,12 +111,7 @@ def public_key(text: str) -> bytes | None:
         key = base64.b64decode(text, validate=True)
     except ValueError:
         return None
-    return key if len(key) == sealed_box.KEY_BYTES else None
-
-
-def _certificate(chance: Seeded) -> str:
-    body = chance.octets(chance.number(600, 700))
-    return _base64(b"\x30\x82" + len(body).to_bytes(2, "big") + body)  # a DER sequence, of nothing
+    return key if sealed_box.is_public_key(key) else None
 
 
 def _base64(raw: bytes) -> str:

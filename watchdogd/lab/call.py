@@ -153,6 +153,8 @@ class Call:
         is_batch = token.type is tokens.TokenType.BATCH
         if is_batch and self.world.network.holds(FaultKind.TOKEN_EXPIRED, self.node.target):
             return None
+        if is_batch and self.knobs.rotation_ends_batch_tokens and tokens.term_of(text) < tokens.newest_term(self.store):
+            return None
         return token
 
     def authenticate(self) -> tokens.Token:

@@ -12,7 +12,7 @@ from watchdogd.lab.node import Mode
 from watchdogd.lab.reply import Rejected, Reply, errors
 from watchdogd.lab.roles import Kind
 from watchdogd.lab.route import ON_DR, Route
-from watchdogd.lab.routes_roles import BRIEF, UPDATE, authorise_operation, secondary_role, use_up
+from watchdogd.lab.routes_roles import BRIEF, UPDATE, authorise_operation, secondary_role, use_up, with_legacy_paths
 
 ENABLING = f"This cluster is being enabled as a primary for replication. {BRIEF}"
 DISABLING = f"This cluster is having replication disabled. {BRIEF}"
@@ -71,9 +71,10 @@ def _disabled_kind(call: Call) -> Kind:
     return kind
 
 
-ROUTES: tuple[Route, ...] = (
+_ROUTES: tuple[Route, ...] = (
     Route("PUT", "sys/replication/<kind>/primary/enable", enable_primary, "DRDOC2 GUIDE18"),
     Route("PUT", "sys/replication/<kind>/primary/disable", disable_primary, "DRDOC2 GUIDE18"),
     Route("PUT", "sys/replication/<kind>/secondary/enable", enable_secondary, "DRDOC2 TC GUIDE18"),
     Route("PUT", "sys/replication/<kind>/secondary/disable", disable_secondary, "DRDOC120 ISS19603", ON_DR),
 )
+ROUTES = tuple(with_legacy_paths(_ROUTES))

@@ -6,13 +6,16 @@ window of the change follows it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
 from watchdogd.lab import activation, tokens
 from watchdogd.lab.call import Call, duration_s, rfc3339
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.node import Mode
 from watchdogd.lab.reply import Rejected, Reply, empty, envelope, errors
 from watchdogd.lab.roles import Kind, Role, SyncState
-from watchdogd.lab.route import ON_DR, Route
+from watchdogd.lab.route import ON_DR, Handler, Route
 
 BRIEF = "Vault will be unavailable for a brief period and will resume service shortly."
 PROMOTING = f"This cluster is being promoted to a replication primary. {BRIEF}"
@@ -200,7 +203,24 @@ def _is_catching_up(call: Call, role: Role) -> bool:
     return call.now_s - role.catching_up_since_s < call.knobs.catching_up_s
 
 
-ROUTES: tuple[Route, ...] = (
+def with_legacy_paths(routes: Iterable[Route]) -> Iterator[Route]:
+    """The routes, and each of a kind once more without its kind: performance replication, as ENTPATHS has it."""
+    for route in routes:
+        yield route
+        if "<kind>/" in route.pattern:
+            path = route.pattern.replace("<kind>/", "")
+            yield replace(route, pattern=path, handler=_of_performance(route.handler), source="ENTPATHS SYSPATHS")
+
+
+def _of_performance(handler: Handler) -> Handler:
+    def answered(call: Call) -> Reply:
+        call.params = {**call.params, "kind": Kind.PERFORMANCE}
+        return handler(call)
+
+    return answered
+
+
+_ROUTES: tuple[Route, ...] = (
     Route("PUT", "sys/replication/<kind>/primary/demote", demote, "DRDOC2 GUIDE18"),
     Route("PUT", "sys/replication/<kind>/primary/secondary-token", secondary_token, "DRDOC2 GUIDE18"),
     Route("PUT", "sys/replication/<kind>/primary/revoke-secondary", revoke_secondary, "DRDOC2"),
@@ -215,3 +235,4 @@ ROUTES: tuple[Route, ...] = (
         ON_DR,
     ),
 )
+ROUTES = tuple(with_legacy_paths(_ROUTES))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from watchdogd.lab import tokens
 from watchdogd.lab.call import Call, rfc3339
 from watchdogd.lab.fields import UNSUPPORTED_PATH
-from watchdogd.lab.node import Node
+from watchdogd.lab.node import Mode, Node
 from watchdogd.lab.reply import Reply, empty, envelope, errors
+from watchdogd.lab.roles import Kind
 from watchdogd.lab.route import Route
 from watchdogd.lab.routes_health import LICENCE_ENDS
 
-_TERM = "core/keyring-term"
 _YEAR_S = 365 * 86400.0
 _LICENCE_SINCE = (1, 8)  # autoloaded licences (CHLOG)
 _FEATURES = ("DR Replication", "HSM", "Namespaces", "Performance Replication", "Performance Standby")
@@ -40,13 +40,13 @@ def ha_status(call: Call) -> Reply:
 def key_status(call: Call) -> Reply:
     """GET sys/key-status [a real OpenBao]: the term of the keyring, also at the top."""
     call.authorise()
-    made, rotated = call.store.get(tokens.KEYRING), call.store.get(_TERM)
-    since = rotated or made
-    from_wal = 0 if rotated is None else int(str(rotated.value["from_wal"]))
+    term = tokens.newest_term(call.store)
+    since = call.store.get(tokens.KEYRING if term == 1 else f"{tokens.KEYRING_TERMS}{term}")
+    from_wal = 0 if since is None else int(str(since.value.get("from_wal", 0)))
     data = {
         "encryptions": max(1, call.store.last_wal - from_wal),
         "install_time": rfc3339(0.0 if since is None else since.at_utc_s, nanos=True),
-        "term": 1 if rotated is None else rotated.value["term"],
+        "term": term,
     }
     return envelope(call.cluster.chance.uuid(), data=data, top=data)
 
@@ -54,9 +54,12 @@ def key_status(call: Call) -> Reply:
 def rotate(call: Call) -> Reply:
     """PUT sys/rotate and sys/rotate/keyring: a new term; what earlier terms sealed stays readable (TOKDOC)."""
     call.authorise(sudo=True)
-    known = call.store.get(_TERM)
-    term = 1 if known is None else int(str(known.value["term"]))
-    call.write(_TERM, {"term": term + 1, "from_wal": call.store.last_wal})
+    if call.cluster.roles[Kind.PERFORMANCE].mode is Mode.SECONDARY:
+        return errors(400, "cannot rotate on a replication secondary")
+    key = call.cluster.chance.octets(32).hex()
+    call.write(
+        f"{tokens.KEYRING_TERMS}{tokens.newest_term(call.store) + 1}", {"key": key, "from_wal": call.store.last_wal}
+    )
     return empty()
 
 

@@ -7,12 +7,11 @@ which keeps them itself: what is not found here is asked there.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-from watchdogd.lab import activation, tokens
+from watchdogd.lab import activation, signing, tokens
 from watchdogd.lab.call import Call, duration_s, rfc3339
 from watchdogd.lab.reply import Rejected, Reply, envelope, errors
 from watchdogd.lab.route import Route
@@ -22,7 +21,6 @@ WRAPPED = "sys/wrapping/kept/"
 NOT_VALID = activation.NOT_VALID
 _DENIED = "1 error occurred:\n\t* permission denied\n\n"
 _TTL_HEADER = "X-Vault-Wrap-TTL"
-_JWT_HEADER = {"alg": "ES512", "typ": "JWT"}
 
 
 def asked_ttl_s(call: Call) -> float:
@@ -76,7 +74,7 @@ def _issued(call: Call, kept: Value, *, wrapped_accessor: str = "", is_jwt: bool
 
 
 def _jwt(call: Call, token: str, kept: Value, wrapped_accessor: str) -> str:
-    """As activation tokens are: the claims are real, the signature only looks like one."""
+    """As activation tokens are."""
     issued = int(call.utc_s)
     claims = {
         "accessor": wrapped_accessor,
@@ -87,10 +85,7 @@ def _jwt(call: Call, token: str, kept: Value, wrapped_accessor: str) -> str:
         "nbf": issued - 5,
         "type": "wrapping",
     }
-    parts = [json.dumps(part, separators=(",", ":")).encode() for part in (_JWT_HEADER, claims)]
-    return ".".join(
-        base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (*parts, call.cluster.chance.octets(132))
-    )
+    return signing.jwt(call.store, claims)
 
 
 def _forget_expired(call: Call) -> None:
@@ -107,17 +102,9 @@ def _living(call: Call, key: str) -> Value | None:
     return entry.value if call.utc_s < ends_utc_s else None
 
 
-def _key(text: str) -> str:
-    """Where a wrapping token's answer is; the token may be inside a JWT."""
-    parts = text.split(".")
-    if len(parts) == 3:
-        try:
-            claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        except ValueError:
-            return WRAPPED + text
-        if isinstance(claims, dict):
-            return f"{WRAPPED}{claims.get('jti')}"
-    return WRAPPED + text
+def _key(call: Call, text: str) -> str:
+    """Where a wrapping token's answer is; the token may be inside a JWT. Raises Rejected (403) for a forged one."""
+    return WRAPPED + signing.token_in(call.store, text)
 
 
 def wrap(call: Call) -> Reply:
@@ -131,7 +118,7 @@ def wrap(call: Call) -> Reply:
 def unwrap(call: Call) -> Reply:
     """PUT sys/wrapping/unwrap [OBS obs4 and obs5]: the token in the header, or in the body beside a valid one."""
     text = _named(call)
-    key = _key(text)
+    key = _key(call, text)
     kept = _living(call, key)
     if kept is None:
         return activation.unwrap(_with_token(call, text))
@@ -152,7 +139,7 @@ def lookup(call: Call) -> Reply:
     text = call.text("token") or call.request.token_text
     if not text:
         return errors(403, "error validating wrapping token: token is empty")
-    kept = _living(call, _key(text))
+    kept = _living(call, _key(call, text))
     if kept is None:
         return activation.lookup(_with_token(call, text))
     created = rfc3339(_seconds(kept["created"]), nanos=True)
@@ -162,12 +149,12 @@ def lookup(call: Call) -> Reply:
 
 def rewrap(call: Call) -> Reply:
     """PUT sys/wrapping/rewrap [a real OpenBao]: the same answer for as long again, under a new token."""
-    own = _key(call.request.token_text)
+    own = _key(call, call.request.token_text)
     if _living(call, own) is not None:  # its one use is spent on what it may not do
         call.store.delete(own, now_s=call.now_s)
         return errors(403, _DENIED)
     call.authorise()
-    key = _key(call.text("token") or call.request.token_text)
+    key = _key(call, call.text("token") or call.request.token_text)
     kept = _living(call, key)
     if kept is None:
         return errors(400, NOT_VALID)
@@ -205,4 +192,5 @@ ROUTES: tuple[Route, ...] = (
     Route("PUT", "sys/wrapping/unwrap", unwrap, "ACTINT OBS"),
     Route("GET PUT", "sys/wrapping/lookup", lookup, "OBS SYSPATHS"),
     Route("PUT", "sys/wrapping/rewrap", rewrap, "OBS"),
+    *signing.ROUTES,
 )

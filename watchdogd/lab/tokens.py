@@ -1,7 +1,7 @@
 """Tokens: root and service tokens live in storage, batch tokens carry themselves.
 
-Sources: TOKDOC, OBS (obs3, obs2:lookup-self), GENROOT. A batch token is valid wherever the keyring that sealed it is:
-on the primary and on every DR secondary, before and after role changes (ENOS-SCN).
+Sources: TOKDOC, OBS (obs3, obs2:lookup-self), GENROOT. A batch token is valid wherever the term of the keyring that
+sealed it is: on the primary and on every DR secondary, before and after role changes (ENOS-SCN).
 """
 
 import base64
@@ -20,9 +20,13 @@ from watchdogd.lab.seeded import Seeded
 from watchdogd.lab.store import Store, Value
 
 KEYRING = "core/keyring"
+KEYRING_TERMS = "core/keyring-terms/"
+"""The keys of the terms after the first one; no term is ever removed."""
 TOKENS = "sys/token/id/"
 POLICIES = "sys/policy/"
 _DEFAULT = parse(DEFAULT_TEXT)
+_TERM_BYTES, _SEAL_BYTES = 4, 32
+_FORMAT = b"\2"
 
 
 class TokenType(StrEnum):
@@ -104,7 +108,9 @@ def seal_batch(store: Store, token: Token, *, version: tuple[int, ...], chance: 
         chance.base62(12),
     ]
     blob = json.dumps(carried, separators=(",", ":")).encode()
-    sealed = base64.urlsafe_b64encode(b"\0\0\0\1\2" + _seal(store, blob) + blob).decode().rstrip("=")
+    term = newest_term(store)
+    head = term.to_bytes(_TERM_BYTES, "big") + _FORMAT
+    sealed = base64.urlsafe_b64encode(head + _seal(store, term, blob) + blob).decode().rstrip("=")
     return with_id(token, token_prefix(version, TokenType.BATCH) + sealed)
 
 
@@ -214,20 +220,43 @@ def _parsed(text: str) -> Rules:
     return parse(text)
 
 
-def _seal(store: Store, blob: bytes) -> bytes:
-    entry = store.get(KEYRING)
-    key = str(entry.value["key"]) if entry is not None else ""
-    return hmac.new(key.encode(), blob, hashlib.sha256).digest()
+def first_key(store: Store) -> str:
+    """The key of the keyring's first term, as hex digits; empty before sys/init."""
+    return _key_of_term(store, 1)
+
+
+def newest_term(store: Store) -> int:
+    """The term that seals what is sealed now."""
+    return max((int(key.removeprefix(KEYRING_TERMS)) for key in store.keys(KEYRING_TERMS)), default=1)
+
+
+def term_of(text: str) -> int:
+    """The term of the keyring that a batch token says it was sealed by; 0 for what is none."""
+    return int.from_bytes(_raw(text)[:_TERM_BYTES], "big")
+
+
+def _key_of_term(store: Store, term: int) -> str:
+    entry = store.get(KEYRING if term == 1 else f"{KEYRING_TERMS}{term}")
+    return "" if entry is None else str(entry.value["key"])
+
+
+def _seal(store: Store, term: int, blob: bytes) -> bytes:
+    return hmac.new(_key_of_term(store, term).encode(), blob, hashlib.sha256).digest()
+
+
+def _raw(text: str) -> bytes:
+    sealed = text.partition(".")[2]
+    try:
+        return base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
+    except ValueError:
+        return b""
 
 
 def _open_batch(store: Store, text: str) -> Token | None:
-    sealed = text.partition(".")[2]
-    try:
-        raw = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
-    except ValueError:
-        return None
-    seal, blob = raw[5:37], raw[37:]
-    if not hmac.compare_digest(seal, _seal(store, blob)):
+    raw, head = _raw(text), _TERM_BYTES + len(_FORMAT)
+    seal, blob = raw[head : head + _SEAL_BYTES], raw[head + _SEAL_BYTES :]
+    term = term_of(text)
+    if not _key_of_term(store, term) or not hmac.compare_digest(seal, _seal(store, term, blob)):
         return None
     policies, created, ttl, parent, path, role, meta, display_name, _nonce = json.loads(blob)
     return Token(

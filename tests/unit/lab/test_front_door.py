@@ -1,11 +1,11 @@
 """Whatever arrives, an answer in Vault's shape goes back, and a fault of the lab's own is told."""
 
+import base64
 import json
 
 import pytest
 
 from tests.unit.lab.asking import ATTEMPT, UPDATE, Asker, asker
-from watchdogd.lab import activation
 from watchdogd.lab.call import Call
 from watchdogd.lab.reply import Reply
 from watchdogd.lab.route import Route
@@ -61,7 +61,7 @@ def test_an_activation_token_without_an_address_cannot_be_unwrapped() -> None:
     a = asker()
     a.demote("east")
     a.wait(5)
-    payload = activation._b64(json.dumps({"addr": 5}).encode())
+    payload = base64.urlsafe_b64encode(json.dumps({"addr": 5}).encode()).decode().rstrip("=")
     said = a.update_primary("west", f"{payload}.{payload}.x")
     assert said.status == 500
     assert said.errors[0].startswith("error unwrapping secondary token")
