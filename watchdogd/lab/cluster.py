@@ -45,7 +45,7 @@ class Cluster:
         self.vault_id = spec.vault_id or self.chance.uuid()
         self.nodes = [Node(target=f"{self.name}/{n}", number=n) for n in range(1, spec.nodes + 1)]
         self.store = store
-        store.is_replica = self._is_replica
+        store.is_replica = self.is_performance_secondary
         self.roles = {kind: Role(mode=Mode.DISABLED) for kind in Kind}
         self.window: Window | None = None
         self.active: Node | None = None
@@ -58,6 +58,7 @@ class Cluster:
         self.public_keys: dict[str, bytes] = {}  # each with its secret half
         self.certificates: set[str] = set()  # of the bundles that it gave out
         self.autopilot: dict[str, object] = {}  # what its configuration says otherwise than by default
+        self.has_of: dict[str, int] = {}  # cluster -> the position of its log up to which this one has everything
         self.lb_pool: tuple[int, ...] = ()
         self.lb_checked_s = -inf
         self.changes = 0  # counts what the true counts depend on
@@ -69,9 +70,6 @@ class Cluster:
         self._sealed_by_fault: set[str] = set()
 
     # ------------------------------------------------------------------ what is
-
-    def _is_replica(self) -> bool:
-        return self.roles[Kind.PERFORMANCE].mode is Mode.SECONDARY
 
     @property
     def modes(self) -> tuple[Mode, Mode]:
@@ -110,6 +108,10 @@ class Cluster:
     @property
     def is_dr_secondary(self) -> bool:
         return self.roles[Kind.DR].mode is Mode.SECONDARY
+
+    def is_performance_secondary(self) -> bool:
+        """Whether another cluster alone writes what performance clusters share."""
+        return self.roles[Kind.PERFORMANCE].mode is Mode.SECONDARY
 
     def is_active_primary(self, kind: Kind) -> bool:
         """Whether it has an active node that serves as primary of this kind now."""

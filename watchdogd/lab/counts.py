@@ -46,6 +46,7 @@ class TrueCounts:
     no_primary_s: float = 0.0  # no active primary that clients can reach, although some cluster could serve them
     name_at_non_primary_s: float = 0.0  # the published name at a cluster that is not primary while another one is
     acknowledged_writes: int = 0
+    writes_discarded: int = 0  # secrets that a cluster had written by itself and lost in a sync when it rejoined
     lost_keys: set[str] = field(default_factory=set)  # acknowledged to a client, not on the elected primary
 
     @property

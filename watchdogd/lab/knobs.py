@@ -5,6 +5,7 @@ A field that names a section of the reference's list of unconfirmed items says U
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 
 
 class RoleWindow(StrEnum):
@@ -91,8 +92,13 @@ class Knobs:
     heartbeat_s: float = 5.0
     heartbeat_lost_after_s: float = 15.0  # connection_status turns to disconnected
     reconnect_s: float = 1.0
-    merkle_diff_s: float = 1.0
-    merkle_sync_s: float = 2.0
+    merkle_diff_s: float = 1.0  # at least; and with it the time for what differs
+    merkle_sync_s: float = 2.0  # the same
+    merkle_diff_keys_per_s: float = 20000.0
+    merkle_sync_keys_per_s: float = 2000.0
+    guard_missing_every_s: float = inf  # a stream is thrown back into merkle-diff so often (TS-merkle-sync)
+    demote_drains: bool = False  # UNCONFIRMED: demote waits until every connected secondary has everything
+    merkle_root_when_demoted: bool = True  # UNCONFIRMED: shown by a cluster that follows nobody
     blackhole_ready_s: float = 20.0  # a link that swallows packets stays `ready` this long
     canary_every_s: float = 1.0
     reports_heartbeats: bool | None = None  # None: by version

@@ -6,16 +6,18 @@ exchanged them; a new active node starts with none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 
+from watchdogd.lab import syncing
 from watchdogd.lab.cluster import Cluster
-from watchdogd.lab.counts import AppliedEffect
+from watchdogd.lab.counts import AppliedEffect, TrueCounts
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.network import Network
 from watchdogd.lab.node import ActiveMemory, Mode, Node, Peer
 from watchdogd.lab.roles import Break, Change, Kind, Link, Role, SyncState, Upstream
 from watchdogd.lab.spec import WorldSpec
+from watchdogd.lab.store import LogEntry
 
 _BACKLOG_STEP_S = 0.1
 """How often a stream that is behind takes the next portion."""
@@ -31,9 +33,10 @@ class Replication:
         network: Network,
         clock: Callable[[str, float], float],
         applied: list[AppliedEffect],
+        counts: TrueCounts,
     ) -> None:
         self._spec, self._clusters, self._network, self._clock = spec, clusters, network, clock
-        self._applied = applied
+        self._applied, self._counts = applied, counts
 
     # ------------------------------------------------------------------ streams
 
@@ -79,6 +82,7 @@ class Replication:
         due = node.active.heartbeat_due_s
         if link.state is not SyncState.STREAM_WALS:
             return min(due, link.state_until_s)
+        due = min(due, link.streams_since_s + cluster.knobs.guard_missing_every_s)
         written_s = None if link.position is None else self._clusters[link.primary].store.written_s(link.position)
         if written_s is None:
             return due
@@ -98,17 +102,17 @@ class Replication:
             link.cause = cause
             memory.connected_s = memory.reconnect_at_s = None
             return
-        if memory.connected_s is None and not self._connect(cluster, link, memory, now_s):
+        if memory.connected_s is None and not self._connect(cluster, kind, link, memory, now_s):
             return
         elapsed_s, link.alive_s = now_s - link.alive_s, now_s
         self._sync(cluster, kind, link, now_s)
-        if link.state is SyncState.STREAM_WALS:
+        if link.state is SyncState.STREAM_WALS and not self._is_thrown_back(cluster, kind, link, now_s):
             self._stream(cluster, kind, link, memory, now_s, elapsed_s)
         if memory.heartbeat_due_s <= now_s:
             memory.heartbeat_due_s = now_s + cluster.knobs.heartbeat_s
             self._beat(cluster, kind, link, node, memory, now_s)
 
-    def _connect(self, cluster: Cluster, link: Link, memory: ActiveMemory, now_s: float) -> bool:
+    def _connect(self, cluster: Cluster, kind: Kind, link: Link, memory: ActiveMemory, now_s: float) -> bool:
         if memory.reconnect_at_s is None:
             memory.reconnect_at_s = now_s + cluster.knobs.reconnect_s
         if now_s < memory.reconnect_at_s:
@@ -116,23 +120,30 @@ class Replication:
         memory.connected_s, memory.was_connected, memory.reconnect_at_s = now_s, True, None
         memory.heartbeat_due_s = link.alive_s = now_s
         link.broken_s = link.cause = None
-        source = self._clusters[link.primary].store
-        if link.state is SyncState.IDLE or link.position is None or not source.holds_log_from(link.position):
-            link.state, link.state_until_s = SyncState.MERKLE_DIFF, now_s + cluster.knobs.merkle_diff_s
+        primary = self._clusters[link.primary]
+        is_even = link.state is SyncState.STREAM_WALS and link.position is not None
+        if not is_even or not primary.store.holds_log_from(link.position or 0):
+            syncing.begin(cluster, kind, link, primary, now_s)
+        link.streams_since_s = now_s
+        return True
+
+    def _is_thrown_back(self, cluster: Cluster, kind: Kind, link: Link, now_s: float) -> bool:
+        """Whether a stream has nothing to go on from: the log does not reach back, or its guard is missing."""
+        primary = self._clusters[link.primary]
+        reaches = link.position is None or primary.store.holds_log_from(link.position)
+        if reaches and now_s < link.streams_since_s + cluster.knobs.guard_missing_every_s:
+            return False
+        syncing.begin(cluster, kind, link, primary, now_s)
         return True
 
     def _sync(self, cluster: Cluster, kind: Kind, link: Link, now_s: float) -> None:
         if self._network.holds(FaultKind.SYNCING, f"{cluster.name}/1"):
             link.state, link.state_until_s = SyncState.MERKLE_SYNC, inf
             return
+        primary = self._clusters[link.primary]
         if link.state_until_s == inf:
-            link.state_until_s = now_s + cluster.knobs.merkle_sync_s
-        if link.state is SyncState.MERKLE_DIFF and link.state_until_s <= now_s:
-            link.state, link.state_until_s = SyncState.MERKLE_SYNC, now_s + cluster.knobs.merkle_sync_s
-        elif link.state is SyncState.MERKLE_SYNC and link.state_until_s <= now_s:
-            source = self._clusters[link.primary].store
-            cluster.store.replace_with(source, is_shared_only=kind is Kind.PERFORMANCE)
-            link.position, link.last_remote_wal, link.state = source.end, 0, SyncState.STREAM_WALS
+            syncing.fetch(cluster, kind, link, primary, now_s)
+        self._counts.writes_discarded += syncing.step(cluster, kind, link, primary, now_s)
 
     def _stream(
         self, cluster: Cluster, kind: Kind, link: Link, memory: ActiveMemory, now_s: float, elapsed_s: float
@@ -141,12 +152,25 @@ class Replication:
         if link.position is None or link.position == source.end:
             return
         limit = int(cluster.knobs.stream_wal_per_s * elapsed_s) + 1
-        for entry in source.log_since(link.position, now_s - self._delay_s(cluster, link) + 1e-9, limit):
-            link.position += 1
+        arrived = source.log_since(link.position, now_s - self._delay_s(cluster, link) + 1e-9, limit)
+        self._take(cluster, kind, link, memory, arrived, now_s)
+
+    def _take(
+        self,
+        cluster: Cluster,
+        kind: Kind,
+        link: Link,
+        memory: ActiveMemory,
+        entries: Iterable[LogEntry],
+        now_s: float,
+    ) -> None:
+        for entry in entries:
+            link.position = (link.position or 0) + 1
             if entry.is_local and kind is Kind.PERFORMANCE:
                 continue
             cluster.store.apply(entry, now_s=now_s)
             link.last_remote_wal, memory.remote_wal_seen = entry.wal, True
+        cluster.has_of[link.primary] = link.position or 0
 
     def _beat(self, cluster: Cluster, kind: Kind, link: Link, node: Node, memory: ActiveMemory, now_s: float) -> None:
         primary = self._clusters[link.primary]
@@ -187,10 +211,22 @@ class Replication:
     def demote(self, cluster: Cluster, kind: Kind, now_s: float) -> None:
         """The primary becomes a secondary that follows nobody, with its ids and its data (DRDOC2 3.3)."""
         role = cluster.roles[kind]
+        if cluster.knobs.demote_drains:
+            self._drain(cluster, kind, now_s)
         cluster.begin(Change.DEMOTE, cluster.knobs.demote_s, now_s)
         role.mode, role.link, role.known_secondaries = Mode.SECONDARY, None, self._remembered(cluster, role)
         role.primary_cluster_addr = ""
         self._record(now_s, Change.DEMOTE, cluster, kind)
+
+    def _drain(self, primary: Cluster, kind: Kind, now_s: float) -> None:
+        """Let every secondary that is connected have the rest at once."""
+        for cluster in self._clusters.values():
+            link, node = cluster.roles[kind].link, cluster.serving()
+            if link is None or link.primary != primary.name or node is None or node.active is None:
+                continue
+            is_up = node.active.connected_s is not None and self.why_broken(cluster, kind, link) is None
+            if is_up and link.position is not None and link.state is SyncState.STREAM_WALS:
+                self._take(cluster, kind, link, node.active, [*primary.store.log_from(link.position)], now_s)
 
     def enable(self, cluster: Cluster, kind: Kind, primary_cluster_addr: str, now_s: float) -> None:
         """primary/enable: a new set with an id of its own, which nobody follows yet."""

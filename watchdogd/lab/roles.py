@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from watchdogd.lab.node import Mode
+from watchdogd.lab.store import Store
 
 
 class Kind(StrEnum):
@@ -30,6 +31,15 @@ class Break(StrEnum):
     STALE = "stale"  # the fault ready_stale: still said to be ready
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sync:
+    """One merkle-sync under way: the primary's data as it was when it began, and how many keys differed."""
+
+    source: Store
+    keys: int
+    begun_s: float
+
+
 @dataclass(slots=True, kw_only=True)
 class Link:
     """The stream of one secondary. `position` is the log position of its primary up to which it has everything."""
@@ -43,6 +53,8 @@ class Link:
     last_remote_wal: int = 0
     state: SyncState = SyncState.STREAM_WALS
     state_until_s: float = 0.0
+    sync: Sync | None = None
+    streams_since_s: float = 0.0
     alive_s: float = 0.0  # until when the stream stood
     broken_s: float | None = None
     cause: Break | None = None

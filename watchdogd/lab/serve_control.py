@@ -140,6 +140,7 @@ def describe(lab: ServedLab) -> Mapping[str, object]:
             "name_at_non_primary_s": round(counts.name_at_non_primary_s, 3),
             "acknowledged_writes": counts.acknowledged_writes,
             "acknowledged_writes_lost": counts.acknowledged_writes_lost,
+            "writes_discarded": counts.writes_discarded,
         },
     }
 

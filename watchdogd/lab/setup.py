@@ -105,7 +105,9 @@ def _replicate(
             last_remote_wal=first.store.last_wal,
             alive_s=now_s,
             last_start_utc_s=utc_s - 3600.0,
+            streams_since_s=now_s,
         )
+        cluster.has_of[first.name] = first.store.end
         if cluster.active is not None and cluster.active.active is not None:
             cluster.active.active.connected_s, cluster.active.active.was_connected = now_s, True
             cluster.active.active.remote_wal_seen = True

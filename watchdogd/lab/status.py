@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from math import floor
 
+from watchdogd.lab import syncing
 from watchdogd.lab.call import Call, rfc3339
 from watchdogd.lab.knobs import DeadLinkState, Knobs, PeersWhenDemoted
 from watchdogd.lab.node import ActiveMemory, Mode, Peer
@@ -101,6 +102,8 @@ def _secondary(call: Call, kind: Kind, role: Role, memory: ActiveMemory | None) 
         "mode": "secondary",
     } | _extras(call, role)
     if link is None:
+        if not knobs.merkle_root_when_demoted:
+            del shown["merkle_root"]
         return shown | _following_nobody(call)
     shown |= {
         "known_primary_cluster_addrs": list(link.known_addrs),
@@ -109,6 +112,8 @@ def _secondary(call: Call, kind: Kind, role: Role, memory: ActiveMemory | None) 
         "secondary_id": link.secondary_id,
         "state": _state(link, knobs, call.now_s).value,
     }
+    if link.state is SyncState.MERKLE_SYNC and link.sync is not None:
+        shown |= {"sync_progress": syncing.progress(link, call.now_s), "sync_total_keys": link.sync.keys}
     if version >= (1, 16):
         shown["last_start"] = rfc3339(link.last_start_utc_s, offset_minutes=knobs.utc_offset_minutes)
     if _reports(knobs.reports_connection_state, version, knobs.connection_state_since):

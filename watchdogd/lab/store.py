@@ -42,8 +42,15 @@ class LogEntry:
     is_local: bool = False
 
 
+_NOTHING = Entry(uid="", value={}, at_utc_s=0.0)
+
+
 def _digest(key: str, uid: str) -> int:
     return int.from_bytes(hashlib.sha1(f"{key}\0{uid}".encode(), usedforsecurity=False).digest(), "big")
+
+
+def _never() -> bool:
+    return False
 
 
 class Store:
@@ -54,9 +61,7 @@ class Store:
     writes no others.
     """
 
-    def __init__(
-        self, name: str, *, last_wal: int, log_max: int, is_replica: Callable[[], bool] = lambda: False
-    ) -> None:
+    def __init__(self, name: str, *, last_wal: int, log_max: int, is_replica: Callable[[], bool] = _never) -> None:
         self._name, self.is_replica = name, is_replica
         self.last_wal = self.last_shared_wal = last_wal
         self._entries: dict[str, Entry] = {}
@@ -152,6 +157,27 @@ class Store:
             if mount is not None:
                 return mount.is_local
         return False
+
+    def copy(self) -> "Store":
+        """What it holds now, with the log position that is."""
+        copied = Store(self._name, last_wal=self.last_wal, log_max=0)
+        copied._entries, copied._end = dict(self._entries), self._end
+        copied._root, copied._local_root = self._root, self._local_root
+        return copied
+
+    def differing(self, source: "Store", *, is_shared_only: bool = False) -> int:
+        """How many keys a sync from `source` would have to change here."""
+        keys = self._entries.keys() | source._entries.keys()
+        both = ((self._entries.get(key), source._entries.get(key)) for key in keys)
+        return sum(
+            (mine is None or theirs is None or mine.uid != theirs.uid)
+            and not (is_shared_only and (mine or theirs or _NOTHING).is_local)
+            for mine, theirs in both
+        )
+
+    def log_from(self, position: int) -> Iterator[LogEntry]:
+        """Everything that the log still has from a position on."""
+        return islice(self._log, max(0, len(self._log) - (self._end - position)), None)
 
     def log_since(self, position: int, until_s: float, limit: int) -> Iterator[LogEntry]:
         """Log entries from a position on that were written at `until_s` at the latest, at most `limit` of them."""

@@ -52,8 +52,8 @@ class World:
         self.applied: list[AppliedEffect] = []
         self.sent: list[SentRequest] = []
         self.crashed: list[Crash] = []
-        self.replication = Replication(spec, self.clusters, self.network, self.utc_s, self.applied)
         self.counts = TrueCounts()
+        self.replication = Replication(spec, self.clusters, self.network, self.utc_s, self.applied, self.counts)
         self.clients: list[SimClient] = []
         self.elected = spec.clusters[0].name  # the lab's own truth: where the newest promotion went
         self._acknowledged: dict[str, str] = {}  # key -> uid of the write that a client was told was done
