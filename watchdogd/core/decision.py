@@ -106,10 +106,29 @@ def _todo(row: Row, facts: Facts, policy: PairPolicy) -> Todo | None:
         case Act.PAGE if row.is_failover_blocked:
             level = min_level(failover, Level.APPROVE)
             return _make(row, facts, Runbook.FAILOVER, level, elected, partner, gates=facts.closed_gates())
+        case Act.PAGE if row.may_be_primary:
+            return _demote_by_hand(row, facts, policy)
         case Act.HEAL:
             return _make(row, facts, None, min_level(policy.levels.heal, Level.APPROVE), elected, partner)
         case _:
             return _towards_elected(row, facts, policy, source=partner, target=elected)
+
+
+def _demote_by_hand(row: Row, facts: Facts, policy: PairPolicy) -> Todo:
+    """Nothing of ours demotes what it cannot read: the command asks the node that is, or is named as, active."""
+    partner = facts.partner
+    named = (node.names.address for node in partner.nodes if node.is_life and node.names and node.names.address)
+    address = partner.active.node if partner.active is not None else next(named, "ACTIVE_NODE")
+    return Todo(
+        runbook=None,
+        execution=Execution.WAIT,
+        source=partner.cluster,
+        target=facts.ledger.elected or policy.partner_of(partner.cluster),
+        situation=row.id,
+        why=row.why,
+        blocked_by=(),
+        command=f"VAULT_ADDR={address} vault write -f sys/replication/{policy.replication}/primary/demote",
+    )
 
 
 def _towards_elected(

@@ -96,6 +96,8 @@ def command_now(decision: Decision, facts: Facts) -> str:
 
 
 def _what(todo: Todo, decision: Decision) -> str:
+    if decision.beneath.may_be_primary and todo.runbook is None:
+        return f"a demote of {todo.source} by hand"
     if todo.runbook is Runbook.SETTLE_DEBT:  # nothing goes anywhere: its target stays what it is
         return f"settle-debt of {todo.source}"
     return f"{todo.runbook or decision.row.act} to {todo.target}"

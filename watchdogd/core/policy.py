@@ -68,6 +68,11 @@ class Timing:
     resume_max_age_s: float = 600.0
 
     @property
+    def fresh_s(self) -> float:
+        """How old an observation may be and still speak of now: two rounds that took as long as they may."""
+        return 2 * (self.interval_s + self.probe_timeout_s)
+
+    @property
     def witness_kept_s(self) -> float:
         """How long an answer of a witness counts: beyond three rounds and a slow answer it is nothing."""
         return self.witness_timeout_s_max + self.interval_s

@@ -40,6 +40,7 @@ class Told(StrEnum):
     """When people are told of a row that holds; whether, and how loud, its act says."""
 
     AT_ONCE = "at_once"
+    TWO_ROUNDS = "two_rounds"  # it has held for two rounds that took as long as they may: no look that just failed
     WINDOW = "window"  # it has held for a window
     HALF_WINDOW = "half_window"  # a window of the evidence is half full
     BEATS_FADED = "beats_faded"  # it has held for longer than what was heard just before a loss counts as seeing
@@ -64,6 +65,7 @@ class Row:
     says_who_sees: bool = False  # beside it stands who saw the elected cluster, and how long ago
     names_unread: bool = False  # it may only mean that nobody could look: each node that could not be read is named
     is_failover_blocked: bool = False  # a command may still fail over, with what it has to waive
+    may_be_primary: bool = False  # the partner may be a second primary that nothing of ours can reach: a human demotes
 
     @property
     def alarm(self) -> str:
@@ -94,6 +96,7 @@ def _row(
     says_who_sees: bool = False,
     names_unread: bool = False,
     is_failover_blocked: bool = False,
+    may_be_primary: bool = False,
     **when: object,
 ) -> Row:
     asked = {name: value if isinstance(value, frozenset) else frozenset({value}) for name, value in when.items()}
@@ -112,6 +115,7 @@ def _row(
         says_who_sees=says_who_sees,
         names_unread=names_unread,
         is_failover_blocked=is_failover_blocked,
+        may_be_primary=may_be_primary,
     )
 
 
@@ -130,8 +134,11 @@ SITUATIONS: tuple[Row, ...] = (
          phase_idle=Phase.FROZEN, elected=Side.PRIMARY, partner=Side.PRIMARY, debt=Debt.OPEN, is_foreign=False),
     _row("S-42", "the only cluster seen alive lacks the writes of the latest epoch", Act.FREEZE, Phase.FROZEN,
          elected=NOT_SEEN, partner=Side.PRIMARY, debt=Debt.OPEN),
-    _row("S-44", "the debtor answers, sealed or leaderless", Act.PAGE, Phase.SUSPECT,
-         debt=Debt.OPEN, partner=frozenset({Side.SEALED, Side.LEADERLESS})),
+    _row("S-44", "the debtor answers, sealed or leaderless", Act.PAGE, Phase.SUSPECT, told=Told.TWO_ROUNDS,
+         names_unread=True, debt=Debt.OPEN, partner=frozenset({Side.SEALED, Side.LEADERLESS})),
+    _row("S-44", "the debtor is up, and what its active node is cannot be read: it may be a second primary", Act.PAGE,
+         Phase.SUSPECT, told=Told.TWO_ROUNDS, names_unread=True, may_be_primary=True,
+         elected=frozenset({Side.PRIMARY, Side.UP}), partner=Side.UP, debt=Debt.OPEN),
     _row("S-48", "two active primaries, and no entry of ours explains it", Act.FREEZE, Phase.FROZEN,
          elected=Side.PRIMARY, partner=Side.PRIMARY),
     _row("S-50", "somebody else made the partner primary", Act.FREEZE, Phase.FROZEN,

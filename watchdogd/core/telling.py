@@ -16,6 +16,8 @@ def is_due(row: Row, timing: Timing, *, held_s: float, progress: float) -> bool:
     match row.told:
         case Told.AT_ONCE:
             return True
+        case Told.TWO_ROUNDS:
+            return held_s >= timing.fresh_s
         case Told.WINDOW:
             return held_s >= timing.down_after_s
         case Told.HALF_WINDOW:

@@ -144,13 +144,8 @@ class PairWatch:
             at_s=now_s,
         )
 
-    @property
-    def fresh_s(self) -> float:
-        """How old an observation may be and still speak of now: two rounds that took as long as they may."""
-        return 2 * (self.policy.timing.interval_s + self.policy.timing.probe_timeout_s)
-
     def _is_fresh(self, address: NodeAddress, now_s: float) -> bool:
-        return address in self.newest and now_s - self.newest[address].ended_s <= self.fresh_s
+        return address in self.newest and now_s - self.newest[address].ended_s <= self.policy.timing.fresh_s
 
     def _stale(self, ledger: Ledger, now_s: float) -> str:
         missing = [
@@ -253,7 +248,8 @@ class PairWatch:
 
     def _hears(self, listener: ClusterId, now_s: float) -> Hears:
         link = self.links.get(listener, LinkWatch())
-        return link.verdict(now_s=now_s, stale_after_s=self.policy.timing.heartbeat_stale_after_s, fresh_s=self.fresh_s)
+        timing = self.policy.timing
+        return link.verdict(now_s=now_s, stale_after_s=timing.heartbeat_stale_after_s, fresh_s=timing.fresh_s)
 
     def _third(self, now_s: float) -> Third:
         """Whether one of two secondaries hears a primary; what was heard before both were secondary does not count."""

@@ -10,7 +10,7 @@ from watchdogd.core.entries import Runbook
 from watchdogd.core.explain import sentence, would_act_when
 from watchdogd.core.facts import Facts, Surroundings
 from watchdogd.core.gates import ASKED_LATER
-from watchdogd.core.ledger import RunState
+from watchdogd.core.ledger import FenceState, RunState
 from watchdogd.core.model import NodeAddress, NodeSeen, Reach, Reading
 from watchdogd.core.parked import RunVerb, command, commands
 from watchdogd.core.policy import PairPolicy
@@ -107,6 +107,7 @@ def _row(question: Question) -> Iterator[Notice]:
         f"{row.id} {why_told(row, question.facts)}; {elected} is elected at epoch {question.facts.ledger.epoch}"
         + (f"; {sentence(decision, question.facts)}" if decision.todo else ""),
         *(_unread(question) if row.names_unread else ()),
+        *(_second_primary(question) if row.may_be_primary else ()),
         *_why_not(question, todo),
         command=todo.command if todo is not None and question.facts.ledger.run is None else "",
     )
@@ -164,6 +165,18 @@ def _unread(question: Question) -> Iterator[str]:
         for node in view.nodes:
             if node.reading in CANNOT_LOOK:
                 yield f"{view.cluster} {node.node} cannot be read: {node.why}; {_way_out(node)}"
+
+
+def _second_primary(question: Question) -> Iterator[str]:
+    facts, partner = question.facts, question.facts.partner
+    if partner.active is not None:
+        yield f"{partner.cluster} {partner.active.node} is active, and its replication status cannot be read"
+    fence = facts.ledger.fences.get(partner.cluster)
+    if fence is not None and fence.state is FenceState.HELD:
+        yield f"a fence of ours holds on {partner.cluster}"
+    else:
+        yield f"no fence of ours holds on {partner.cluster}: its clients may be writing to it; shut them out by hand"
+    yield "its debt is settled by itself once its active node can be read again"
 
 
 def _way_out(node: NodeSeen) -> str:

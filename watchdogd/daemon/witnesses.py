@@ -114,6 +114,5 @@ class VaultWitness:
             at_s=now_s,
         )
         self._link = self._link.observe(view, gap_max_s=timing.gap_max_s)
-        fresh_s = 2 * (timing.interval_s + timing.probe_timeout_s)
-        heard = self._link.verdict(now_s=now_s, stale_after_s=timing.heartbeat_stale_after_s, fresh_s=fresh_s)
+        heard = self._link.verdict(now_s=now_s, stale_after_s=timing.heartbeat_stale_after_s, fresh_s=timing.fresh_s)
         return Sighting(sees=heard is Hears.SEES, why=heard.value)

@@ -41,7 +41,8 @@ def test_no_two_situations_share_an_alarm() -> None:
 @pytest.mark.parametrize("row", SITUATIONS, ids=lambda row: f"{row.id} {row.why[:20]}")
 def test_a_row_is_told_at_its_second_and_not_before(row: Row) -> None:
     after_s = {
-        Told.AT_ONCE: 0.0, Told.WINDOW: 50.0, Told.BEATS_FADED: 18.0, Told.LINK_DOWN: 120.0, Told.HALF_WINDOW: 0.0,
+        Told.AT_ONCE: 0.0, Told.TWO_ROUNDS: 10.0, Told.WINDOW: 50.0, Told.BEATS_FADED: 18.0, Told.LINK_DOWN: 120.0,
+        Told.HALF_WINDOW: 0.0,
     }[row.told]  # fmt: skip
     progress = 0.5 if row.told is Told.HALF_WINDOW else 0.0
     assert is_due(row, TIMING, held_s=after_s, progress=progress)
@@ -53,7 +54,13 @@ def test_a_row_is_told_at_its_second_and_not_before(row: Row) -> None:
 
 @pytest.mark.parametrize(
     ("row", "told"),
-    [("S-20", Told.BEATS_FADED), ("S-26", Told.HALF_WINDOW), ("S-13", Told.LINK_DOWN), ("S-40", Told.AT_ONCE)],
+    [
+        ("S-20", Told.BEATS_FADED),
+        ("S-26", Told.HALF_WINDOW),
+        ("S-13", Told.LINK_DOWN),
+        ("S-40", Told.AT_ONCE),
+        ("S-44", Told.TWO_ROUNDS),
+    ],
 )
 def test_the_rows_that_wait_for_something_of_their_own(row: str, told: Told) -> None:
     assert SAID_BY[row] is told
