@@ -7,8 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.lab_transport import WorldTransport
-from tests.support.memory import DictMemory, LoopClock, Revoked
 from watchdogd.adapters.vault.client import NodeClient
 from watchdogd.adapters.vault.names import NameTable
 from watchdogd.adapters.vault.tokens import generate_operation_token
@@ -19,6 +17,8 @@ from watchdogd.lab.knobs import Knobs, TokenEnvelope
 from watchdogd.lab.spec import ClusterSpec, WorldSpec
 from watchdogd.lab.wire import Place
 from watchdogd.lab.world import World
+from watchdogd.rehearsal.memory import DictMemory, LoopClock, Revoked
+from watchdogd.rehearsal.transport import WorldTransport
 from watchdogd.secret import Secret
 
 pytestmark = pytest.mark.looptime

@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.liar import Liar, Lie, Told
-from tests.support.memory import DictMemory, LoopClock
 from tests.support.sockets import PAIR, Serve, at, read_request, serving
 from tests.support.vectors import vector
 from watchdogd.adapters.vault.client import NodeClient
@@ -24,6 +23,7 @@ from watchdogd.adapters.vault.transport import NodeTransport, TlsOptions
 from watchdogd.core.model import ClusterId, Pins, RawRound, Reading, Replication
 from watchdogd.core.readings import read
 from watchdogd.errors import WatchdogError
+from watchdogd.rehearsal.memory import DictMemory, LoopClock
 from watchdogd.secret import Secret
 
 pytestmark = pytest.mark.live

@@ -30,11 +30,12 @@ from yarl import URL
 
 from tests.support.configs import good, put
 from tests.support.memory import ListNotifier
-from tests.support.stage import PAIR, Stage
+from tests.support.stage import Stage
 from watchdogd.adapters.config import parse_config
 from watchdogd.core.policy import Level
 from watchdogd.daemon import control
 from watchdogd.daemon.control import ControlServer
+from watchdogd.rehearsal.site import PAIR
 
 pytestmark = [pytest.mark.live, pytest.mark.looptime(noop_cycles=1, idle_timeout=5), pytest.mark.timeout(300)]
 

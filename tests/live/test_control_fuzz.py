@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from tests.support.configs import good, put
 from tests.support.memory import ListNotifier
-from tests.support.stage import PAIR, Stage
+from tests.support.stage import Stage
 from watchdogd.adapters.config import parse_config
 from watchdogd.core.entries import Runbook, RunOpened
 from watchdogd.core.gates import WAIVABLE
@@ -29,6 +29,7 @@ from watchdogd.core.policy import Level
 from watchdogd.daemon.api import ROUTES, Route
 from watchdogd.daemon.control import ControlServer
 from watchdogd.daemon.protocol import API
+from watchdogd.rehearsal.site import PAIR
 
 pytestmark = [pytest.mark.live, pytest.mark.looptime(noop_cycles=1, idle_timeout=5), pytest.mark.timeout(300)]
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.support.memory import DictMemory
 from tests.support.sockets import PAIR, Serve, answer, at, ca_file, read_request, server_tls, serving
 from watchdogd.adapters.clock import SystemClock
 from watchdogd.adapters.vault.client import NodeClient
@@ -24,6 +23,7 @@ from watchdogd.core.readings import read
 from watchdogd.lab.spec import WorldSpec
 from watchdogd.lab.wire import Place, Wire
 from watchdogd.lab.world import World
+from watchdogd.rehearsal.memory import DictMemory
 
 pytestmark = pytest.mark.live
 

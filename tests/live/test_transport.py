@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.support.memory import DictMemory
 from tests.support.sockets import (
     PAIR,
     Serve,
@@ -36,6 +35,7 @@ from watchdogd.adapters.vault.transport import NodeTransport, TlsOptions, cause_
 from watchdogd.core.model import NodeAddress
 from watchdogd.errors import Cause, ConfigError, MalformedReply, OutcomeUnknown, Unreachable, WatchdogError
 from watchdogd.ports import HttpReply, HttpRequest
+from watchdogd.rehearsal.memory import DictMemory
 
 pytestmark = pytest.mark.live
 SOON_S = 0.3

@@ -11,7 +11,6 @@ import pytest
 from tests.conftest import Need
 from tests.support import bind
 from tests.support.bind import Bind
-from tests.support.memory import DictMemory
 from tests.support.own_venv import NotHere
 from tests.support.route53_bind import Bridge, bridged
 from watchdogd.adapters.dns.resolver import NameWatch, NameWatchSettings
@@ -19,6 +18,7 @@ from watchdogd.adapters.dns.route53 import Clients, Route53, Route53Settings, op
 from watchdogd.core.model import PairId
 from watchdogd.errors import Refusal, Refused
 from watchdogd.ports import Record
+from watchdogd.rehearsal.memory import DictMemory
 
 pytestmark = pytest.mark.real
 

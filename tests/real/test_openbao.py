@@ -16,7 +16,6 @@ import pytest
 from tests.support import openbao
 from tests.support.asking_both import RealSide, Remembered, Told, compared, lab_side
 from tests.support.likeness import differences
-from tests.support.memory import DictMemory, LoopClock
 from tests.support.openbao import Node, OpenBao
 from tests.support.openbao_asks import ASKS, FROM_EMPTY
 from tests.support.own_venv import NotHere, program
@@ -27,6 +26,7 @@ from watchdogd.core.model import ClusterId, NodeAddress, PairId, Pins, Reading, 
 from watchdogd.core.readings import read
 from watchdogd.errors import Refusal, Refused
 from watchdogd.lab.routes import ROUTES, routes_of
+from watchdogd.rehearsal.memory import DictMemory, LoopClock
 from watchdogd.secret import Secret
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]

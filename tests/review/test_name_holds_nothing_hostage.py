@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tests.support.stage import EAST, WEST, Stage
+from tests.support.stage import Stage
 from watchdogd.core.entries import Runbook
 from watchdogd.core.policy import Level
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.roles import Kind, Upstream
+from watchdogd.rehearsal.site import EAST, WEST
 
 
 async def west_is_primary_and_the_name_cannot_be_moved(stage: Stage) -> None:

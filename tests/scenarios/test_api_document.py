@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import get_args
 
 from tests.support.api_shapes import undocumented
-from tests.support.stage import PAIR, READER, Stage
+from tests.support.stage import READER, Stage
 from watchdogd.core.policy import Level
 from watchdogd.daemon.api import ROUTES
 from watchdogd.daemon.bodies import NotThere
 from watchdogd.daemon.orders import RELOAD
 from watchdogd.daemon.protocol import Answer, Asked
 from watchdogd.ports import FenceOutcome, FenceResult
+from watchdogd.rehearsal.site import PAIR
 
 READ = ("status", "explain", "history", "timing", "version", "plan", "openapi")
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.scenarios.test_orders import code_of, gates_of
-from tests.support.stage import EAST, PAIR, READER, WEST, Stage
+from tests.support.stage import READER, Stage
 from watchdogd.core.decision import Decision
 from watchdogd.core.entries import Paused, RunOpened
 from watchdogd.core.facts import Facts
@@ -18,6 +18,7 @@ from watchdogd.daemon.protocol import Answer, Asked
 from watchdogd.daemon.running import Wanted
 from watchdogd.errors import Need, NeedsOperator
 from watchdogd.lab.faults import FaultKind
+from watchdogd.rehearsal.site import EAST, PAIR, WEST
 
 Change = Callable[[Stage], Awaitable[None]]
 

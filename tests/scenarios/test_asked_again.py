@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from tests.scenarios.test_orders import code_of
-from tests.support.stage import PAIR, Stage
+from tests.support.stage import Stage
 from watchdogd.core.entries import Paused
 from watchdogd.daemon.protocol import Caller
+from watchdogd.rehearsal.site import PAIR
 
 DAY_S = 86_400
 

@@ -15,9 +15,9 @@ import pytest
 from tests.runbooks.test_crash_matrix import POINTS
 from tests.support.drill_ends import Meanwhile
 from tests.support.play_crossing import Crossed, Kept, incident
-from tests.support.stage import EAST, WEST
 from watchdogd.core.ledger import Run
 from watchdogd.errors import Need
+from watchdogd.rehearsal.site import EAST, WEST
 
 AT_ONCE_S, LATE_S = 0.0, 30.0
 WORLDS = (Meanwhile.NOTHING, Meanwhile.A_BACK_PRIMARY, Meanwhile.B_BY_HAND)

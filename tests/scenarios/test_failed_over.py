@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tests.support.stage import EAST, Stage
+from tests.support.stage import Stage
 from watchdogd.core.policy import Level
 from watchdogd.ports import FenceOutcome, FenceResult
+from watchdogd.rehearsal.site import EAST
 
 
 async def test_a_lost_region_is_failed_over_the_name_follows_and_the_debt_is_settled() -> None:

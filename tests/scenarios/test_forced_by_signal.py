@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from tests.scenarios.test_orders import code_of, gates_of
-from tests.support.stage import DEMO, OPERATOR, Stage
+from tests.support.stage import Stage
 from watchdogd.core.policy import Level
 from watchdogd.daemon.forcing import force
 from watchdogd.lab.faults import FaultKind
+from watchdogd.rehearsal.site import DEMO, OPERATOR
 
 
 async def test_it_skips_the_waiting_time_of_the_one_pair_that_is_suspect() -> None:

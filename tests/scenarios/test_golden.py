@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.play import play
 from watchdogd.lab.scenario_file import load_scenarios
+from watchdogd.rehearsal.play import play
 
 GOLDEN = Path(__file__).parent / "golden"
 SHIPPED = Path(__file__).parents[2] / "watchdogd" / "lab" / "scenarios"

@@ -9,9 +9,9 @@ import pytest
 
 from tests.guards import GATES, NAMED_GATES, VETOES
 from tests.scenarios.removals import GUARDS, Guard, removed
-from tests.support.play import play
 from watchdogd.lab.scenario import Scenario
 from watchdogd.lab.scenario_file import load_scenarios
+from watchdogd.rehearsal.play import play
 
 FILES = (Path(__file__).parents[2] / "watchdogd" / "lab" / "scenarios").glob("*.toml")
 BY_NAME = {scenario.name: scenario for file in FILES for scenario in load_scenarios(file)}

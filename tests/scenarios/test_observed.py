@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.stage import DEMO, Stage
+from tests.support.stage import Stage
 from watchdogd.core.decision import Execution
 from watchdogd.core.facts import Sight
 from watchdogd.core.policy import Timing
 from watchdogd.lab.faults import FaultKind
 from watchdogd.ports import Severity
+from watchdogd.rehearsal.site import DEMO
 
 HEALTHY_BY_S = 20.0
 

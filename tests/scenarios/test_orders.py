@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.stage import DEMO, EAST, PAIR, READER, WEST, Stage
+from tests.support.stage import READER, Stage
 from watchdogd.core.entries import Adopted, ForeignSeen, HoldPlaced, Resumed, Runbook, RunOutcome
 from watchdogd.core.ledger import DebtState
 from watchdogd.core.policy import FencePolicy, Level, PairPolicy
@@ -17,6 +17,7 @@ from watchdogd.errors import Need
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.wire import Place
 from watchdogd.ports import FenceOutcome, FenceResult
+from watchdogd.rehearsal.site import DEMO, EAST, PAIR, WEST
 from watchdogd.runbooks.context import StepOutcome
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.support.stage import PAIR, READER, Stage, WorldDns
+from tests.support.stage import READER, Stage, WorldDns
 from watchdogd.adapters.metrics import Metrics
 from watchdogd.core.explain import Shape
 from watchdogd.core.policy import Level, Policy
@@ -14,6 +14,7 @@ from watchdogd.daemon.measuring import Measuring
 from watchdogd.daemon.protocol import Asked
 from watchdogd.lab.faults import FaultKind
 from watchdogd.ports import Record, Severity
+from watchdogd.rehearsal.site import PAIR
 
 KEY = "name_provider"
 

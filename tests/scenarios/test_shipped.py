@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.play import play
 from watchdogd.lab.scenario import Scenario
 from watchdogd.lab.scenario_file import load_scenarios
+from watchdogd.rehearsal.play import play
 
 FILES = sorted((Path(__file__).parents[2] / "watchdogd" / "lab" / "scenarios").glob("*.toml"))
 SHIPPED = [scenario for file in FILES for scenario in load_scenarios(file)]

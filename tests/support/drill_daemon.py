@@ -20,8 +20,7 @@ from tests.support.drill_site import (
     no_fuse,
     policy_of,
 )
-from tests.support.lab_transport import WorldTransport
-from tests.support.memory import ListNotifier, MemoryFence, MemoryJournal, Revoked
+from tests.support.memory import ListNotifier, MemoryFence
 from watchdogd.adapters.vault import parse
 from watchdogd.adapters.vault.client import NodeClient
 from watchdogd.adapters.vault.hands import SecretSource, VaultHands, Ways
@@ -37,6 +36,8 @@ from watchdogd.daemon.observed import Suspected, entries_due
 from watchdogd.errors import MalformedReply, Need, NeedsOperator, OutcomeUnknown, Refusal, Refused, Unreachable
 from watchdogd.lab.wire import Place
 from watchdogd.ports import FenceVerb, HttpReply, HttpRequest, Look
+from watchdogd.rehearsal.memory import MemoryJournal, Revoked
+from watchdogd.rehearsal.transport import WorldTransport
 from watchdogd.runbooks.context import RunContext, StepEvent
 from watchdogd.runbooks.engine import execute
 from watchdogd.runbooks.opening import Wanted, open_run

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tests.support.memory import Revoked
 from watchdogd.errors import Cause, MalformedReply, OutcomeUnknown, Refusal, Refused, Unreachable
 from watchdogd.lab.route53 import Route53, Route53Knobs
 from watchdogd.lab.zone import CachingResolver, Zone, service_zone
 from watchdogd.ports import Answers, ChangeRef, Record
+from watchdogd.rehearsal.memory import Revoked
 
 ZONE_ID = "Z0DRILL"
 KEY_ID = "AKIADRILL"

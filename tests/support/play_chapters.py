@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.support.play_ports import SlowWrite
-from tests.support.play_site import secrets_of
 from tests.support.play_stops import OPENS_S, Chapter, Stopped
-from tests.support.stage import EAST, PAIR, WEST
 from watchdogd.core.entries import RunEnded, TokenLeft
 from watchdogd.core.explain import Json
 from watchdogd.lab.faults import FaultKind
+from watchdogd.rehearsal.ports import SlowWrite
+from watchdogd.rehearsal.site import EAST, PAIR, WEST, secrets_of
 
 HEALTHY_S = 16.0
 SHARES = "tokens = []\nshares = 3"

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from structlog.testing import capture_logs
 
 from tests.support.drill_ends import MAY_WAIT, Meanwhile
-from tests.support.play import STEP_S, Play
-from tests.support.play_ports import PlayClock
-from tests.support.stage import EAST, WEST
 from watchdogd.core.ledger import RunState
 from watchdogd.core.model import PairId
 from watchdogd.core.situations import Act
 from watchdogd.lab.faults import Fault, FaultKind
 from watchdogd.lab.scenario import Scenario
 from watchdogd.lab.scenario_file import parse_scenarios
+from watchdogd.rehearsal.play import STEP_S, Play
+from watchdogd.rehearsal.ports import PlayClock
+from watchdogd.rehearsal.site import EAST, WEST
 
 A_MOMENT_S = 1e-6
 REST_S = 7.0  # longer than a cluster of this world takes from its start to an active node

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tests.support.play_crossing import QUIET, Crossed, Kept
-from tests.support.stage import OPERATOR, PAIR
 from watchdogd.core.entries import Entry, Runbook, RunEnded, RunOpened, StepDone, StepIntended
 from watchdogd.core.explain import Json
 from watchdogd.core.ledger import Run, RunState
@@ -19,6 +18,7 @@ from watchdogd.daemon.protocol import Asked
 from watchdogd.lab.faults import Fault, FaultKind
 from watchdogd.lab.scenario import Scenario
 from watchdogd.lab.scenario_file import parse_scenarios
+from watchdogd.rehearsal.site import OPERATOR, PAIR
 
 GONE_S = 5.0  # between the end of one process and the start of the next
 SLACK_S = 1.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support.stack_losses import StackLoss
 from tests.support.stack_play import StackPlay, play_through
-from tests.support.stage import EAST, WEST
+from watchdogd.rehearsal.site import EAST, WEST
 
 TWO_S_MAX = 20.0  # without a fence: one round in which the old primary is reached, and its demote
 DEBT_S = 60.0  # from the return of the old primary to its debt's end: its election, one round, one run

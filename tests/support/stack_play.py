@@ -12,13 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import looptime
 from structlog.testing import capture_logs
 
 from tests.support.memory import ListNotifier
-from tests.support.play import Play
-from tests.support.play_ports import PlayJournal
-from tests.support.stage import EAST, PAIR, WEST
 from watchdogd.adapters.store.book import Book, open_book
 from watchdogd.adapters.store.journal import SqliteJournal
 from watchdogd.adapters.store.memory import NAME as MEMORY_NAME
@@ -30,6 +26,10 @@ from watchdogd.core.model import PairId
 from watchdogd.lab.faults import Fault, FaultKind
 from watchdogd.lab.scenario import ActLine, Budget, Do, FaultLine, Scalars, Scenario, Tag, When
 from watchdogd.ports import JournalHealth, Severity
+from watchdogd.rehearsal.play import Play
+from watchdogd.rehearsal.ports import PlayJournal
+from watchdogd.rehearsal.site import EAST, PAIR, WEST
+from watchdogd.rehearsal.virtual_time import virtual_loop
 
 T = TypeVar("T")
 IN_RAM = Path("/dev/shm")
@@ -208,16 +208,6 @@ class StackPlay(Play):
         return primaries == (WEST,) and ledger.open_debt is None and not is_open
 
 
-class _Loop(looptime.LoopTimeEventLoop, asyncio.SelectorEventLoop):
-    """Time that jumps."""
-
-
-def _loop() -> asyncio.AbstractEventLoop:
-    loop = _Loop()
-    loop.setup_looptime(noop_cycles=1, idle_timeout=5)
-    return loop
-
-
 P = TypeVar("P", bound=StackPlay)
 
 
@@ -232,5 +222,5 @@ def play_through(make: Callable[[Path], P]) -> P:
 
     within = IN_RAM if IN_RAM.is_dir() else None
     with tempfile.TemporaryDirectory(dir=within, prefix="watchdogd-soak-") as folder:
-        with asyncio.Runner(loop_factory=_loop) as runner:
+        with asyncio.Runner(loop_factory=virtual_loop) as runner:
             return runner.run(through(Path(folder)))

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
-from tests.support.lab_transport import WorldTransport
-from tests.support.memory import DictMemory, ListNotifier, LoopClock, MemoryJournal, Revoked
+from tests.support.memory import ListNotifier
 from watchdogd.adapters.settings import Credentials, FileRef, NameSettings, PairSettings, SecretRef
 from watchdogd.adapters.vault.names import NameTable
 from watchdogd.adapters.vault.transport import TlsOptions
@@ -19,7 +18,7 @@ from watchdogd.core.decision import Decision
 from watchdogd.core.explain import Shape
 from watchdogd.core.facts import Facts
 from watchdogd.core.ledger import Ledger
-from watchdogd.core.model import ClusterId, NodeAddress, PairId, Replication
+from watchdogd.core.model import ClusterId, NodeAddress, Replication
 from watchdogd.core.policy import (
     AnchorPolicy,
     ClusterPolicy,
@@ -59,23 +58,12 @@ from watchdogd.ports import (
     Memory,
     Record,
 )
+from watchdogd.rehearsal.memory import DictMemory, LoopClock, MemoryJournal, Revoked
+from watchdogd.rehearsal.site import DEMO, EAST, OPERATOR, PAIR, WEST
+from watchdogd.rehearsal.transport import WorldTransport
 from watchdogd.runbooks.context import StepEvent
 from watchdogd.secret import Secret
 
-PAIR = PairId("prod")
-EAST, WEST = ClusterId("east"), ClusterId("west")
-DEMO = Timing(
-    interval_s=1.0,
-    probe_timeout_s=0.8,
-    down_after_s=10.0,
-    up_after_s=3.0,
-    gap_max_s=3.0,
-    stale_link_hold_s=10.0,
-    stall_after_s=3.0,
-    cold_start_s=10.0,
-    cooldown_s=0.0,
-)
-OPERATOR = Caller(uid=1000, may_act=True)
 READER = Caller(uid=1001, may_act=False)
 PROPAGATION_S = 5.0
 A_MOMENT_S = 1e-6  # less than the loop's clock can be trusted to tell apart

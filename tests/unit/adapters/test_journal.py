@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.entries import EAST, PAIR, RUN, WEST, run_opened
-from tests.support.memory import HandClock, MemoryJournal
+from tests.support.memory import HandClock
 from watchdogd.adapters.store.journal import open_journal
 from watchdogd.core.entries import ElectionConfirmed, FirstElected, HoldPlaced, Noted, PromoteIntended, StepIntended
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import PairId
 from watchdogd.errors import Need, NeedsOperator
 from watchdogd.ports import Chronicle
+from watchdogd.rehearsal.memory import MemoryJournal
 
 Opening = Callable[[], AbstractAsyncContextManager[Chronicle]]
 

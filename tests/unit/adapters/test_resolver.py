@@ -13,10 +13,10 @@ import dns.rcode
 import pytest
 
 from tests.support.dns_server import Behaviour, Server, dns_server, fails, says, silence, truncated
-from tests.support.memory import DictMemory
 from watchdogd.adapters.dns.resolver import NameWatch, NameWatchSettings
 from watchdogd.core.model import PairId
 from watchdogd.errors import ConfigError
+from watchdogd.rehearsal.memory import DictMemory
 
 PAIR = PairId("prod")
 NAME, EAST, WEST = "vault.example.test", "vault-east.example.test", "vault-west.example.test"

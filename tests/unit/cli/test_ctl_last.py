@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.memory import ListNotifier, LoopClock
+from tests.support.memory import ListNotifier
 from watchdogd.adapters.store.journal import open_journal
 from watchdogd.adapters.store.memory import open_memory
 from watchdogd.cli.ctl import Exit, main
 from watchdogd.cli.ctl_last import NothingKept, last_known
 from watchdogd.core.entries import FirstElected, Paused, PromoteIntended, Runbook, RunOpened
 from watchdogd.core.model import ClusterId, PairId, RunId
+from watchdogd.rehearsal.memory import LoopClock
 
 PAIR, EAST, WEST = PairId("prod"), ClusterId("east"), ClusterId("west")
 RUN = RunId("prod-2-failover")

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from tests.support.memory import DictMemory
 from tests.support.pair import EAST, REPLICATION_ID, WEST, active, policy_of, status_of
 from watchdogd.core.model import Mode, NodeSeen, PairId
 from watchdogd.core.policy import CredentialPolicy
 from watchdogd.daemon.proofs import FOR_PROMOTE, RUN_S_MAX, Proof, ProofBook, ProvenHands, shares_seen
 from watchdogd.errors import Refusal, Refused, Unreachable
+from watchdogd.rehearsal.memory import DictMemory
 
 PAIR = PairId("prod")
 PROOF = Proof(fingerprint="f1", purpose=FOR_PROMOTE, cluster=WEST, at_utc_s=1000.0, expires_utc_s=10_000.0)

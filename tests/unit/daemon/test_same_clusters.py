@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.support.configs import good
-from tests.support.memory import HandClock, MemoryJournal
+from tests.support.memory import HandClock
 from watchdogd.adapters.config import parse_config
 from watchdogd.core.entries import FirstElected
 from watchdogd.core.model import ClusterId
 from watchdogd.daemon.app import ensure_same_clusters
 from watchdogd.errors import ConfigError
+from watchdogd.rehearsal.memory import MemoryJournal
 
 
 async def test_a_renamed_cluster_is_a_config_error_and_not_a_crash_at_every_tick() -> None:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.support.memory import DictMemory
 from watchdogd.adapters.vault.names import LOOKUP_TIMEOUT_S, NameTable, SystemResolve, TableResolver
 from watchdogd.core.model import NodeAddress, PairId
+from watchdogd.rehearsal.memory import DictMemory
 
 pytestmark = pytest.mark.looptime
 PAIR = PairId("prod")

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.memory import LoopClock
 from tests.support.vectors import vector
 from watchdogd.adapters.vault.probe import HEALTH_PATH, Prober
 from watchdogd.core.model import Attempt, ClusterId, Mode, NodeAddress, RawRound, Replication
 from watchdogd.errors import Cause, MalformedReply, OutcomeUnknown, Unreachable
 from watchdogd.ports import HttpReply, HttpRequest
+from watchdogd.rehearsal.memory import LoopClock
 
 pytestmark = pytest.mark.looptime
 NODE = NodeAddress("https://10.1.0.11:8200")

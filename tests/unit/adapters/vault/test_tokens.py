@@ -8,13 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.memory import DictMemory, LoopClock
 from watchdogd.adapters.vault.client import NodeClient
 from watchdogd.adapters.vault.names import NameTable
 from watchdogd.adapters.vault.tokens import generate_operation_token
 from watchdogd.core.model import ClusterId, NodeAddress, PairId, Replication
 from watchdogd.errors import Cause, MalformedReply, OutcomeUnknown, Refused, Unreachable, WatchdogError
 from watchdogd.ports import HttpReply, HttpRequest
+from watchdogd.rehearsal.memory import DictMemory, LoopClock
 from watchdogd.secret import Secret
 
 NODE = NodeAddress("https://10.2.0.11:8200")

@@ -9,10 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tests.support.memory import Revoked
-from tests.support.play_ports import PlayDns, PlayFence, PlayTransport
-from tests.support.play_site import address_of, settings_of
-from tests.support.stage import PAIR
 from watchdogd.adapters.settings import FileRef, PairSettings, SecretRef
 from watchdogd.adapters.vault.names import NameTable
 from watchdogd.adapters.vault.transport import TlsOptions
@@ -28,10 +24,13 @@ from watchdogd.errors import Need, NeedsOperator
 from watchdogd.lab.wire import Place
 from watchdogd.lab.zone import RecordType
 from watchdogd.ports import HttpTransport, Memory, Notice, Severity
+from watchdogd.rehearsal.memory import Revoked
+from watchdogd.rehearsal.ports import PlayDns, PlayFence, PlayTransport
+from watchdogd.rehearsal.site import PAIR, address_of, settings_of
 from watchdogd.secret import Secret
 
 if TYPE_CHECKING:
-    from tests.support.play import Play
+    from watchdogd.rehearsal.play import Play
 
 ANCHOR = AnchorPolicy(address="sts.example.net:443", place="neutral")
 WITNESS = "third"

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-from tests.support.lab_transport import WorldTransport
-from tests.support.memory import Fuse, MemoryJournal, Revoked
 from watchdogd.adapters.vault.names import NameTable
 from watchdogd.core.entries import Entry
 from watchdogd.core.model import ClusterId, NodeAddress, PairId
@@ -28,6 +26,8 @@ from watchdogd.ports import (
     HttpRequest,
     Record,
 )
+from watchdogd.rehearsal.memory import Fuse, MemoryJournal, Revoked
+from watchdogd.rehearsal.transport import WorldTransport
 
 DNS_LATENCY_S, AWS_TIMEOUT_S = 0.05, 10.0
 CHANGES = f"/2013-04-01/hostedzone/{ZONE_ID}/rrset/"

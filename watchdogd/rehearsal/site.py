@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from tests.support.play_ports import ACTED, ENDS, FencePlan
-from tests.support.stage import DEMO, EAST, PAIR, WEST
 from watchdogd.adapters.settings import Credentials, FileRef, NameSettings, PairSettings
 from watchdogd.adapters.vault.transport import TlsOptions
-from watchdogd.core.model import ClusterId, NodeAddress, Replication
+from watchdogd.core.model import ClusterId, NodeAddress, PairId, Replication
 from watchdogd.core.policy import (
     ClusterPolicy,
     CredentialPolicy,
@@ -21,6 +19,7 @@ from watchdogd.core.policy import (
     PairPolicy,
     Timing,
 )
+from watchdogd.daemon.protocol import Caller
 from watchdogd.lab.clients import SimClient
 from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.names import Names
@@ -30,8 +29,23 @@ from watchdogd.lab.spec import ClusterSpec, WorldSpec
 from watchdogd.lab.wire import Place
 from watchdogd.lab.world import World
 from watchdogd.lab.zone import RecordType
+from watchdogd.rehearsal.ports import ACTED, ENDS, FencePlan
 from watchdogd.secret import Secret
 
+PAIR = PairId("prod")
+EAST, WEST = ClusterId("east"), ClusterId("west")
+DEMO = Timing(
+    interval_s=1.0,
+    probe_timeout_s=0.8,
+    down_after_s=10.0,
+    up_after_s=3.0,
+    gap_max_s=3.0,
+    stale_link_hold_s=10.0,
+    stall_after_s=3.0,
+    cold_start_s=10.0,
+    cooldown_s=0.0,
+)
+OPERATOR = Caller(uid=1000, may_act=True)
 # As the demo, looking half as often: for families of many cases.
 COARSE = replace(DEMO, interval_s=2.0, down_rounds=5, stall_after_s=4.0)
 TIMINGS: Mapping[str, Timing] = {"demo": DEMO, "coarse": COARSE, "default": Timing()}

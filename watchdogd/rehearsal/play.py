@@ -14,13 +14,6 @@ from dataclasses import dataclass
 
 from structlog.testing import capture_logs
 
-from tests.scenarios.invariants import Invariants
-from tests.support.memory import DictMemory, Fuse
-from tests.support.play_acts import FOREVER_S, Acts
-from tests.support.play_daemon import Incarnation
-from tests.support.play_ports import Disk, PlayClock, PlayJournal, no_fuse
-from tests.support.play_site import fence_plan_of, found, policy_of, secrets_of
-from tests.support.stage import PAIR
 from watchdogd.core.decision import Decision
 from watchdogd.core.entries import Entry, Recorded, RunEnded, RunOpened, RunParked
 from watchdogd.core.facts import Facts
@@ -31,6 +24,13 @@ from watchdogd.lab.counts import TrueCounts
 from watchdogd.lab.scenario import ActLine, FaultLine, Scenario
 from watchdogd.lab.story import State, Story, judge
 from watchdogd.ports import Notice, Severity
+from watchdogd.rehearsal.acts import FOREVER_S, Acts
+from watchdogd.rehearsal.incarnation import Incarnation
+from watchdogd.rehearsal.invariants import Invariants
+from watchdogd.rehearsal.memory import DictMemory, Fuse
+from watchdogd.rehearsal.ports import Disk, PlayClock, PlayJournal, no_fuse
+from watchdogd.rehearsal.site import PAIR, fence_plan_of, found, policy_of, secrets_of
+from watchdogd.rehearsal.virtual_time import move
 from watchdogd.runbooks.context import StepEvent
 
 STEP_S = 0.25  # how often the world is looked at and the invariants are asked
@@ -259,7 +259,7 @@ class Play:
         self.world.tick(max(end_s, self.world.now_s))
         if not is_suspended:  # the process stood still: its own monotonic clock went on
             self.clock.suspended_s -= for_s
-            _move_loop(asyncio.get_running_loop(), for_s)
+            move(asyncio.get_running_loop(), for_s)
 
     def _push(self, at_s: float, line: FaultLine | ActLine) -> None:
         heapq.heappush(self._due, (at_s, next(self._order), line))
@@ -306,9 +306,3 @@ def _entry(entry: Entry) -> str:
     shown = ("runbook", "epoch", "cluster", "elected", "debtor", "why", "seen", "cause", "what", "reason", "note")
     given = ((name, getattr(entry, name, "")) for name in shown)
     return " ".join(f"{name}={value}" for name, value in given if value not in ("", None))
-
-
-def _move_loop(loop: asyncio.AbstractEventLoop, by_s: float) -> None:
-    """Let the clock of the virtual loop jump, as it does for a process that was stopped."""
-    own = vars(loop)
-    own["_LoopTimeEventLoop__now"] += round(by_s * own["_LoopTimeEventLoop__resolution_reciprocal"])

@@ -7,18 +7,17 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tests.support.memory import Revoked
-from tests.support.play_ports import AWS_HEADERS, CHANGES, SlowWrite, change_batch
-from tests.support.play_site import secrets_of
-from tests.support.stage import OPERATOR, PAIR
 from watchdogd.daemon.protocol import Asked
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.scenario import ORDERS, ActLine, Do, FaultLine
 from watchdogd.lab.zone import RecordType
 from watchdogd.ports import Record
+from watchdogd.rehearsal.memory import Revoked
+from watchdogd.rehearsal.ports import AWS_HEADERS, CHANGES, SlowWrite, change_batch
+from watchdogd.rehearsal.site import OPERATOR, PAIR, secrets_of
 
 if TYPE_CHECKING:
-    from tests.support.play import Play
+    from watchdogd.rehearsal.play import Play
 
 RESTART_S = 1.0
 FOREVER_S = 1e9

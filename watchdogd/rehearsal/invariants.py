@@ -17,7 +17,7 @@ from watchdogd.core.situations import Phase
 from watchdogd.ports import FenceVerb, Severity
 
 if TYPE_CHECKING:
-    from tests.support.play import Play
+    from watchdogd.rehearsal.play import Play
 
 # A fence that does not come off is asked again once a minute; a run that gives up asks for five minutes.
 FENCE_LEFT_S_MAX = 75.0

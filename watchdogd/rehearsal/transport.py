@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import assert_never
 from urllib.parse import urlsplit
 
-from tests.support.memory import Revoked
 from watchdogd.errors import Cause, OutcomeUnknown, Unreachable
 from watchdogd.lab.wire import Exchange, Outcome, Wire
 from watchdogd.lab.world import World
 from watchdogd.ports import HttpReply, HttpRequest
+from watchdogd.rehearsal.memory import Revoked
 
 KEEPALIVE_S = 60.0
 BUSY_WAIT_S, BUSY_POLL_S = 0.2, 0.01  # how long a request waits for its connection while another one uses it
