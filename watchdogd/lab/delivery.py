@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from watchdogd.lab import routes
+from watchdogd.lab import index, routes
 from watchdogd.lab.call import Call, Request
 from watchdogd.lab.counts import SentRequest
 from watchdogd.lab.faults import Fault, FaultKind
@@ -76,9 +75,7 @@ def _exchange(call: Call, reply: Reply | Outcome, delay_s: float) -> Exchange:
         return Exchange(outcome=reply, delay_s=delay_s)
     headers = reply.headers
     if call.written is not None and reply.status < 300:
-        writer = call.writer or call.cluster
-        index = f"v1:{writer.vault_id}:{writer.store.last_wal}".encode()
-        headers = {**headers, "X-Vault-Index": base64.b64encode(index).decode()}  # CONSIST
+        headers = {**headers, index.INDEX: index.of(call.writer or call.cluster)}
     return Exchange(outcome=Outcome.ANSWER, delay_s=delay_s, status=reply.status, headers=headers, body=reply.body)
 
 

@@ -59,6 +59,13 @@ class StatusEndpoints(StrEnum):
     DISABLED = "disabled"
 
 
+class IndexScope(StrEnum):
+    """Whose id an X-Vault-Index carries: that of the replication set, which survives a promotion, or the cluster's."""
+
+    SET = "set"
+    CLUSTER = "cluster"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knobs:
     """One installation's timing and one reading of the unconfirmed items. Times in seconds, sizes in entries."""
@@ -164,6 +171,8 @@ class Knobs:
     wrong_public_key_text: str = (  # UNCONFIRMED
         "error decrypting secondary token: cipher: message authentication failed"
     )
+    index_scope: IndexScope = IndexScope.SET  # UNCONFIRMED; a promoted cluster's own counter is behind (ISS24400)
+    allow_forwarding_via_header: bool = True  # of the stanza `replication`; off unless configured, as told from memory
     namespace_health_text: str = "operation unavailable in namespaces"  # UNCONFIRMED for Vault; OBS
     mount_type_in_envelope: bool = False  # UNCONFIRMED
     status_endpoints: StatusEndpoints = StatusEndpoints.OPEN

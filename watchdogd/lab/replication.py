@@ -169,7 +169,8 @@ class Replication:
             if entry.is_local and kind is Kind.PERFORMANCE:
                 continue
             cluster.store.apply(entry, now_s=now_s)
-            link.last_remote_wal, memory.remote_wal_seen = entry.wal, True
+            link.last_remote_wal = link.reached_wal = entry.wal
+            memory.remote_wal_seen = True
         cluster.has_of[link.primary] = link.position or 0
 
     def _beat(self, cluster: Cluster, kind: Kind, link: Link, node: Node, memory: ActiveMemory, now_s: float) -> None:

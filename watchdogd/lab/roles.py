@@ -51,6 +51,7 @@ class Link:
     is_misled: bool = False  # the address that it was given is none of its primary's
     position: int | None
     last_remote_wal: int = 0
+    reached_wal: int = 0  # the same, and known after a sync too
     state: SyncState = SyncState.STREAM_WALS
     state_until_s: float = 0.0
     sync: Sync | None = None

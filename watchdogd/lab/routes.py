@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from watchdogd.lab import (
     forwarding,
+    index,
     routes_approle,
     routes_audit,
     routes_health,
@@ -136,6 +137,7 @@ def _handle(call: Call) -> Reply:
         if isinstance(forwarded, Reply):
             return forwarded
         call = forwarded
+    index.demand(call)
     ttl_s = routes_wrapping.asked_ttl_s(call)
     try:
         reply = _at_node(call, route, is_known=bool(found))

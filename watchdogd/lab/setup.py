@@ -103,6 +103,7 @@ def _replicate(
             known_addrs=[spec.cluster_addr(n.target) for n in first.nodes],
             position=first.store.end,
             last_remote_wal=first.store.last_wal,
+            reached_wal=first.store.last_wal,
             alive_s=now_s,
             last_start_utc_s=utc_s - 3600.0,
             streams_since_s=now_s,

@@ -162,6 +162,7 @@ class Store:
         """What it holds now, with the log position that is."""
         copied = Store(self._name, last_wal=self.last_wal, log_max=0)
         copied._entries, copied._end = dict(self._entries), self._end
+        copied.last_shared_wal = self.last_shared_wal
         copied._root, copied._local_root = self._root, self._local_root
         return copied
 

@@ -52,7 +52,7 @@ def _end(cluster: Cluster, kind: Kind, link: Link, primary: Cluster, now_s: floa
     thrown_away = _only_here(cluster, kind, primary)
     cluster.store.replace_with(source, is_shared_only=kind is Kind.PERFORMANCE)
     link.position, link.last_remote_wal, link.state = source.end, 0, SyncState.STREAM_WALS
-    link.streams_since_s = now_s
+    link.streams_since_s, link.reached_wal = now_s, source.last_shared_wal
     for name, position in primary.has_of.items():
         cluster.has_of[name] = max(position, cluster.has_of.get(name, 0))
     cluster.has_of[primary.name] = source.end
