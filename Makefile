@@ -28,13 +28,14 @@ define not_yet
 	@echo "make $@: not built yet: $(1)" >&2; exit 1
 endef
 
-.PHONY: help demo test quick lint bench soak boot deb image install coverage lock schema clean
+.PHONY: help demo test quick lint bench soak enterprise boot deb image install coverage lock schema clean
 help:
 	@echo "make demo    the main job on the embedded world: two clusters, a lost region, a failover"
 	@echo "make test    everything CI runs: set-up, lint, types, layers, tests (not soak, boot, image)"
 	@echo "make quick   lint and the tests that need no real server, under a minute"
 	@echo "make lint    ruff, ruff format --check, mypy --strict, import-linter"
 	@echo "make soak    seeded days of faults, and losses: make soak SEED=7 DAYS=100 STACK_LOSSES=100"
+	@echo "make enterprise  a whole failover on a licensed Vault Enterprise: WATCHDOGD_VAULT_BINARY, WATCHDOGD_VAULT_LICENSE"
 	@echo "make install the daemon, its systemd unit and users, on this machine: make install PREFIX=/opt/watchdogd"
 	@echo "make boot    the unit on a booted systemd in a container; root, Debian's mmdebstrap and systemd-container"
 	@echo "make image   the container image, built and run; root, Debian's mmdebstrap and buildah"
@@ -103,6 +104,11 @@ soak: $(VENV)/.dev
 # About ten minutes; the numbers are those of the machine, so it wants to be idle.
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.run $(BENCH)
+
+# Six processes of the binary that WATCHDOGD_VAULT_BINARY names, with the licence file of WATCHDOGD_VAULT_LICENSE.
+enterprise: $(VENV)/.dev
+	@$(BIN)/python -m tests.support.licensed
+	$(PYTEST) -v -k "vault-" tests/real/test_enterprise.py
 
 # Root, and Debian's mmdebstrap and systemd-container. The root file system is made once and kept in .venv/boot.
 boot: $(VENV)/.dev

@@ -16,9 +16,10 @@ import pytest
 from tests.support import openbao
 from tests.support.asking_both import RealSide, Remembered, Told, compared, lab_side
 from tests.support.likeness import differences
-from tests.support.openbao import Node, OpenBao
+from tests.support.openbao import OpenBao
 from tests.support.openbao_asks import ASKS, FROM_EMPTY
-from tests.support.own_venv import NotHere, program
+from tests.support.own_venv import NotHere
+from tests.support.real_nodes import Node, kill
 from watchdogd.adapters.vault.client import NodeClient
 from watchdogd.adapters.vault.names import NameTable
 from watchdogd.adapters.vault.transport import NodeTransport, TlsOptions
@@ -283,9 +284,9 @@ async def test_the_client_reads_every_state_of_a_real_node(bao: OpenBao) -> None
         assert await looker.sees(active) is Reading.ACTIVE
         assert [await looker.sees(node) for node in (sealed, killed)] == [Reading.FOLLOWS, Reading.FOLLOWS]
 
-        openbao.kill(killed)
+        kill(killed)
         assert await looker.sees(killed) is Reading.SILENT
-        openbao.start(program("openbao", "bao"), killed)
+        bao.start(killed)
         seen = await looker.until(killed, Reading.SEALED)
         assert set(seen) <= {Reading.SILENT, Reading.SEALED}, "until it listens, and then sealed: never anything else"
         bao.unseal(killed)

@@ -13,7 +13,8 @@ from string import Template
 from typing import Protocol
 
 from tests.support.likeness import differences
-from tests.support.openbao import Node, OpenBao
+from tests.support.openbao import OpenBao
+from tests.support.real_nodes import Node
 from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.spec import ClusterSpec, WorldSpec
 from watchdogd.lab.wire import Wire

@@ -38,10 +38,10 @@ async def told_together(
 async def _told(story: Story, folder: Path, after_s: float) -> BaseException | None:
     await asyncio.sleep(after_s)
     (result,) = await asyncio.gather(_as_coroutine(story, folder), return_exceptions=True)
-    return _innermost(result)
+    return innermost(result)
 
 
-def _innermost(failure: BaseException | None) -> BaseException | None:
+def innermost(failure: BaseException | None) -> BaseException | None:
     """What went wrong, without the task groups around it where it was only one thing."""
     while isinstance(failure, BaseExceptionGroup) and len(failure.exceptions) == 1:
         failure = failure.exceptions[0]

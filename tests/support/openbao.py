@@ -7,7 +7,6 @@ Nodes join before they are unsealed, one after the other: with `retry_join` the 
 from __future__ import annotations
 
 import json
-import os
 import ssl
 import subprocess
 import time
@@ -21,11 +20,13 @@ from typing import Any
 
 import trustme
 
-from tests.support.own_venv import NotHere, free_port, program, stop
+from tests.support import real_nodes
+from tests.support.own_venv import NotHere, program, stop
+from tests.support.real_nodes import Binary, Node
 
-HOST = "127.0.0.1"
 START_S, FORMED_S, POLL_S, ANSWER_S = 30.0, 60.0, 0.1, 10.0
 SHARES, THRESHOLD = 5, 3
+UNAUTHENTICATED = "disable_unauthed_generate_root_endpoints = false"  # the fork closes them unless told so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,21 +42,6 @@ class Answer:
         return json.loads(self.body) if self.body else None
 
 
-@dataclass(slots=True, kw_only=True)
-class Node:
-    """One process and where it listens."""
-
-    name: str
-    port: int
-    cluster_port: int
-    folder: Path
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"https://{HOST}:{self.port}"
-
-
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_args: object, **_kwargs: object) -> None:
         return None
@@ -65,6 +51,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 class OpenBao:
     """A running cluster. `nodes[0]` was initialised and is its active node until something happens to it."""
 
+    binary: Binary
     ca_file: Path
     nodes: list[Node]
     shares: list[str] = field(default_factory=list)
@@ -103,6 +90,10 @@ class OpenBao:
             raise NotHere(f"openbao: {method} {path} answered {answer.status}: {answer.body!r}")
         return answer.json
 
+    def start(self, node: Node) -> None:
+        """Start the process of a node, again after a kill."""
+        real_nodes.start(self.binary, node)
+
     def unseal(self, node: Node) -> None:
         """With as many shares as it takes."""
         for share in self.shares[:THRESHOLD]:
@@ -140,13 +131,14 @@ def running(folder: Path, *, nodes: int) -> Iterator[OpenBao]:
     authority = trustme.CA()
     ca_file = folder / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
-    script = program("openbao", "bao")
     bao = OpenBao(
-        ca_file=ca_file, nodes=[_node(folder, f"referee-{number}", authority) for number in range(1, nodes + 1)]
+        binary=binary(),
+        ca_file=ca_file,
+        nodes=[_node(folder, f"referee-{number}", authority) for number in range(1, nodes + 1)],
     )
     try:
         for node in bao.nodes:
-            start(script, node)
+            bao.start(node)
         bao.until(lambda: all(bao.health(node) for node in bao.nodes), "all nodes answer", timeout_s=START_S)
         _form(bao)
         yield bao
@@ -162,10 +154,9 @@ def empty(folder: Path) -> Iterator[OpenBao]:
     authority = trustme.CA()
     ca_file = folder / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
-    script = program("openbao", "bao")
     node = _node(folder, "empty-1", authority)
-    bao = OpenBao(ca_file=ca_file, nodes=[node])
-    start(script, node)
+    bao = OpenBao(binary=binary(), ca_file=ca_file, nodes=[node])
+    bao.start(node)
     try:
         bao.until(lambda: bao.health(node), "it answers", timeout_s=START_S)
         yield bao
@@ -174,52 +165,13 @@ def empty(folder: Path) -> Iterator[OpenBao]:
             stop(node.process)
 
 
-def start(script: Path, node: Node) -> None:
-    """Start the process of a node."""
-    with (node.folder / "log").open("ab") as log:
-        node.process = subprocess.Popen(
-            [script, "server", f"-config={node.folder / 'config.hcl'}"],
-            stdout=log,
-            stderr=log,
-            env={"PATH": os.environ.get("PATH", ""), "HOME": str(node.folder)},
-        )
-
-
-def kill(node: Node) -> None:
-    """As the power does it."""
-    if node.process is not None:
-        node.process.kill()
-        node.process.wait(timeout=START_S)
+def binary() -> Binary:
+    """The fork as a binary to start nodes with. Raises NotHere."""
+    return Binary(program=program("openbao", "bao"))
 
 
 def _node(folder: Path, name: str, authority: trustme.CA) -> Node:
-    node = Node(name=name, port=free_port(), cluster_port=free_port(), folder=folder / name)
-    (node.folder / "raft").mkdir(parents=True)
-    leaf = authority.issue_cert(HOST)
-    leaf.private_key_pem.write_to_path(str(node.folder / "key.pem"))
-    leaf.cert_chain_pems[0].write_to_path(str(node.folder / "cert.pem"))
-    (node.folder / "config.hcl").write_text(
-        f"""
-disable_mlock = true
-cluster_name = "referee"
-api_addr = "{node.url}"
-cluster_addr = "https://{HOST}:{node.cluster_port}"
-storage "raft" {{
-  path = "{node.folder}/raft"
-  node_id = "{name}"
-  performance_multiplier = 1
-}}
-listener "tcp" {{
-  address = "{HOST}:{node.port}"
-  cluster_address = "{HOST}:{node.cluster_port}"
-  tls_cert_file = "{node.folder}/cert.pem"
-  tls_key_file = "{node.folder}/key.pem"
-  disable_unauthed_generate_root_endpoints = false
-}}
-""",
-        encoding="utf-8",
-    )
-    return node
+    return real_nodes.laid_out(folder, name, authority, cluster="referee", listener=UNAUTHENTICATED)
 
 
 def _form(bao: OpenBao) -> None:

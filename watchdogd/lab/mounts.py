@@ -143,9 +143,6 @@ SECRETS = Table(
 )
 LOGINS = Table(
     AUTHS,
-    {
-        "token/": {"type": "token", "description": "token based credentials", "fixed": True},
-        "approle/": {"type": "approle", "options": {}},  # a world begins with it
-    },
+    {"token/": {"type": "token", "description": "token based credentials", "fixed": True}},
     is_auth=True,
 )

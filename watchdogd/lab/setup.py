@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from watchdogd.lab import tokens
 from watchdogd.lab.approle import APPROLES, SECRETS
 from watchdogd.lab.cluster import Cluster
+from watchdogd.lab.mounts import AUTHS, MOUNTS
 from watchdogd.lab.node import Mode
 from watchdogd.lab.policies import ROOT
 from watchdogd.lab.roles import Kind, Link, Role
-from watchdogd.lab.routes_kv import MOUNTS
 from watchdogd.lab.seal_keys import SealKeys
 from watchdogd.lab.seeded import Seeded
 from watchdogd.lab.spec import WorldSpec
@@ -123,6 +123,7 @@ def _fill(cluster: Cluster, chance: Seeded, now_s: float, utc_s: float) -> dict[
     put(tokens.KEYRING, {"key": chance.octets(32).hex()})
     put(MOUNTS + f"{CLIENT_MOUNT}/", {"version": "2"})
     put(MOUNTS + "kv/", {"version": "1"})
+    put(AUTHS + "approle/", {"type": "approle", "options": {}})
     put(tokens.POLICIES + DR_ROLE, {"policy": DR_POLICY})
     put(tokens.POLICIES + LOGIN_ROLE, {"policy": LOGIN_POLICY})
     put(tokens.POLICIES + "clients", {"policy": CLIENT_POLICY})

@@ -56,6 +56,17 @@ def test_keys_come_in_both_spellings_and_open_the_seal() -> None:
     assert a.ask("east/1", "sys/replication/status").data == vector("trace12-9-both-disabled").body["data"]
 
 
+def test_nobody_can_log_in_before_somebody_has_mounted_a_login() -> None:
+    a = empty_world(nodes=1)
+    made = initialised(a)
+    unsealed(a, "east/1", made["keys"][:3])
+    a.wait(5)
+    root = made["root_token"]
+    assert list(a.ask("east/1", "sys/auth", token=root).data) == ["token/"]
+    assert a.post("east/1", "sys/auth/approle", {"type": "approle"}, token=root).status == 204
+    assert list(a.ask("east/1", "sys/auth", token=root).data) == ["approle/", "token/"]
+
+
 def test_one_share_of_one_is_the_key_itself() -> None:
     a = empty_world(nodes=1)
     made = initialised(a, body={"secret_shares": 1, "secret_threshold": 1})
