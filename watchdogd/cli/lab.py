@@ -1,6 +1,7 @@
 """`watchdogd-lab`: start the simulator, look at its truth, break it, and fence its regions.
 
-Exit status: 0; 2 usage, or no lab there, or an address in use. `fence` alone: 0 done and looked, 75 try again.
+Exit status: 0; 1 an expectation or an invariant broken; 2 usage, or no lab there, or an address in use. `fence` alone:
+0 done and looked, 75 try again.
 """
 
 from __future__ import annotations
@@ -264,6 +265,13 @@ def demo(given: argparse.Namespace) -> int:
     return perform(is_kept=given.keep, broken=given.broken)
 
 
+def run(given: argparse.Namespace) -> int:
+    """A scenario played and judged. As the demo: the imports of the whole daemon, for this verb alone."""
+    from watchdogd.cli.lab_run import run as play
+
+    return play(given.file, seed=given.seed, is_json=given.json)
+
+
 # ---------------------------------------------------------------------------------------------------------- asking
 
 
@@ -311,12 +319,20 @@ def _parser() -> argparse.ArgumentParser:
     fenced.add_argument("cluster")
     fenced.add_argument("verb", choices=["check", "on", "off"])
     fenced.set_defaults(run=fence)
+    _add_run(verbs.add_parser("run", help="play a scenario: an incident as a file, and what must come of it"))
     _add_demo(verbs.add_parser("demo", help="the main job: a region is lost, and the daemon fails over"))
     for each in (shown, told, listed, cleared, fenced, *broken):
         each.add_argument(
             "--dir", type=Path, default=DIRECTORY, help="where `up` keeps lab.json (default: %(default)s)"
         )
     return parser
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a shipped scenario: NAME, NAME[CASE]; or the path of a file")
+    parser.add_argument("--seed", type=int, help="instead of the file's own")
+    parser.add_argument("--json", action="store_true", help="the story, the counts and every expectation, for programs")
+    parser.set_defaults(run=run)
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:

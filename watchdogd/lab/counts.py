@@ -53,3 +53,12 @@ class TrueCounts:
     def acknowledged_writes_lost(self) -> int:
         """Writes that a client was told were done and that the elected primary does not have."""
         return len(self.lost_keys)
+
+    def spent(self) -> dict[str, float]:
+        """The four true counts, by the names of their budgets."""
+        return {
+            "two_writable_primaries_s": self.two_writable_primaries_s,
+            "acknowledged_writes_lost": float(self.acknowledged_writes_lost),
+            "no_primary_s": self.no_primary_s,
+            "name_at_non_primary_s": self.name_at_non_primary_s,
+        }

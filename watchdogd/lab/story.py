@@ -13,7 +13,7 @@ from watchdogd.lab.counts import TrueCounts
 from watchdogd.lab.scenario import Budget, Expected, Scenario, Standing, Value, When
 
 State = Mapping[str, Value | tuple[str, ...]]
-_SLACK_S = 0.05  # a second that ends a span is still in it
+SLACK_S = 0.05  # a second that ends a span is still in it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,59 +61,90 @@ class Story:
         return "".join(f"{line}\n" for line in self.lines)
 
 
-def judge(scenario: Scenario, story: Story, counts: TrueCounts) -> tuple[str, ...]:
-    """Everything that is not as the scenario expects, each in one sentence; empty when all is."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that a file asks for. `wrong` says in one sentence how it was not so; empty where it held."""
+
+    what: str
+    wrong: str = ""
+
+
+def checks(
+    scenario: Scenario, story: Story, counts: TrueCounts, *, slack_s: float = SLACK_S, budget_slack_s: float = 0.0
+) -> tuple[Check, ...]:
+    """Everything that the scenario asks for, and whether it held.
+
+    `slack_s` widens every span of time, `budget_slack_s` every budget of seconds that is not nothing: for a world that
+    goes by a real clock.
+    """
     return (
-        *(fault for wanted in scenario.expected for fault in _unlike(wanted, story)),
-        *(fault for wanted in scenario.standing for fault in _standing(wanted, story.states)),
-        *_over_budget(scenario.budget, counts),
-        *_never_due(scenario, story),
+        *(Check(what=_asked(wanted), wrong=_unlike(wanted, story, slack_s)) for wanted in scenario.expected),
+        *(check for wanted in scenario.standing for check in _standing(wanted, story.states)),
+        *_within(scenario.budget, counts, budget_slack_s),
+        *(Check(what="everything that waits comes to its turn", wrong=wrong) for wrong in _never_due(scenario, story)),
     )
 
 
-def _unlike(wanted: Expected, story: Story) -> Iterator[str]:
+def judge(scenario: Scenario, story: Story, counts: TrueCounts) -> tuple[str, ...]:
+    """Everything that is not as the scenario expects, each in one sentence; empty when all is."""
+    return tuple(check.wrong for check in checks(scenario, story, counts) if check.wrong)
+
+
+def _asked(wanted: Expected) -> str:
+    """What is expected, in words."""
+    span = "" if wanted.before_s is None else f"before {wanted.before_s:g} s"
+    if wanted.after_s:
+        span = f"between {wanted.after_s:g} and {wanted.before_s:g} s" if span else f"after {wanted.after_s:g} s"
+    said = [
+        wanted.seen,
+        "never" if wanted.never else "",
+        "" if wanted.times is None else f"{wanted.times} times",
+        f"with gates {', '.join(wanted.gates)}" if wanted.gates else "",
+        span,
+        f"counted from {wanted.since}" if wanted.since else "",
+    ]
+    return ", ".join(filter(None, said))
+
+
+def _unlike(wanted: Expected, story: Story, slack_s: float) -> str:
     since_s = 0.0
     if wanted.since:
         first = next(story.of(wanted.since), None)
         if first is None:
-            yield f"{wanted.since!r} was never seen, so {wanted.seen!r} cannot be counted from it"
-            return
+            return f"{wanted.since!r} was never seen, so {wanted.seen!r} cannot be counted from it"
         since_s = first.at_s
-    start_s = since_s + wanted.after_s - _SLACK_S
-    end_s = float("inf") if wanted.before_s is None else since_s + wanted.before_s + _SLACK_S
+    start_s = since_s + wanted.after_s - slack_s
+    end_s = float("inf") if wanted.before_s is None else since_s + wanted.before_s + slack_s
     seen = [line for line in story.of(wanted.seen) if all(f"gate {gate} " in line.more for gate in wanted.gates)]
     hits = [line for line in seen if start_s <= line.at_s <= end_s]
-    if wanted.never and hits:
-        yield f"{wanted.seen!r} must not be, but was at {hits[0].at_s:.1f} s"
-    elif not wanted.never and wanted.times is not None and len(hits) != wanted.times:
-        yield f"{wanted.seen!r} wanted {wanted.times} times, seen {len(hits)} times"
-    elif not wanted.never and not hits and wanted.times is None:
-        at = ", ".join(f"{line.at_s:.1f}" for line in seen) or "never"
-        gates = f" with gates {', '.join(wanted.gates)}" if wanted.gates else ""
-        yield f"{wanted.seen!r}{gates} wanted between {start_s:.1f} and {end_s:.1f} s, seen: {at}"
+    if wanted.never:
+        return f"{wanted.seen!r} must not be, but was at {hits[0].at_s:.1f} s" if hits else ""
+    if wanted.times is not None:
+        seen_times = f"{wanted.seen!r} wanted {wanted.times} times, seen {len(hits)} times"
+        return seen_times if len(hits) != wanted.times else ""
+    at = ", ".join(f"{line.at_s:.1f}" for line in seen) or "never"
+    gates = f" with gates {', '.join(wanted.gates)}" if wanted.gates else ""
+    return "" if hits else f"{wanted.seen!r}{gates} wanted between {start_s:.1f} and {end_s:.1f} s, seen: {at}"
 
 
-def _standing(wanted: Standing, states: Sequence[tuple[float, State]]) -> Iterator[str]:
+def _standing(wanted: Standing, states: Sequence[tuple[float, State]]) -> Iterator[Check]:
     if not states:
-        yield "nothing is known of how things stood"
+        yield Check(what="how things stand", wrong="nothing is known of how things stood")
         return
     at_s = states[-1][0] if wanted.at_s is None else wanted.at_s
     _, state = min(states, key=lambda kept: abs(kept[0] - at_s))
     for key, value in wanted.state.items():
-        if state.get(key) != value:
-            yield f"at {at_s:.0f} s {key} is {state.get(key)!r}, wanted {value!r}"
+        found = state.get(key)
+        wrong = "" if found == value else f"at {at_s:.0f} s {key} is {found!r}, wanted {value!r}"
+        yield Check(what=f"at {at_s:.0f} s {key} is {value!r}", wrong=wrong)
 
 
-def _over_budget(budget: Budget, counts: TrueCounts) -> Iterator[str]:
-    spent = {
-        "two_writable_primaries_s": counts.two_writable_primaries_s,
-        "acknowledged_writes_lost": float(counts.acknowledged_writes_lost),
-        "no_primary_s": counts.no_primary_s,
-        "name_at_non_primary_s": counts.name_at_non_primary_s,
-    }
-    for name, value in spent.items():
-        if value > getattr(budget, name) + 1e-6:
-            yield f"{name} is {value:g}, the budget is {getattr(budget, name):g}"
+def _within(budget: Budget, counts: TrueCounts, slack_s: float) -> Iterator[Check]:
+    for name, value in counts.spent().items():
+        most = getattr(budget, name)
+        is_over = value > most + 1e-6 + (slack_s if most and name.endswith("_s") else 0.0)
+        wrong = f"{name} is {value:g}, the budget is {most:g}" if is_over else ""
+        yield Check(what=f"{name} at most {most:g}", wrong=wrong)
 
 
 def _never_due(scenario: Scenario, story: Story) -> Iterator[str]:

@@ -22,7 +22,7 @@ from watchdogd.core.model import PairId
 from watchdogd.core.situations import Phase
 from watchdogd.lab.counts import TrueCounts
 from watchdogd.lab.scenario import ActLine, FaultLine, Scenario
-from watchdogd.lab.story import State, Story, judge
+from watchdogd.lab.story import Check, State, Story, checks
 from watchdogd.ports import Notice, Severity
 from watchdogd.rehearsal.acts import FOREVER_S, Acts
 from watchdogd.rehearsal.incarnation import Incarnation
@@ -30,7 +30,7 @@ from watchdogd.rehearsal.invariants import Invariants
 from watchdogd.rehearsal.memory import DictMemory, Fuse
 from watchdogd.rehearsal.ports import Disk, PlayClock, PlayJournal, no_fuse
 from watchdogd.rehearsal.site import PAIR, fence_plan_of, found, policy_of, secrets_of
-from watchdogd.rehearsal.virtual_time import move
+from watchdogd.rehearsal.virtual_time import move, virtual_loop
 from watchdogd.runbooks.context import StepEvent
 
 STEP_S = 0.25  # how often the world is looked at and the invariants are asked
@@ -38,13 +38,26 @@ STEP_S = 0.25  # how often the world is looked at and the invariants are asked
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
-    """What came of it. `wrong` is everything that is not as the scenario expects, `broken` every broken invariant."""
+    """What came of it. `checks` is everything that the file asks for, `refused` what could not be done or was answered
+    otherwise, `broken` every broken invariant.
+    """
 
     scenario: Scenario
     story: Story
     counts: TrueCounts
-    wrong: tuple[str, ...]
+    checks: tuple[Check, ...]
+    refused: tuple[str, ...]
     broken: tuple[str, ...]
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """Everything that is not as the scenario expects, each in one sentence."""
+        return (*self.refused, *(check.wrong for check in self.checks if check.wrong))
+
+    @property
+    def has_held(self) -> bool:
+        """Nothing is wrong and nothing broken."""
+        return not self.wrong and not self.broken
 
     def __str__(self) -> str:
         found = "\n".join((*self.wrong, *self.broken))
@@ -56,14 +69,20 @@ async def play(scenario: Scenario) -> Played:
     stage = Play(scenario)
     with capture_logs():  # the story says it all
         await stage.run()
-    wrong = judge(scenario, stage.story, stage.world.counts)
     return Played(
         scenario=scenario,
         story=stage.story,
         counts=stage.world.counts,
-        wrong=(*stage.wrong, *wrong),
+        checks=checks(scenario, stage.story, stage.world.counts),
+        refused=tuple(stage.wrong),
         broken=tuple(stage.invariants.broken),
     )
+
+
+def play_at_once(scenario: Scenario) -> Played:
+    """As `play`, on a loop of its own: the scenario's minutes take as long as what happens in them."""
+    with asyncio.Runner(loop_factory=virtual_loop) as runner:
+        return runner.run(play(scenario))
 
 
 @dataclass(slots=True)

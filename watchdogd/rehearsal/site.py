@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
@@ -64,6 +65,17 @@ def knobs_of(given: Scalars) -> Knobs:
     return Knobs(**{key: value for key, value in given.items() if key not in WORLD_KEYS})  # type: ignore[arg-type]
 
 
+def check_settings(scenario: Scenario) -> None:
+    """What the parser of the file cannot know. Raises: ValueError, TypeError for a key or a value that nobody knows."""
+    knobs = {field.name for field in fields(Knobs)}
+    if unknown := sorted(scenario.world.keys() - WORLD_KEYS - knobs):
+        near = {match for key in unknown for match in difflib.get_close_matches(key, WORLD_KEYS | knobs)}
+        hint = f": did you mean {' or '.join(sorted(near))}?" if near else ""
+        raise ValueError(f"{scenario.name}: [world] unknown {', '.join(unknown)}{hint}")
+    policy_of(scenario, *found(scenario))
+    fence_plan_of(scenario.fence)
+
+
 def found(scenario: Scenario) -> tuple[World, Names]:
     """A healthy world of two clusters and three nodes each, its name at the first, and programs that write."""
     version = str(scenario.world.get("vault_version", "1.19.0"))
@@ -104,7 +116,9 @@ def policy_of(scenario: Scenario, world: World, names: Names) -> PairPolicy:
     """What the config says. Raises: ValueError for a key that no scenario knows."""
     given = scenario.pair
     if unknown := sorted(given.keys() - PAIR_KEYS - {field.name for field in fields(Timing)}):
-        raise ValueError(f"{scenario.name}: [pair] unknown {', '.join(unknown)}: known are {', '.join(PAIR_KEYS)}")
+        raise ValueError(
+            f"{scenario.name}: [pair] unknown {', '.join(unknown)}: known are {', '.join(sorted(PAIR_KEYS))}"
+        )
     tokens = given.get("tokens", ("a", "b"))
     return PairPolicy(
         pair=PAIR,

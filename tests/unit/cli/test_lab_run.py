@@ -1,0 +1,133 @@
+"""`watchdogd-lab run` in virtual time: what it prints, and its exit status."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from watchdogd.cli import lab
+from watchdogd.cli.demo_voice import Voice
+from watchdogd.cli.lab_run import tell
+from watchdogd.lab.counts import TrueCounts
+from watchdogd.lab.scenario_file import parse_scenarios
+from watchdogd.lab.story import Check, Story
+from watchdogd.rehearsal.files import shipped
+from watchdogd.rehearsal.play import Played
+
+QUIET = """
+title = "a-quiet-quarter-of-a-minute"
+stands_for = "Nothing happens."
+until = "15s"
+[[expect]]
+situation = "S-10"
+before = "10s"
+"""
+WRONG = '[[expect]]\nsituation = "S-30"\n[[expect]]\nat = "end"\nelected = "west"\n'
+CASES = "[cases.first]\nx = 1\n[cases.second]\nx = 2\n"
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "own.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_a_story_is_told_with_its_costs_and_its_expectations(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lab.main(["run", written(tmp_path, QUIET), "--seed", "7"]) == lab.OK
+    said = capsys.readouterr().out
+    assert "a-quiet-quarter-of-a-minute, seed 7" in said
+    assert "situation S-10" in said
+    assert "lab       east/1 active" in said
+    assert "two writable primaries         0.0 s  of at most 0 s" in said
+    assert "  ok      situation S-10, before 10 s" in said
+    assert "every expectation held" in said
+
+
+def test_what_did_not_hold_is_told_with_the_line_that_repeats_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lab.main(["run", written(tmp_path, QUIET + WRONG)]) == 1
+    said = capsys.readouterr().out
+    assert "FAILED  'situation S-30' wanted between" in said
+    assert "FAILED  at 15 s elected is 'east', wanted 'west'" in said
+    assert "again: watchdogd-lab run 'a-quiet-quarter-of-a-minute' --seed 1" in said
+
+
+def test_of_many_cases_only_those_that_fail_are_told_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = QUIET + '[[expect]]\nonly = "case=second"\npublished = "west"\n' + CASES
+    assert lab.main(["run", written(tmp_path, text)]) == 1
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first == "ok      a-quiet-quarter-of-a-minute[first]: 5 expectations, seed 1"
+    assert "a-quiet-quarter-of-a-minute[second], seed 1" in rest
+    assert lab.main(["run", f"{tmp_path / 'own.toml'}[first]"]) == lab.OK
+
+
+def test_a_program_is_given_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert lab.main(["run", written(tmp_path, QUIET + WRONG), "--json"]) == 1
+    said: Any = json.loads(capsys.readouterr().out)[0]
+    assert (said["simulator"], said["scenario"], said["held"]) == (True, "a-quiet-quarter-of-a-minute", False)
+    assert [one["held"] for one in said["expectations"]] == [True, False, False, True, True, True, True]
+    assert said["counts"]["no_primary_s"] == {"spent": 0.0, "budget": 0.0}
+    assert "journal first_elected" in [line["text"] for line in said["story"]]
+
+
+def test_an_invariant_that_broke_is_a_failure_too(capsys: pytest.CaptureFixture[str]) -> None:
+    played = Played(
+        scenario=parse_scenarios(QUIET)[0],
+        story=Story(),
+        counts=TrueCounts(),
+        checks=(Check(what="all is well"),),
+        refused=(),
+        broken=("I1 broken at 3.0 s: promote west is sent while east is a writable primary",),
+    )
+    tell(played, Voice(sys.stdout, float), is_short=False)
+    assert not played.has_held
+    assert "FAILED  I1 broken at 3.0 s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("region-lots", "no scenario 'region-lots': did you mean region-lost"),
+        ("xyzzy", "or the path of a file"),
+        ("nowhere.toml", "nowhere.toml: No such file or directory"),
+        ("region-lost[half]", "region-lost: no case 'half': it has no cases"),
+        ("old-primary-back-under-its-fence[half]", "no case 'half': one of promote-leaves, "),
+    ],
+)
+def test_a_scenario_that_there_is_not_is_refused_with_what_there_is(
+    wanted: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lab.main(["run", wanted]) == lab.USAGE
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("[[fault]]\nat = '3s'\nkind = 'krash'\ntarget = 'region:east'", "fault 1: no fault 'krash'"),
+        ("[world]\npromote = 3", "[world] unknown promote: did you mean promote_s?"),
+        ("[pair]\ncolour = 'red'", "[pair] unknown colour: known are "),
+        ("[pair]\nfailover = 'perhaps'", "'perhaps' is not a valid Level"),
+        ("[fence]\non = ['exit 3']", "[fence] on: a list of exit 0, "),
+        ("[[fault]", "not TOML"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_none_is_refused_with_its_place(
+    more: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lab.main(["run", written(tmp_path, QUIET + more)]) == lab.USAGE
+    refusal = capsys.readouterr().err
+    assert said in refusal
+    assert refusal.count("\n") == 1
+
+
+def test_every_shipped_scenario_is_known_by_its_name() -> None:
+    assert "region-lost" in shipped()
+    assert len(shipped()) > 50

@@ -1,0 +1,130 @@
+"""`watchdogd-lab run FILE`: a scenario played in virtual time, told line by line, and judged.
+
+Exit status: 0 all of it held; 1 an expectation or an invariant is broken; 2 no such scenario, or its file is none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from watchdogd.cli.demo_voice import Tone, Voice
+from watchdogd.rehearsal.files import NoScenario, scenarios_of
+from watchdogd.rehearsal.play import Played, play_at_once
+
+OK, BROKEN, USAGE = 0, 1, 2
+# By the first word of a line of the story: who speaks, and how.
+WHO: Mapping[str, tuple[str, Tone]] = {
+    "world": ("lab", Tone.MUTED),
+    "applied": ("lab", Tone.ACT),
+    "published": ("dns", Tone.GOOD),
+    "fence": ("fence", Tone.ACT),
+    "act": ("file", Tone.ACT),
+    "order": ("operator", Tone.ACT),
+    "decision": ("decision", Tone.TITLE),
+    "run": ("run", Tone.ACT),
+    "step": ("run", Tone.PLAIN),
+    "page": ("page", Tone.WARN),
+    "warn": ("notice", Tone.MUTED),
+}
+LEFT_OUT = ("journal",)  # every entry is told by what it is for: a run, a step, a row
+MORE_MAX = 300  # characters of what there is to a line; --json has all of it
+UNITS = {"acknowledged_writes_lost": ""}  # the others are seconds
+
+
+def run(wanted: str, *, seed: int | None, is_json: bool) -> int:
+    """Play every case that was asked for; the exit status."""
+    try:
+        scenarios = scenarios_of(wanted, seed=seed)
+    except NoScenario as exc:
+        print(f"watchdogd-lab: {exc}", file=sys.stderr)
+        return USAGE
+    played = []
+    try:
+        for scenario in scenarios:
+            one = play_at_once(scenario)
+            played.append(one)
+            if not is_json:
+                tell(one, Voice(sys.stdout, float), is_short=len(scenarios) > 1 and one.has_held)
+        if is_json:
+            print(json.dumps([as_json(one) for one in played], indent=2))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads; it is flushed at the end
+        return 128 + signal.SIGPIPE
+    return OK if all(one.has_held for one in played) else BROKEN
+
+
+# ---------------------------------------------------------------------------------------------------------- for people
+
+
+def tell(played: Played, voice: Voice, *, is_short: bool) -> None:
+    """The story, what it cost, and what was expected; of a case among many that held, one line."""
+    scenario = played.scenario
+    if is_short:
+        voice.line(f"ok      {scenario.name}: {len(played.checks)} expectations, seed {scenario.seed}", Tone.GOOD)
+        return
+    voice.title(f"{scenario.name}, seed {scenario.seed}")
+    voice.line(scenario.stands_for, Tone.MUTED)
+    voice.line()
+    for line in played.story.lines:
+        subject, _, rest = line.text.partition(" ")
+        if subject not in LEFT_OUT:
+            who, tone = WHO.get(subject, ("daemon", Tone.PLAIN))
+            text = rest if who in (subject, "lab", "notice") and subject != "applied" else line.text
+            is_told = who == "lab" or line.more in ("", "seen")
+            more = () if is_told else (textwrap.shorten(line.more, MORE_MAX, placeholder=" ..."),)
+            voice.say(who, text, *more, at_s=line.at_s, tone=tone)
+    voice.title("What it cost, by the lab's own counts")
+    for name, spent in played.counts.spent().items():
+        voice.line(cost(name, spent, getattr(scenario.budget, name)))
+    voice.title("What was expected")
+    for what, wrong in findings(played):
+        voice.line(f"  FAILED  {wrong}" if wrong else f"  ok      {what}", Tone.BAD if wrong else Tone.GOOD)
+    voice.line()
+    if played.has_held:
+        voice.line(f"every expectation held, and every invariant after every tick; seed {scenario.seed}", Tone.GOOD)
+    else:
+        voice.line(f"again: watchdogd-lab run '{scenario.name}' --seed {scenario.seed}", Tone.BAD)
+
+
+def cost(name: str, spent: float, most: float) -> str:
+    """One of the four true counts beside its budget."""
+    unit = UNITS.get(name, " s")
+    words = name.removesuffix("_s").replace("_", " ")
+    return f"  {words:<26}{spent:>8.1f}{unit:<2}  of at most {most:g}{unit}"
+
+
+def findings(played: Played) -> Sequence[tuple[str, str]]:
+    """Everything that was asked for, and how it was otherwise; the invariants last."""
+    return (
+        *(("", wrong) for wrong in played.refused),
+        *((check.what, check.wrong) for check in played.checks),
+        *(("", broken) for broken in played.broken),
+    )
+
+
+# -------------------------------------------------------------------------------------------------------- for programs
+
+
+def as_json(played: Played) -> Mapping[str, object]:
+    """All that is known of one play."""
+    scenario = played.scenario
+    return {
+        "simulator": True,
+        "scenario": scenario.title,
+        "case": scenario.case,
+        "seed": scenario.seed,
+        "held": played.has_held,
+        "counts": {
+            name: {"spent": spent, "budget": getattr(scenario.budget, name)}
+            for name, spent in played.counts.spent().items()
+        },
+        "expectations": [{"what": check.what, "held": not check.wrong, "why": check.wrong} for check in played.checks],
+        "refused": list(played.refused),
+        "invariants_broken": list(played.broken),
+        "story": [{"at_s": round(line.at_s, 3), "text": line.text, "more": line.more} for line in played.story.lines],
+    }

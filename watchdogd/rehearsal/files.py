@@ -1,0 +1,67 @@
+"""Which scenarios somebody means: a shipped one by its name, or a file of their own; all its cases, or one of them."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+from pathlib import Path
+
+import watchdogd.lab
+from watchdogd.lab.scenario import Scenario
+from watchdogd.lab.scenario_cases import BadScenario
+from watchdogd.lab.scenario_file import load_scenarios
+from watchdogd.rehearsal.site import check_settings
+
+SHIPPED = Path(watchdogd.lab.__file__).with_name("scenarios")
+
+
+class NoScenario(ValueError):
+    """There is no such scenario, or its file is none; the message is for a person."""
+
+
+def shipped() -> tuple[str, ...]:
+    """The names of the scenarios that come with the lab."""
+    return tuple(sorted(file.stem for file in SHIPPED.glob("*.toml")))
+
+
+def scenarios_of(wanted: str, *, seed: int | None = None) -> tuple[Scenario, ...]:
+    """Every case of the file, or the one of `NAME[CASE]`. Raises: NoScenario."""
+    name, bracket, case = wanted.removesuffix("]").rpartition("[") if wanted.endswith("]") else (wanted, "", "")
+    found = _loaded(_path(name))
+    if bracket:
+        found = tuple(one for one in found if one.case == case) or _no_case(name, case, found)
+    for scenario in found:
+        _has_known_settings(scenario)
+    return found if seed is None else tuple(replace(one, seed=seed) for one in found)
+
+
+def _path(name: str) -> Path:
+    own = Path(name)
+    if own.suffix == ".toml" or own.is_file():
+        return own
+    if name in shipped():
+        return SHIPPED / f"{name}.toml"
+    near = difflib.get_close_matches(name, shipped(), n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(shipped())}; or the path of a file"
+    raise NoScenario(f"no scenario {name!r}: {hint}")
+
+
+def _loaded(path: Path) -> tuple[Scenario, ...]:
+    try:
+        return load_scenarios(path)
+    except OSError as exc:
+        raise NoScenario(f"{path}: {exc.strerror}") from exc
+    except BadScenario as exc:
+        raise NoScenario(str(exc)) from exc
+
+
+def _no_case(name: str, case: str, found: tuple[Scenario, ...]) -> tuple[Scenario, ...]:
+    cases = [one.case for one in found if one.case]
+    raise NoScenario(f"{name}: no case {case!r}: " + (f"one of {', '.join(cases)}" if cases else "it has no cases"))
+
+
+def _has_known_settings(scenario: Scenario) -> None:
+    try:
+        check_settings(scenario)
+    except (ValueError, TypeError) as exc:
+        raise NoScenario(str(exc) if scenario.title in str(exc) else f"{scenario.name}: {exc}") from exc
