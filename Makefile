@@ -68,12 +68,16 @@ demo: $(VENV)/.run
 	@test -f watchdogd/cli/lab.py || { echo "make demo: not built yet: watchdogd/cli/lab.py" >&2; exit 1; }
 	@$(BIN)/watchdogd-lab demo
 
-# Two at once, for the two cores: what thinks beside what waits. Both are always shown whole.
+# Three at once, for two cores: what thinks beside what mostly waits. All are always shown whole.
 THINKING := tests/unit tests/runbooks tests/scenarios tests/soak tests/test_tidy.py tests/test_docs.py
+LIVE     := tests/live
 test: lint
-	@$(PYTEST) -m "$(APART)" $(THINKING) > $(VENV)/thinking.log 2>&1 & thinking=$$!; status=0; \
-	$(PYTEST) -m "$(APART)" $(addprefix --ignore=,$(THINKING)) || status=$$?; \
-	wait $$thinking || status=$$?; cat $(VENV)/thinking.log; exit $$status
+	@run() { $(PYTEST) -m "$(APART)" "$$@"; }; status=0; \
+	run $(THINKING) > $(VENV)/thinking.log 2>&1 & thinking=$$!; \
+	run $(LIVE) > $(VENV)/live.log 2>&1 & live=$$!; \
+	run $(addprefix --ignore=,$(THINKING) $(LIVE)) || status=$$?; \
+	wait $$thinking || status=$$?; wait $$live || status=$$?; \
+	cat $(VENV)/thinking.log $(VENV)/live.log; exit $$status
 
 quick: lint
 	$(PYTEST) -q -m "$(APART) and not real and not live and not matrix"
