@@ -34,7 +34,7 @@ SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "
 PARSERS = {"watchdogd": main._parser(), "watchdogctl": ctl.parser(), "watchdogd-lab": lab._parser()}
 PLACEHOLDERS = {"ACTION": "cutover-dns", "N": "1", "SEQ": "1", "HASH": "00ff"}
 CODE = re.compile(r"`([^`\n]+)`")
-FENCED = re.compile(r"^[ ]*```\n(.*?)^[ ]*```", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^[ ]*```\w*\n(.*?)^[ ]*```", re.MULTILINE | re.DOTALL)
 
 
 def section(text: str, heading: str) -> str:

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from watchdogd.adapters.clock import SystemClock
 from watchdogd.lab.fault_text import BadFault, duration_s
 from watchdogd.lab.faults import FaultKind
+from watchdogd.lab.knob_text import knobs_in
 from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.lab_file import LabFile, NoLab
 from watchdogd.lab.route53 import Route53Knobs
@@ -106,7 +107,7 @@ def _spec(given: argparse.Namespace) -> WorldSpec:
             clusters=tuple(ClusterSpec(name=n, nodes=given.nodes, vault_version=given.vault_version) for n in names),
             kind=given.kind,
             port=given.port,
-            knobs=Knobs(promote_s=given.promote, auto_unseal=given.kind != EMPTY),
+            knobs=Knobs(**{"promote_s": given.promote, "auto_unseal": given.kind != EMPTY, **knobs_in(given.knob)}),
         )
     except ValueError as exc:
         raise BadFault(str(exc)) from exc
@@ -363,6 +364,7 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
         "--propagation", type=_duration, default=5.0, metavar="5s", help="of a change at the name servers"
     )
     parser.add_argument("--promote", type=_duration, default=10.0, metavar="10s", help="what Vault takes to promote")
+    parser.add_argument("--knob", action="append", default=[], metavar="NAME=VALUE", help="one more, of any knob")
 
 
 def _add_fault_add(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

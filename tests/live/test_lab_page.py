@@ -1,0 +1,135 @@
+"""What docs/lab.md has a reader type is typed, in bash, at a served lab; what it says comes out has to come out."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Need
+from watchdogd.lab.lab_file import NAME
+from watchdogd.lab.serve_socket import bound
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(150)]
+
+PAGE = Path(__file__).parents[2] / "docs" / "lab.md"
+HEADING = "## DR by hand, from empty clusters"
+BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+VOLATILE = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{40}\b")
+HERE, PORT, MARK = "/var/tmp/watchdogd-lab", "8200", "=== next ==="  # of the page
+# The page leaves every duration as it is in life; a test has no use for waiting.
+HURRY = {
+    "election_s": 0.4,
+    "standby_told_s": 0.1,
+    "enable_s": 0.3,
+    "secondary_enable_s": 0.3,
+    "promote_s": 0.5,
+    "demote_s": 0.3,
+    "update_primary_s": 0.3,
+    "reconnect_s": 0.1,
+    "merkle_diff_s": 0.1,
+    "merkle_sync_s": 0.2,
+}
+START_S, WALK_S = 20.0, 100.0
+
+
+def section() -> str:
+    text = PAGE.read_text(encoding="utf-8")
+    start = text.index(f"\n{HEADING}\n")
+    return text[start : text.index("\n## ", start + 1)]
+
+
+def steps(text: str) -> list[tuple[str, str]]:
+    """What is typed, each with what the page says comes out: nothing, where it says nothing."""
+    found: list[tuple[str, str]] = []
+    for language, block in BLOCK.findall(text):
+        if language == "sh":
+            found.append((block, ""))
+        else:
+            found[-1] = (found[-1][0], found[-1][1] + block)
+    return found
+
+
+def masked(outputs: list[str]) -> list[str]:
+    """Ids and roots by the order in which they first come: what is the same stays the same."""
+    seen: dict[str, str] = {}
+    return [VOLATILE.sub(lambda m: seen.setdefault(m[0], f"<{len(seen) + 1}>"), text) for text in outputs]
+
+
+@contextmanager
+def process(script: str, env: dict[str, str], **streams: int | object) -> Iterator[subprocess.Popen[str]]:
+    """A bash of its own group, which is gone afterwards with all that it started."""
+    with subprocess.Popen(
+        ["bash", "-u", "-c", script],
+        env=env,
+        text=True,
+        start_new_session=True,
+        **streams,  # type: ignore[call-overload]
+    ) as bash:
+        try:
+            yield bash
+        finally:
+            if bash.poll() is None:
+                os.killpg(bash.pid, signal.SIGTERM)
+                bash.wait(START_S)
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """A shell with the commands of this checkout."""
+    binaries = tmp_path / "bin"
+    binaries.mkdir()
+    command = binaries / "watchdogd-lab"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m watchdogd.cli.lab "$@"\n', encoding="utf-8")
+    command.chmod(0o755)
+    path = os.pathsep.join([str(binaries), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {"PATH": path, "PYTHONPATH": str(PAGE.parents[1]), "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
+
+
+@pytest.fixture
+def walk(tmp_path: Path, env: dict[str, str], need: Need) -> Iterator[list[tuple[str, str]]]:
+    """The steps at a lab that the page's first command has started, at a place and a port of its own."""
+    need.program("curl", package="curl")
+    with bound("127.1.1.1", 0, socket.SOCK_STREAM) as probe:
+        port = str(probe.getsockname()[1])
+    (start, nothing), *rest = steps(section().replace(HERE, str(tmp_path / "lab")).replace(PORT, port))
+    assert (start.startswith("watchdogd-lab up "), nothing) == (True, "")
+    hurried = [f"--knob {name}={value}" for name, value in HURRY.items()]
+    command = " ".join(["exec", start.strip(), "--port", port, *hurried])
+    with (tmp_path / "up").open("w", encoding="utf-8") as said, process(command, env, stdout=said, stderr=said) as lab:
+        ends = time.monotonic() + START_S
+        while not (tmp_path / "lab" / NAME).exists():
+            assert (lab.poll(), time.monotonic() < ends) == (None, True), (tmp_path / "up").read_text()
+            time.sleep(0.05)  # noqa: TID251
+        yield rest
+
+
+def test_a_reader_sets_up_dr_loses_a_region_and_puts_it_together_again(
+    walk: list[tuple[str, str]], env: dict[str, str]
+) -> None:
+    script = "\n".join(f"{typed}\necho '{MARK}'" for typed, _ in walk)
+    with process(script, env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as bash:
+        try:
+            said, complaints = bash.communicate(timeout=WALK_S)
+        except subprocess.TimeoutExpired as late:
+            pytest.fail(f"it stands still after:\n{(late.stdout or b'').decode()}")
+    outputs = said.split(f"{MARK}\n")[:-1]
+    assert list(zip([typed for typed, _ in walk], masked(outputs), strict=True)) == list(
+        zip([typed for typed, _ in walk], masked([shown for _, shown in walk]), strict=True)
+    )
+    assert complaints == ""
+
+
+def test_what_is_the_same_on_the_page_has_to_be_the_same_in_life() -> None:
+    one, other = "a" * 40, "b" * 40
+    assert masked([f"{one} {other}", one]) == ["<1> <2>", "<1>"]
+    assert masked([f"{one} {other}", other]) != masked([f"{one} {other}", one])
