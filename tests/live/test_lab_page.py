@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Need
-from watchdogd.lab.lab_file import NAME
 from watchdogd.lab.serve_socket import bound
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(150)]
@@ -39,7 +37,7 @@ HURRY = {
     "merkle_diff_s": 0.1,
     "merkle_sync_s": 0.2,
 }
-START_S, WALK_S = 20.0, 100.0
+BASH, STOP_S, WALK_S = "/bin/bash", 20.0, 100.0
 
 
 def section() -> str:
@@ -69,7 +67,7 @@ def masked(outputs: list[str]) -> list[str]:
 def process(script: str, env: dict[str, str], **streams: int | object) -> Iterator[subprocess.Popen[str]]:
     """A bash of its own group, which is gone afterwards with all that it started."""
     with subprocess.Popen(
-        ["bash", "-u", "-c", script],
+        [BASH, "-u", "-c", script],
         env=env,
         text=True,
         start_new_session=True,
@@ -80,7 +78,7 @@ def process(script: str, env: dict[str, str], **streams: int | object) -> Iterat
         finally:
             if bash.poll() is None:
                 os.killpg(bash.pid, signal.SIGTERM)
-                bash.wait(START_S)
+                bash.wait(STOP_S)
 
 
 @pytest.fixture
@@ -105,11 +103,11 @@ def walk(tmp_path: Path, env: dict[str, str], need: Need) -> Iterator[list[tuple
     assert (start.startswith("watchdogd-lab up "), nothing) == (True, "")
     hurried = [f"--knob {name}={value}" for name, value in HURRY.items()]
     command = " ".join(["exec", start.strip(), "--port", port, *hurried])
-    with (tmp_path / "up").open("w", encoding="utf-8") as said, process(command, env, stdout=said, stderr=said) as lab:
-        ends = time.monotonic() + START_S
-        while not (tmp_path / "lab" / NAME).exists():
-            assert (lab.poll(), time.monotonic() < ends) == (None, True), (tmp_path / "up").read_text()
-            time.sleep(0.05)  # noqa: TID251
+    with process(command, env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as lab:
+        said: list[str] = []
+        while not said or "watchdogd-lab env west" not in said[-1]:  # its last line, when it listens
+            said.append(lab.stdout.readline() if lab.stdout else "")
+            assert said[-1], "".join(said)
         yield rest
 
 
