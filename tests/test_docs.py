@@ -20,6 +20,7 @@ from watchdogd.core.parked import NEVER_SKIPPED
 from watchdogd.core.policy import Timing
 from watchdogd.core.situations import LEFT_FENCE, NAMES, SITUATIONS
 from watchdogd.daemon.exits import Exit
+from watchdogd.lab.fault_shapes import SHAPES
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.policies import parse
 from watchdogd.lab.setup import DR_POLICY
@@ -282,6 +283,14 @@ def test_the_policy_to_copy_grants_what_the_simulated_world_was_tried_with() -> 
 def test_the_guide_to_the_lab_has_every_fault() -> None:
     table = rows(section(LAB, "### What each fault really does"))
     assert [bare(row[0]) for row in table] == [kind.value for kind in FaultKind]
+
+
+@pytest.mark.parametrize("row", rows(section(LAB, "### What each fault really does")), ids=lambda row: bare(row[0]))
+def test_the_guide_to_the_lab_says_where_a_fault_may_hang_and_what_it_stands_for(row: list[str]) -> None:
+    shape = SHAPES[FaultKind(bare(row[0]))]
+    assert set(row[1].split(", ")) == shape.targets
+    assert [int(number) for number in row[4].split(", ") if number] == list(shape.modes)
+    assert set(re.findall(r"(\w+)=", row[2])) == shape.params
 
 
 def test_the_guide_to_the_lab_has_every_option_of_up() -> None:

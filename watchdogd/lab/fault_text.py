@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from watchdogd.lab.fault_shapes import SHAPES
 from watchdogd.lab.faults import Fault, FaultKind
 from watchdogd.lab.names import SERVERS
 from watchdogd.lab.spec import WorldSpec
@@ -12,13 +13,6 @@ from watchdogd.lab.wire import Outcome, Place
 
 _NUMBERS = frozenset({"seconds", "probability", "every_s", "times", "status"})
 _TEXTS = frozenset({"text", "method", "path", "outcome", "cluster_id", "set_id"})
-_NEEDED: Mapping[FaultKind, str] = {
-    FaultKind.APPLIED_LATE: "seconds",
-    FaultKind.CLOCK_SKEW: "seconds",
-    FaultKind.DELAY: "seconds",
-    FaultKind.LOSS: "probability",
-    FaultKind.SLOW_DNS: "seconds",
-}
 _UNIT_S: Mapping[str, float] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 
@@ -51,11 +45,10 @@ def parse_fault(
     """
     known = _known(kind)
     _check_target(target, spec)
-    if place is not None and place not in set(Place):
-        raise BadFault(f"no place {place!r}: one of {', '.join(Place)}")
+    _check_kind_at(known, target, spec)
+    _check_place(known, place)
     params = dict(map(_param, words))
-    if (needed := _NEEDED.get(known)) is not None and needed not in params:
-        raise BadFault(f"{known} needs {needed}=NUMBER")
+    _check_params(known, params)
     if params.get("outcome", Outcome.HANG) not in (Outcome.HANG, Outcome.RESET):
         raise BadFault("outcome is hang or reset")
     until_s = None if for_s is None else now_s + for_s
@@ -67,6 +60,32 @@ def _known(kind: str) -> FaultKind:
         return FaultKind(kind.replace("-", "_"))
     except ValueError:
         raise BadFault(f"no fault {kind!r}: one of {', '.join(FaultKind)}") from None
+
+
+def _check_kind_at(kind: FaultKind, target: str, spec: WorldSpec) -> None:
+    shape = SHAPES[kind]
+    head, _, rest = target.partition(":")
+    is_bastion = head == "region" and rest not in {c.in_region for c in spec.clusters}
+    if head not in shape.targets or (is_bastion and not shape.placed):
+        raise BadFault(f"{kind} does nothing at {target}: it wants {' or '.join(sorted(shape.targets))}")
+
+
+def _check_place(kind: FaultKind, place: str | None) -> None:
+    if place is None:
+        return
+    if place not in set(Place):
+        raise BadFault(f"no place {place!r}: one of {', '.join(Place)}")
+    if not SHAPES[kind].placed:
+        raise BadFault(f"{kind} is the same for everybody: it takes no place")
+
+
+def _check_params(kind: FaultKind, params: Mapping[str, str | float]) -> None:
+    shape = SHAPES[kind]
+    if shape.needs and shape.needs not in params:
+        raise BadFault(f"{kind} needs {shape.needs}={'NUMBER' if shape.needs in _NUMBERS else 'TEXT'}")
+    if useless := sorted(params.keys() - shape.params):
+        takes = ", ".join(sorted(shape.params)) or "no parameter"
+        raise BadFault(f"{kind} does nothing with {', '.join(useless)}: it takes {takes}")
 
 
 def _param(word: str) -> tuple[str, str | float]:

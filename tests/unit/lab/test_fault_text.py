@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from watchdogd.lab.fault_shapes import SHAPES
 from watchdogd.lab.fault_text import BadFault, duration_s, parse_fault
 from watchdogd.lab.faults import Fault, FaultKind
 from watchdogd.lab.spec import WorldSpec
@@ -24,10 +25,10 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 def test_a_fault_holds_for_as_long_as_it_says_from_now_on() -> None:
     fault = parse_fault(
-        "delay", "lb:east", spec=SPEC, now_s=100.0, place="clients", for_s=30.0, words=["seconds=0.5", "times=2"]
+        "applied_late", "lb:east", spec=SPEC, now_s=100.0, place="clients", for_s=30.0, words=["seconds=0.5", "times=2"]
     )
     assert fault == Fault(
-        kind=FaultKind.DELAY,
+        kind=FaultKind.APPLIED_LATE,
         target="lb:east",
         place="clients",
         until_s=130.0,
@@ -35,25 +36,37 @@ def test_a_fault_holds_for_as_long_as_it_says_from_now_on() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        "node:east/3",
-        "cluster:west",
-        "lb:east",
-        "region:east",
-        "region:bastion",
-        "link:clients>east",
-        "link:east>west",
-        "repl:east>west",
-        "dns",
-        "dns:ns2",
-        "dns:resolver",
-        "aws",
-    ],
-)
+TARGETS = (
+    "node:east/3 cluster:west lb:east region:east region:bastion link:clients>east link:east>west repl:east>west "
+    "dns dns:ns2 dns:resolver aws"
+).split()
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_every_kind_of_target_can_be_named(target: str) -> None:
-    assert parse_fault("drop", target, spec=SPEC, now_s=0.0).target == target
+    kind = "dns_dead" if target.startswith("dns") else "drop"
+    assert parse_fault(kind, target, spec=SPEC, now_s=0.0).target == target
+
+
+@pytest.mark.parametrize("kind", FaultKind)
+def test_a_kind_is_taken_at_the_targets_of_its_shape_and_at_no_other(kind: FaultKind) -> None:
+    shape = SHAPES[kind]
+    words = [f"{shape.needs}=1"] if shape.needs else []
+    taken = set()
+    for target in TARGETS:
+        try:
+            parse_fault(kind, target, spec=SPEC, now_s=0.0, words=words)
+        except BadFault as exc:
+            assert f"{kind} does nothing at {target}" in str(exc)  # noqa: PT017
+        else:
+            taken.add(target)
+    assert {target.partition(":")[0] for target in taken} == shape.targets
+    assert ("region:bastion" in taken) is ("region" in shape.targets and shape.placed)
+
+
+def test_every_kind_has_a_shape() -> None:
+    assert set(SHAPES) == set(FaultKind)
+    assert all(1 <= number <= 55 for shape in SHAPES.values() for number in shape.modes)
 
 
 def test_a_kind_may_be_written_with_dashes() -> None:
@@ -72,6 +85,12 @@ def test_a_kind_may_be_written_with_dashes() -> None:
         ("delay", "lb:east", None, ("seconds=long",), "seconds wants a number, not 'long'"),
         ("delay", "lb:east", None, ("second=1",), "no parameter 'second'"),
         ("reply_lost", "cluster:east", None, ("outcome=answer",), "outcome is hang or reset"),
+        ("seal", "dns", None, (), "seal does nothing at dns: it wants cluster or node or region"),
+        ("lb_5xx", "aws", None, (), "lb_5xx does nothing at aws: it wants lb"),
+        ("crash", "repl:east>west", None, (), "crash does nothing at repl:east>west"),
+        ("crash", "region:bastion", None, (), "crash does nothing at region:bastion"),
+        ("crash", "node:east/1", "clients", (), "crash is the same for everybody: it takes no place"),
+        ("crash", "node:east/1", None, ("seconds=3",), "crash does nothing with seconds: it takes no parameter"),
     ],
 )
 def test_what_would_do_nothing_is_refused_with_what_would(
