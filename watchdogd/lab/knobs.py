@@ -99,6 +99,7 @@ class Knobs:
     heartbeat_s: float = 5.0
     heartbeat_lost_after_s: float = 15.0  # connection_status turns to disconnected
     reconnect_s: float = 1.0
+    resolver_discover_servers: bool = True  # of the stanza `replication` (STANZA); off: bootstrap's address alone
     merkle_diff_s: float = 1.0  # at least; and with it the time for what differs
     merkle_sync_s: float = 2.0  # the same
     merkle_diff_keys_per_s: float = 20000.0

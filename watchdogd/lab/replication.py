@@ -7,9 +7,10 @@ exchanged them; a new active node starts with none.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from math import inf
 
-from watchdogd.lab import syncing
+from watchdogd.lab import resolving, syncing
 from watchdogd.lab.cluster import Cluster
 from watchdogd.lab.counts import AppliedEffect, TrueCounts
 from watchdogd.lab.faults import FaultKind
@@ -66,12 +67,18 @@ class Replication:
         cut = self._network.replication_break(cluster.name, primary.name, targets)
         if cut is not None:
             return cut
+        if node.active is not None and node.active.connected_s is None and not self._is_found(cluster, primary, link):
+            return Break.REFUSED
         role = primary.roles[kind]
         if far is None or role.mode is not Mode.PRIMARY or role.set_id != cluster.roles[kind].set_id:
             return Break.REFUSED
         if role.known_secondaries.get(link.secondary_id) != cluster.name:
             return Break.REFUSED
         return None
+
+    def _is_found(self, cluster: Cluster, primary: Cluster, link: Link) -> bool:
+        discovers = cluster.knobs.resolver_discover_servers
+        return resolving.is_found(self._spec, primary, link, discovers=discovers)
 
     def _due_s(self, cluster: Cluster, kind: Kind) -> float:
         link, node = cluster.roles[kind].link, cluster.serving()
@@ -96,6 +103,8 @@ class Replication:
         self, cluster: Cluster, kind: Kind, link: Link, node: Node, memory: ActiveMemory, now_s: float
     ) -> None:
         cause = self.why_broken(cluster, kind, link)
+        if cause is not None and link.failover_addrs:
+            self._turn_elsewhere(cluster, link)
         if cause is not None:
             if link.broken_s is None:
                 link.broken_s = now_s
@@ -111,6 +120,15 @@ class Replication:
         if memory.heartbeat_due_s <= now_s:
             memory.heartbeat_due_s = now_s + cluster.knobs.heartbeat_s
             self._beat(cluster, kind, link, node, memory, now_s)
+
+    def _turn_elsewhere(self, cluster: Cluster, link: Link) -> None:
+        """A performance secondary whose primary is gone finds the cluster that was promoted in its place (TRACE12)."""
+        name = resolving.elsewhere(self._spec, self._clusters, cluster, link)
+        if name is None or name == link.primary:
+            return
+        link.primary, link.position, link.is_misled = name, None, False
+        link.known_addrs = [self._spec.cluster_addr(n.target) for n in self._clusters[name].voters]
+        link.bootstrap_addr = link.known_addrs[0]
 
     def _connect(self, cluster: Cluster, kind: Kind, link: Link, memory: ActiveMemory, now_s: float) -> bool:
         if memory.reconnect_at_s is None:
@@ -184,7 +202,12 @@ class Replication:
         far.active.peers[f"{kind}/{link.secondary_id}"] = self._peer(
             node, link.secondary_id, there_utc_s, now_s, -skew_ms
         )
-        link.known_addrs = [self._spec.cluster_addr(n.target) for n in primary.voters]
+        if cluster.knobs.resolver_discover_servers:
+            link.known_addrs = [self._spec.cluster_addr(n.target) for n in primary.voters]
+        if kind is Kind.PERFORMANCE:
+            link.failover_addrs = resolving.failover_addrs(self._spec, self._clusters, primary)
+        else:
+            cluster.roles[kind].inherited = _copied(primary.roles[Kind.PERFORMANCE])
 
     def _peer(self, node: Node, node_id: str, utc_s: float, now_s: float, skew_ms: int) -> Peer:
         return Peer(
@@ -206,8 +229,22 @@ class Replication:
         role.mode, role.link, role.known_secondaries = Mode.PRIMARY, None, self._remembered(cluster, role)
         role.last_reindex_utc_s, role.catching_up_since_s = 0.0, None
         role.ssct_generation += cluster.knobs.ssct_bump_on_promote
+        if kind is Kind.DR:
+            self._inherit(cluster, role)
         cluster.op_tokens.clear()  # an operation token is for a DR secondary
         self._record(now_s, Change.PROMOTE, cluster, kind)
+
+    def _inherit(self, cluster: Cluster, role: Role) -> None:
+        """Promoted in place of a performance primary it is one, of a secondary it follows on as that (DRDOC2 3.9)."""
+        inherited, role.inherited = role.inherited, None
+        if inherited is None:
+            return
+        cluster.roles[Kind.PERFORMANCE], link = inherited, inherited.link
+        if link is not None:
+            link.position, link.state = None, SyncState.IDLE
+            known = self._clusters[link.primary].roles[Kind.PERFORMANCE].known_secondaries
+            if link.secondary_id in known:
+                known[link.secondary_id] = cluster.name
 
     def demote(self, cluster: Cluster, kind: Kind, now_s: float) -> None:
         """The primary becomes a secondary that follows nobody, with its ids and its data (DRDOC2 3.3)."""
@@ -217,6 +254,9 @@ class Replication:
         cluster.begin(Change.DEMOTE, cluster.knobs.demote_s, now_s)
         role.mode, role.link, role.known_secondaries = Mode.SECONDARY, None, self._remembered(cluster, role)
         role.primary_cluster_addr = ""
+        if kind is Kind.DR:
+            role.inherited = cluster.roles[Kind.PERFORMANCE]
+            cluster.roles[Kind.PERFORMANCE] = Role(mode=Mode.DISABLED)
         self._record(now_s, Change.DEMOTE, cluster, kind)
 
     def _drain(self, primary: Cluster, kind: Kind, now_s: float) -> None:
@@ -267,7 +307,9 @@ class Replication:
         """update-primary by addresses: the same id and data, at the cluster that answers at this address."""
         target = self._spec.target_of(address)
         cluster.begin(Change.UPDATE_PRIMARY, cluster.knobs.update_primary_s, now_s)
-        link.primary = link.primary if target is None else target[1].partition("/")[0]
+        name = link.primary if target is None else target[1].partition("/")[0]
+        if name != link.primary:
+            link.primary, link.position = name, None
         link.bootstrap_addr, link.known_addrs, link.is_misled = address, [address], False
         self._record(now_s, Change.UPDATE_PRIMARY, cluster, kind, link.primary)
 
@@ -305,3 +347,10 @@ class Replication:
         self._applied.append(
             AppliedEffect(at_s=now_s, verb=change.value, cluster=cluster.name, kind=kind.value, detail=detail)
         )
+
+
+def _copied(role: Role) -> Role:
+    """A role as it is now, to be had later."""
+    link = role.link
+    own = None if link is None else replace(link, known_addrs=[*link.known_addrs], sync=None)
+    return replace(role, known_secondaries=dict(role.known_secondaries), link=own)

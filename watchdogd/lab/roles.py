@@ -1,5 +1,7 @@
 """A cluster's part in replication: what it is, whom it follows, and the window in which that changes."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -48,6 +50,7 @@ class Link:
     secondary_id: str
     bootstrap_addr: str
     known_addrs: list[str]
+    failover_addrs: list[str] = field(default_factory=list)  # of a performance link: the DR secondaries of its primary
     is_misled: bool = False  # the address that it was given is none of its primary's
     position: int | None
     last_remote_wal: int = 0
@@ -84,6 +87,7 @@ class Role:
     last_reindex_utc_s: float = 0.0
     ssct_generation: int = 0
     catching_up_since_s: float | None = None
+    inherited: Role | None = None  # of a DR secondary: what it will be in performance replication once promoted
 
 
 class Change(StrEnum):

@@ -100,7 +100,11 @@ def _replicate(
             primary=first.name,
             secondary_id=ids[cluster.name],
             bootstrap_addr=spec.cluster_addr(f"{first.name}/1"),
-            known_addrs=[spec.cluster_addr(n.target) for n in first.nodes],
+            known_addrs=[
+                spec.cluster_addr(n.target)
+                for n in first.nodes
+                if n.number == 1 or cluster.knobs.resolver_discover_servers
+            ],
             position=first.store.end,
             last_remote_wal=first.store.last_wal,
             reached_wal=first.store.last_wal,

@@ -159,7 +159,7 @@ class World:
         """Promote, now. The newest promotion is the truth that acknowledged writes are measured against."""
         self.replication.promote(cluster, kind, self.now_s)
         self.transcript.note(self.now_s, f"{cluster.name} accepted promote")
-        if kind is self.kind:
+        if cluster.roles[self.kind].mode is Mode.PRIMARY:
             self._elect(cluster)
 
     def enable_primary(self, cluster: Cluster, kind: Kind, primary_cluster_addr: str) -> None:

@@ -76,9 +76,7 @@ class Founder:
         begun = self.a.post(f"{cluster}/1", ATTEMPT, {}).json
         for key in self.has["east"].keys[:3]:
             told = self.a.post(f"{cluster}/1", UPDATE, {"key": key, "nonce": begun["nonce"]}).json
-        encoded = told["encoded_token"]
-        raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4))
-        return bytes(a ^ b for a, b in zip(raw, begun["otp"].encode(), strict=True)).decode()
+        return decoded(told["encoded_token"], begun["otp"])
 
     def operate(self, cluster: str, verb: str, **body: object) -> Said:
         """A verb that an operation token authorises."""
@@ -92,8 +90,13 @@ def generated_root(a: Asker, target: str, keys: list[str]) -> str:
     begun = a.ask(target, "sys/generate-root/attempt", "PUT", body={}).json
     for key in keys[:3]:
         said = a.ask(target, "sys/generate-root/update", "PUT", body={"key": key, "nonce": begun["nonce"]}).json
-    encoded = said["encoded_token"] + "=" * (-len(said["encoded_token"]) % 4)
-    return bytes(a ^ b for a, b in zip(base64.b64decode(encoded), begun["otp"].encode(), strict=True)).decode()
+    return decoded(said["encoded_token"], begun["otp"])
+
+
+def decoded(encoded: str, otp: str) -> str:
+    """A generated token out of its encoding."""
+    raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4))
+    return bytes(a ^ b for a, b in zip(raw, otp.encode(), strict=True)).decode()
 
 
 def founder(
