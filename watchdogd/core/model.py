@@ -236,6 +236,7 @@ class ClusterView:
     nodes: tuple[NodeSeen, ...] = ()
     active: NodeSeen | None = None  # the node that says is_self, ids as pinned
     wrong: str = ""  # ids not as pinned, replication disabled, CE: the sentence that says so
+    unsure: tuple[NodeSeen, ...] = ()  # neither life nor counted as down: while it is so, it is not seen to be down
 
     @property
     def mode(self) -> Mode:

@@ -47,6 +47,10 @@ class Told(StrEnum):
     LINK_DOWN = "link_down"  # it has held for link_down_alert
 
 
+NOT_SEEN = frozenset({Side.UP, Side.SEALED, Side.LEADERLESS, Side.SUSPECT, Side.DOWN, Side.UNKNOWN})
+NOT_UP = frozenset({Side.SEALED, Side.LEADERLESS, Side.SUSPECT, Side.DOWN, Side.UNKNOWN})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One situation. `when` names the fields of the signature it asks about and the values that match."""
@@ -67,6 +71,13 @@ class Row:
     is_failover_blocked: bool = False  # a command may still fail over, with what it has to waive
     may_be_primary: bool = False  # the partner may be a second primary that nothing of ours can reach: a human demotes
 
+    held_as: str = ""  # rows of one name share their time: what one has held, the next goes on with
+
+    @property
+    def hold(self) -> str:
+        """What its time is counted under."""
+        return self.held_as or self.id
+
     @property
     def alarm(self) -> str:
         """What the alarm of this row is called."""
@@ -76,9 +87,29 @@ class Row:
         """True when every field that the row asks about has one of its values."""
         return all(getattr(seen, name) in values for name, values in self.when.items())
 
+    def is_denied_by(self, seen: Signature) -> bool:
+        """True when something that was seen contradicts the row; what could not be read contradicts nothing."""
+        elected = self.when.get("elected", frozenset())
+        if seen.sight is Sight.SEES and elected and elected <= NOT_UP and Sight.SEES not in self.when.get("sight", ()):
+            return True
+        return any(_denies(name, seen, values) for name, values in self.when.items())
 
-NOT_SEEN = frozenset({Side.UP, Side.SEALED, Side.LEADERLESS, Side.SUSPECT, Side.DOWN, Side.UNKNOWN})
-NOT_UP = frozenset({Side.SEALED, Side.LEADERLESS, Side.SUSPECT, Side.DOWN, Side.UNKNOWN})
+
+# What the partner itself says, or what follows from it: while it cannot be read they say nothing.
+TOLD_BY_PARTNER = frozenset({"stream", "third", "is_able", "are_gates_open"})
+
+
+def _denies(name: str, seen: Signature, asked: frozenset[object]) -> bool:
+    value = getattr(seen, name)
+    if value in asked or (name in TOLD_BY_PARTNER and seen.partner in NOT_SEEN):
+        return False
+    match name:
+        case "elected" | "partner":  # one that answers denies that it is not up; that we cannot read it denies nothing
+            return value not in (NOT_UP if asked <= NOT_UP else NOT_SEEN)
+        case "sight":
+            return value is Sight.SEES
+        case _:
+            return value not in (Stream.UNREAD, Third.UNSURE)
 
 
 def _row(
@@ -97,6 +128,7 @@ def _row(
     names_unread: bool = False,
     is_failover_blocked: bool = False,
     may_be_primary: bool = False,
+    held_as: str = "",
     **when: object,
 ) -> Row:
     asked = {name: value if isinstance(value, frozenset) else frozenset({value}) for name, value in when.items()}
@@ -116,6 +148,7 @@ def _row(
         names_unread=names_unread,
         is_failover_blocked=is_failover_blocked,
         may_be_primary=may_be_primary,
+        held_as=held_as,
     )
 
 
@@ -172,20 +205,21 @@ SITUATIONS: tuple[Row, ...] = (
     _row("S-24", "every node of the elected cluster is sealed or uninitialised", Act.PAGE, Phase.SUSPECT,
          elected=Side.SEALED),
     _row("S-22", "could not look at the elected cluster, and nobody sees it", Act.PAGE, Phase.SUSPECT,
-         told=Told.WINDOW, names_unread=True, is_failover_blocked=True, elected=Side.UNKNOWN, partner=Side.SECONDARY),
+         told=Told.WINDOW, names_unread=True, is_failover_blocked=True, held_as="not up",
+         elected=Side.UNKNOWN, partner=Side.SECONDARY),
     _row("S-26", "suspect: a window is running", Act.ALERT, Phase.SUSPECT, told=Told.HALF_WINDOW, key="suspect",
-         brief="a window is running", elected=Side.SUSPECT, partner=Side.SECONDARY),
+         brief="a window is running", held_as="not up", elected=Side.SUSPECT, partner=Side.SECONDARY),
     _row("S-26", "suspect: a window is running", Act.ALERT, Phase.SUSPECT, told=Told.HALF_WINDOW, key="suspect",
-         brief="a window is running", elected=Side.DOWN, partner=Side.SECONDARY, sight=Sight.RUNNING),
+         brief="a window is running", held_as="not up", elected=Side.DOWN, partner=Side.SECONDARY, sight=Sight.RUNNING),
     _row("S-30", "the primary is down, the secondary hears nothing and is able", Act.FAILOVER, Phase.ACTING,
-         phase_idle=Phase.SUSPECT, elected=Side.DOWN, partner=Side.SECONDARY, sight=Sight.FULL, debt=Debt.NONE,
-         is_able=True, are_gates_open=True),
+         phase_idle=Phase.SUSPECT, held_as="not up", elected=Side.DOWN, partner=Side.SECONDARY, sight=Sight.FULL,
+         debt=Debt.NONE, is_able=True, are_gates_open=True),
     _row("S-34", "the primary is down and the secondary is not able", Act.PAGE, Phase.SUSPECT,
-         is_failover_blocked=True, elected=Side.DOWN, partner=Side.SECONDARY, is_able=False),
+         is_failover_blocked=True, held_as="not up", elected=Side.DOWN, partner=Side.SECONDARY, is_able=False),
     _row("S-32", "the primary is down and a gate is closed", Act.PAGE, Phase.SUSPECT,
-         is_failover_blocked=True, elected=Side.DOWN, partner=Side.SECONDARY),
+         is_failover_blocked=True, held_as="not up", elected=Side.DOWN, partner=Side.SECONDARY),
     _row("S-36", "blind: the elected cluster is not up and the secondary cannot be read", Act.PAGE, Phase.SUSPECT,
-         told=Told.WINDOW, names_unread=True, elected=NOT_UP, partner=NOT_SEEN),
+         told=Told.WINDOW, names_unread=True, held_as="not up", elected=NOT_UP, partner=NOT_SEEN),
     _row("S-99", "unclassified", Act.PAGE, Phase.FROZEN),
 )  # fmt: skip
 

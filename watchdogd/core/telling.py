@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from watchdogd.core.facts import Facts
+from watchdogd.core.facts import Facts, Signature
 from watchdogd.core.policy import Timing
 from watchdogd.core.situations import Row, Told
 
@@ -39,3 +41,59 @@ def why(row: Row, facts: Facts) -> str:
 def why_told(row: Row, facts: Facts) -> str:
     """As `why`, once the row is due: with what is concluded from it."""
     return "; ".join(part for part in (why(row, facts), row.claim) if part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """How long rows have held, and which one people hear of; a value that is fed once a tick.
+
+    What could not be read for a short while says nothing: for `gap_max` it neither begins a hold anew nor takes a page
+    away. What was seen, and contradicts a row, ends its hold at once (DESIGN section 4 asks the same of the evidence).
+    """
+
+    rows: Mapping[str, Row] = field(default_factory=dict)  # by hold: the one that matched last
+    since_s: Mapping[str, float] = field(default_factory=dict)
+    seen_s: Mapping[str, float] = field(default_factory=dict)
+    told: Row | None = None  # the one that people hear of now; not always the one that matches
+    told_s: float = 0.0  # when it matched last
+
+    def feed(self, row: Row | None, seen: Signature, timing: Timing, *, progress: float, now_s: float) -> Holding:
+        """The holding after a tick at which `row` is what would be told; None where nothing is told beside a run."""
+        if row is None:
+            return Holding()
+        held = self._still_held(row, seen, timing, now_s)
+        since_s = held.since_s.get(row.hold, now_s)
+        after = replace(
+            held,
+            rows={**held.rows, row.hold: row},
+            since_s={**held.since_s, row.hold: since_s},
+            seen_s={**held.seen_s, row.hold: now_s},
+        )
+        if self._goes_on(row, seen, timing, now_s):
+            return after
+        due = is_due(row, timing, held_s=now_s - since_s, progress=progress)
+        return replace(after, told=row if due else None, told_s=now_s)
+
+    def _still_held(self, row: Row, seen: Signature, timing: Timing, now_s: float) -> Holding:
+        kept = {
+            hold
+            for hold, at_s in self.seen_s.items()
+            if now_s - at_s <= timing.gap_max_s and (hold == row.hold or not _is_over(self.rows[hold], row, seen))
+        }
+        return replace(
+            self,
+            rows={hold: self.rows[hold] for hold in kept},
+            since_s={hold: self.since_s[hold] for hold in kept},
+            seen_s={hold: self.seen_s[hold] for hold in kept},
+        )
+
+    def _goes_on(self, row: Row, seen: Signature, timing: Timing, now_s: float) -> bool:
+        """True while the row that was told is told still, although `row` matches now."""
+        told = self.told
+        if told is None or told.alarm == row.alarm or row.told is Told.AT_ONCE:
+            return False
+        return now_s - self.told_s <= timing.gap_max_s and not _is_over(told, row, seen)
+
+
+def _is_over(held: Row, row: Row, seen: Signature) -> bool:
+    return row.is_healthy or held.is_denied_by(seen)

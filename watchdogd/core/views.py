@@ -28,13 +28,16 @@ def view_of(
     `expected_nodes` counts the nodes that are not ignored: one that has no fresh observation is unknown, not down.
     """
     seen = tuple(sorted(nodes, key=lambda node: node.node))
+    counts_as_down = NOT_SERVING | SEALED if sealed_is_down else NOT_SERVING
+    unsure = tuple(node for node in seen if not node.is_life and node.reading not in counts_as_down)
     return ClusterView(
         cluster=cluster,
-        reach=_reach(seen, expected_nodes=expected_nodes, sealed_is_down=sealed_is_down),
+        reach=_reach(seen, unsure, expected_nodes=expected_nodes),
         at_s=min((node.ended_s for node in seen), default=at_s),
         nodes=seen,
         active=_active(seen),
         wrong=_wrong(seen, kind),
+        unsure=unsure,
     )
 
 
@@ -74,11 +77,10 @@ def _bare(address: str) -> str:
     return address.lower().removeprefix("https://").rstrip("/")
 
 
-def _reach(nodes: tuple[NodeSeen, ...], *, expected_nodes: int, sealed_is_down: bool) -> Reach:
+def _reach(nodes: tuple[NodeSeen, ...], unsure: tuple[NodeSeen, ...], *, expected_nodes: int) -> Reach:
     if any(node.is_life for node in nodes):
         return Reach.UP
-    counts_as_down = NOT_SERVING | SEALED if sealed_is_down else NOT_SERVING
-    if expected_nodes and len(nodes) == expected_nodes and all(node.reading in counts_as_down for node in nodes):
+    if expected_nodes and len(nodes) == expected_nodes and not unsure:
         return Reach.DOWN
     return Reach.UNKNOWN
 

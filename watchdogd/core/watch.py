@@ -232,7 +232,7 @@ class PairWatch:
         if elected is not None:
             streak = self.streaks.get(elected.cluster, Streak())
             windows = (
-                down_window(elected.cluster, streak, timing, now_s=now_s),
+                down_window(elected, streak, timing, now_s=now_s),
                 link_window(partner_id, link, sight, timing, witness=witness.name if witness else "", now_s=now_s),
             )
         return Looked(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from watchdogd.core.facts import Sight, Window
 from watchdogd.core.link import Hears, LinkWatch
-from watchdogd.core.model import ClusterId, Reach
+from watchdogd.core.model import ClusterId, ClusterView, Reach
 from watchdogd.core.policy import Timing
 from watchdogd.core.streak import Need, Streak
 
@@ -30,21 +30,27 @@ def sight_of(link: LinkWatch, hears: Hears, timing: Timing, *, is_witnessed: boo
     return Sight.RUNNING
 
 
-def down_window(elected: ClusterId, streak: Streak, timing: Timing, *, now_s: float) -> Window:
+def down_window(elected: ClusterView, streak: Streak, timing: Timing, *, now_s: float) -> Window:
     """The window of "the elected cluster is DOWN"."""
     need = down_need(timing)
     is_running = streak.candidate is Reach.DOWN
     is_full = streak.is_held(Reach.DOWN)
     missing_s = max(need.after_s - streak.held_s, (need.rounds - streak.rounds) * timing.interval_s, 0.0)
-    why = f"{elected} not serving for {streak.held_s:.0f} of {need.after_s:.0f} s, "
+    why = f"{elected.cluster} not serving for {streak.held_s:.0f} of {need.after_s:.0f} s, "
     why += f"{streak.rounds} of {need.rounds} rounds"
     return Window(
         name="down",
         is_full=is_full,
         progress=1.0 if is_full else streak.progress(need) if is_running else 0.0,
         full_at_s=now_s + missing_s if is_running else None,
-        why=why if is_running else f"{elected} is not seen to be down",
+        why=why if is_running else _not_down(elected),
     )
+
+
+def _not_down(elected: ClusterView) -> str:
+    kept_by = ", ".join(f"{node.node} reads {node.reading}" for node in elected.unsure)
+    is_kept = elected.reach is Reach.UNKNOWN and kept_by
+    return f"{elected.cluster} is not seen to be down" + (f": {kept_by}" if is_kept else "")
 
 
 def link_window(

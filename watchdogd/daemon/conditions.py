@@ -11,11 +11,12 @@ from watchdogd.core.explain import sentence, would_act_when
 from watchdogd.core.facts import Facts, Surroundings
 from watchdogd.core.gates import ASKED_LATER
 from watchdogd.core.ledger import FenceState, RunState
-from watchdogd.core.model import NodeAddress, NodeSeen, Reach, Reading
+from watchdogd.core.model import Mode, NodeAddress, NodeSeen, Reach, Reading
 from watchdogd.core.parked import RunVerb, command, commands
 from watchdogd.core.policy import PairPolicy
 from watchdogd.core.situations import Act, Phase, Row
-from watchdogd.core.telling import is_due, why_told
+from watchdogd.core.telling import Holding, why_told
+from watchdogd.core.views import SEALED
 from watchdogd.core.watch import Reset
 from watchdogd.ports import Notice, Severity
 
@@ -30,19 +31,31 @@ CANNOT_LOOK = frozenset({Reading.OURS, Reading.STRANGE})
 
 @dataclass(slots=True, kw_only=True)
 class Timers:
-    """Since when each condition has held; a condition that is not asked about for one tick begins anew."""
+    """Since when each condition has held; a condition that is not asked about begins anew."""
 
     since_s: dict[str, float] = field(default_factory=dict)
+    seen_s: dict[str, float] = field(default_factory=dict)
+    holding: Holding = field(default_factory=Holding)  # of the rows
+    row_notices: tuple[Notice, ...] = ()  # of the row that is told
     _asked: set[str] = field(default_factory=set)
 
     def held_s(self, key: str, now_s: float) -> float:
         """How long `key` has been asked about, at every tick without a gap."""
         self._asked.add(key)
+        self.seen_s[key] = now_s
         return now_s - self.since_s.setdefault(key, now_s)
+
+    def bridged_s(self, key: str, now_s: float, gap_max_s: float) -> float:
+        """As `held_s`, while nothing can be said of `key`, and for no longer than a short while; 0 after it."""
+        if key not in self.since_s or now_s - self.seen_s[key] > gap_max_s:
+            return 0.0
+        self._asked.add(key)
+        return now_s - self.since_s[key]
 
     def end_tick(self) -> None:
         """Forget what was not asked about in this tick."""
         self.since_s = {key: since for key, since in self.since_s.items() if key in self._asked}
+        self.seen_s = {key: at_s for key, at_s in self.seen_s.items() if key in self._asked}
         self._asked.clear()
 
 
@@ -64,6 +77,9 @@ class Question:
 
     def held_s(self, key: str) -> float:
         return self.timers.held_s(key, self.facts.now.at_s)
+
+    def bridged_s(self, key: str) -> float:
+        return self.timers.bridged_s(key, self.facts.now.at_s, self.policy.timing.gap_max_s)
 
 
 def conditions(question: Question) -> tuple[Notice, ...]:
@@ -90,14 +106,24 @@ def conditions(question: Question) -> tuple[Notice, ...]:
     return found
 
 
-def _row(question: Question) -> Iterator[Notice]:
-    row, decision = _told_row(question), question.decision
-    if row is None:
-        return
-    held_s = question.held_s(f"row:{row.id}")
+def _row(question: Question) -> tuple[Notice, ...]:
+    facts, timers, row = question.facts, question.timers, _told_row(question)
+    progress = max((window.progress for window in facts.windows), default=0.0)
+    timers.holding = timers.holding.feed(
+        row, facts.signature, question.policy.timing, progress=progress, now_s=facts.now.at_s
+    )
+    told = timers.holding.told
+    if told is None or row is None:
+        timers.row_notices = ()
+    elif told.alarm == row.alarm:
+        timers.row_notices = tuple(_row_notice(question, row))
+    return timers.row_notices
+
+
+def _row_notice(question: Question, row: Row) -> Iterator[Notice]:
+    decision = question.decision
     severity = _severity(row, decision)
-    progress = max((window.progress for window in question.facts.windows), default=0.0)
-    if severity is None or not is_due(row, question.policy.timing, held_s=held_s, progress=progress):
+    if severity is None:
         return
     todo = next((one for one in decision.todo if one.situation == row.id), None)
     elected = question.facts.elected.cluster if question.facts.elected else "nobody"
@@ -161,10 +187,13 @@ def _why_not(question: Question, todo: Todo | None) -> Iterator[str]:
 
 
 def _unread(question: Question) -> Iterator[str]:
+    """Of each cluster that no active node speaks for: the nodes that keep it from being seen to be down."""
     for view in question.facts.views.values():
-        for node in view.nodes:
-            if node.reading in CANNOT_LOOK:
-                yield f"{view.cluster} {node.node} cannot be read: {node.why}; {_way_out(node)}"
+        if view.mode is not Mode.UNKNOWN and not view.wrong:
+            continue
+        for node in view.unsure:
+            how = "cannot be read" if node.reading in CANNOT_LOOK else "does not count as down"
+            yield f"{view.cluster} {node.node} {how}: {node.why}; {_way_out(node)}"
 
 
 def _second_primary(question: Question) -> Iterator[str]:
@@ -182,6 +211,8 @@ def _second_primary(question: Question) -> Iterator[str]:
 def _way_out(node: NodeSeen) -> str:
     if node.wrong_id:
         return f"another cluster answers there: correct the addresses, or the pinned ids, of {node.cluster}"
+    if node.reading in SEALED:
+        return "unseal it; or fail over past it, by the waiver of `window`"
     if node.reading is Reading.OURS:
         return f"check that address from here, its certificate, and tls.ca_file and tls.server_name of {node.cluster}"
     return "that is no answer of Vault's: see what answers there, or list it under `ignore`"
@@ -191,7 +222,7 @@ def _name(question: Question) -> Iterator[Notice]:
     row, name = question.decision.name_row, question.facts.name
     if name is None:
         return
-    held_s = question.held_s(f"name:{row.id}")
+    held_s = question.held_s("name") if row.act is Act.ALERT else 0.0
     todo = next((one for one in question.decision.todo if one.situation == row.id), None)
     if row.act is Act.ALERT and held_s >= NAME_ALERT_AFTER_S:
         published = ", ".join(name.published) or "nothing"
@@ -249,7 +280,10 @@ def _nodes(question: Question) -> Iterator[Notice]:
     for view in question.facts.views.values():
         for node in view.nodes:
             key = f"node_blocks_failover:{node.node}"
-            if node.reading in CANNOT_LOOK and question.held_s(key) >= NODE_BLOCKS_AFTER_S:
+            held_s = question.held_s(key) if node.reading in CANNOT_LOOK else 0.0
+            if node.reading is Reading.SILENT:  # a round that was lost says nothing of what answers there
+                held_s = question.bridged_s(key)
+            if held_s >= NODE_BLOCKS_AFTER_S:
                 yield question.notice(
                     key,
                     Severity.PAGE,
@@ -276,6 +310,7 @@ def _corrupted(question: Question) -> Iterator[Notice]:
 def _readiness(question: Question) -> Iterator[Notice]:
     facts = question.facts
     if question.decision.phase is not Phase.STEADY or facts.elected is None:
+        question.bridged_s("not_ready")
         return
     closed = [gate for gate in facts.closed_gates() if gate.gate not in ASKED_LATER | SAID_ELSEWHERE]
     if closed and question.held_s("not_ready") >= NOT_READY_AFTER_S:

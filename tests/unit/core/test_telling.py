@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import itertools
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import pytest
 
+from tests.support.boxes import boxes
 from tests.support.pair import Rounds, policy_of
 from watchdogd.core.decision import Decision, Execution, decide
 from watchdogd.core.entries import Runbook
-from watchdogd.core.facts import Facts, GateAnswer, Sight
+from watchdogd.core.facts import AbortedRun, Facts, GateAnswer, Ours, Side, Sight, Signature, Stream, Third
+from watchdogd.core.facts import Debt as DebtOpen
 from watchdogd.core.ledger import Debt, DebtState, FenceState, HeldFence
 from watchdogd.core.link import LinkWatch
 from watchdogd.core.model import ClusterId, RunId
 from watchdogd.core.policy import Level, Timing
-from watchdogd.core.situations import LEFT_FENCE, SITUATIONS, Act, Phase, Row, Told
-from watchdogd.core.telling import is_due, why, why_told
+from watchdogd.core.situations import LEFT_FENCE, SITUATIONS, Act, Phase, Row, Told, situation_of
+from watchdogd.core.telling import Holding, is_due, why, why_told
 from watchdogd.core.windows import link_window
 
 EAST, WEST = ClusterId("east"), ClusterId("west")
 TIMING = Timing()
+BOXES = tuple(boxes(SITUATIONS))
 SAID_BY = {row.id: row.told for row in SITUATIONS}
 
 
@@ -158,3 +164,74 @@ def test_a_pair_is_acting_only_while_something_acts(level: Level, phase: Phase) 
 def test_every_row_that_may_wait_for_a_level_or_a_gate_has_a_phase_for_it(row: Row) -> None:
     may_wait = row.phase is Phase.ACTING and row.act is not Act.CONTINUE
     assert (row.phase_idle is not None) is may_wait
+
+
+# -- how long a row has held -------------------------------------------------------------------------------------------
+
+LOST = Signature(
+    elected=Side.UNKNOWN, partner=Side.SECONDARY, sight=Sight.RUNNING, stream=Stream.STOPPED, debt=DebtOpen.NONE,
+    is_foreign=False, is_run_open=False, ours=Ours.FIT, aborted=AbortedRun.NONE, is_fence_on_elected=False,
+    is_able=True, are_gates_open=False, third=Third.NOBODY,
+)  # fmt: skip
+UNREAD = replace(LOST, partner=Side.UNKNOWN, sight=Sight.BLIND, stream=Stream.UNREAD, is_able=False)
+SOUND = replace(LOST, elected=Side.PRIMARY, sight=Sight.SEES, stream=Stream.STREAMING)
+
+
+def played(signatures: Iterable[Signature]) -> Iterator[Holding]:
+    """One tick a second; no window is ever half full."""
+    holding = Holding()
+    for second, seen in enumerate(signatures):
+        holding = holding.feed(situation_of(seen), seen, TIMING, progress=0.0, now_s=float(second))
+        yield holding
+
+
+def told_of(holding: Holding) -> str:
+    return holding.told.id if holding.told is not None else ""
+
+
+def first_s(signatures: Iterable[Signature], row: str) -> int | None:
+    return next((second for second, held in enumerate(played(signatures)) if told_of(held) == row), None)
+
+
+def test_a_page_that_waits_is_not_put_off_by_one_look_at_the_secondary_that_failed() -> None:
+    assert first_s([LOST] * 100, "S-22") == 50
+    assert first_s([*[LOST] * 30, UNREAD, *[LOST] * 100], "S-22") == 50
+
+
+def test_a_page_that_stands_is_not_taken_away_by_it() -> None:
+    told = [told_of(held) for held in played([*[LOST] * 60, UNREAD, *[LOST] * 5])]
+    assert set(told[50:]) == {"S-22"}
+
+
+def test_what_stays_unread_is_told_as_what_it_is_once_the_gap_is_over_and_not_a_window_later() -> None:
+    told = [told_of(held) for held in played([*[LOST] * 60, *[UNREAD] * 60])]
+    gap_s = int(TIMING.gap_max_s)
+    assert set(told[50 : 60 + gap_s]) == {"S-22"}
+    assert set(told[60 + gap_s :]) == {"S-36"}
+
+
+def test_a_primary_that_was_seen_ends_the_page_at_once_and_the_hold_with_it() -> None:
+    held = [*played([*[LOST] * 60, SOUND, *[LOST] * 40])]
+    assert {told_of(one) for one in held[60:]} == {"S-10", ""}
+    assert told_of(held[60]) == "S-10"
+
+
+def test_one_tick_of_another_row_that_denies_nothing_changes_no_page() -> None:
+    """Sequences at random: a row that holds, a gap of what could not be read, the row again."""
+    chance, met = random.Random(7), Counter[str]()
+    for _ in range(2_500):
+        row = chance.choice([box for box in BOXES if box.row.told is not Told.HALF_WINDOW and not box.row.is_healthy])
+        seen = row.example(chance)
+        lacking = chance.choice(BOXES).example(chance)
+        between = situation_of(lacking)
+        if between.told is Told.AT_ONCE or between.alarm == row.row.alarm or row.row.is_denied_by(lacking):
+            continue
+        met[f"{row.row.id} {between.id}"] += 1
+        before, gap, after = chance.randrange(1, 130), chance.randrange(1, int(TIMING.gap_max_s)), 60
+        told = [told_of(one) for one in played([*[seen] * before, *[lacking] * gap, *[seen] * after])]
+        smooth = [told_of(one) for one in played([seen] * (before + gap + after))]
+        is_told = smooth[before - 1] == row.row.id
+        assert told[before + gap :] == smooth[before + gap :], (row.row, between)
+        assert not is_told or told[before : before + gap] == smooth[before : before + gap], (row.row, between)
+    assert {"S-22 S-36", "S-36 S-22"} & set(met) == {"S-22 S-36"}
+    assert len(met) > 20

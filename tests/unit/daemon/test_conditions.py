@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -102,3 +102,62 @@ def test_a_debtor_that_is_back_and_cannot_be_read_is_paged_with_the_demote(
 def test_one_round_that_fails_at_a_debtor_pages_nobody() -> None:
     told = [(asked.facts.now.at_s, {notice.key for notice in conditions(asked)}) for asked in back()]
     assert [at_s for at_s, keys in told if "S-44" in keys] == [at_s for at_s, _ in told if at_s >= 1 + Timing().fresh_s]
+
+
+# -- what could not be looked at ---------------------------------------------------------------------------------------
+
+
+def test_the_page_of_a_primary_that_is_not_down_names_its_sealed_node_and_no_node_of_the_readable_secondary() -> None:
+    policy, timers, watch = policy_of(), Timers(), PairWatch(policy=policy_of())
+    for at_s in range(1, 120):
+        watch = watch.observe_all(
+            [
+                *(seen(EAST, n, at_s, Reading.LEADERLESS) for n in (1, 2)),
+                seen(EAST, 3, at_s, Reading.SEALED),
+                active(WEST, 1, at_s, status_of(Mode.SECONDARY)),
+                follows(WEST, 2, at_s),
+                seen(WEST, 3, at_s, Reading.STRANGE),
+            ]
+        )
+        at = around(float(at_s))
+        watch, facts = watch.assess(elected(EAST), at)
+        asked = Question(
+            facts=facts, decision=decide(facts, policy), around=at, policy=policy, resets=(), timers=timers
+        )
+        notices = conditions(asked)
+    (page,) = (notice for notice in notices if notice.key == "S-22")
+    assert any("https://east-3:8200 does not count as down: sealed; unseal it" in detail for detail in page.details)
+    assert not any("west-3" in detail for detail in page.details)
+    assert any("not seen to be down: https://east-3:8200 reads sealed" in detail for detail in page.details)
+    assert "--waive" in page.command
+    assert "window" in page.command
+
+
+# -- a node that nobody can read ---------------------------------------------------------------------------------------
+
+
+def blocked(readings: Iterable[Reading]) -> list[bool]:
+    """Whether `node_blocks_failover` is told of the third node of east, tick by tick."""
+    policy, timers, told = policy_of(), Timers(), []
+    *_, (_, facts, decision) = Rounds().run(100.0)
+    view = facts.views[EAST]
+    for at_s, reading in enumerate(readings):
+        nodes = (*view.nodes[:2], replace(view.nodes[2], reading=reading))
+        now = replace(facts, now=stamp(float(at_s)), views={**facts.views, EAST: replace(view, nodes=nodes)})
+        asked = Question(
+            facts=now, decision=decision, around=around(float(at_s)), policy=policy, resets=(), timers=timers
+        )
+        told.append(any(notice.key.startswith("node_blocks_failover") for notice in conditions(asked)))
+    return told
+
+
+def test_a_lost_round_does_not_put_off_the_page_of_a_node_that_cannot_be_read() -> None:
+    lossy = [Reading.SILENT if at_s % 100 < 6 else Reading.STRANGE for at_s in range(6, 800)]
+    told = blocked(lossy)
+    assert told.index(True) == 600
+    assert all(told[600:])
+
+
+@pytest.mark.parametrize("between", [[Reading.FOLLOWS], [Reading.SEALED], [Reading.SILENT] * 12])
+def test_a_node_that_was_read_or_is_gone_begins_anew(between: list[Reading]) -> None:
+    assert not any(blocked([*[Reading.STRANGE] * 590, *between, *[Reading.STRANGE] * 590]))
