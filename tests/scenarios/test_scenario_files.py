@@ -114,6 +114,15 @@ def test_a_file_without_what_every_scenario_has_is_refused(missing: str) -> None
         parse_scenarios(text)
 
 
+def test_an_expectation_without_words_means_every_line_about_its_subject() -> None:
+    scenario = good("[[expect]]\npage = ''\nnever = true")
+    story = Story()
+    story.add(45.0, "situation S-30")
+    assert judge(scenario, story, TrueCounts()) == ()
+    story.add(50.0, "page S-32")
+    assert judge(scenario, story, TrueCounts()) == ("'page' must not be, but was at 50.0 s",)
+
+
 def test_a_scenario_that_expects_nothing_is_refused() -> None:
     with pytest.raises(BadScenario, match="cannot fail"):
         parse_scenarios(GOOD[: GOOD.index("[[expect]]")])

@@ -24,6 +24,7 @@ RESETS_MAX = 3  # in 15 minutes
 NODE_BLOCKS_AFTER_S = 600.0
 NAME_ALERT_AFTER_S = 60.0
 NOT_READY_AFTER_S = 300.0
+IN_MINUTES_S = 2 * 3600.0
 PROVIDER_SILENT_S = 60.0  # asked again every 30 s
 SAID_ELSEWHERE = frozenset({"paused", "cold-start", "tilt", "state", "slot", "ack"})
 CANNOT_LOOK = frozenset({Reading.OURS, Reading.STRANGE})
@@ -331,8 +332,14 @@ def _expiry(question: Question) -> Iterator[Notice]:
             yield question.notice(
                 f"credential_expiring:{credential.name}",
                 Severity.WARN,
-                f"{credential.name} expires in {left_s / 3600:.0f} h",
+                f"{credential.name} {_ends(left_s)}",
             )
+
+
+def _ends(left_s: float) -> str:
+    if left_s <= 0:
+        return "has expired"
+    return f"expires in {left_s / 60:.0f} min" if left_s < IN_MINUTES_S else f"expires in {left_s / 3600:.0f} h"
 
 
 def _durable(question: Question) -> Iterator[Notice]:

@@ -130,6 +130,7 @@ class Knobs:
     not_dr_secondary_text: str = "Not a DR secondary."  # UNCONFIRMED casing
     single_use_op_token: bool = False  # UNCONFIRMED, sources conflict
     new_op_token_revokes_previous: bool = True  # UNCONFIRMED
+    op_tokens_outlive_promotion: bool = False  # UNCONFIRMED: they count again once it is a secondary again
     rotation_ends_batch_tokens: bool = False  # UNCONFIRMED: a new term of the keyring ends those of earlier ones
     authenticated_op_token: bool | None = None  # None: from 2.0 on (back-ports UNCONFIRMED)
     op_token_envelope: TokenEnvelope = TokenEnvelope.BARE  # UNCONFIRMED

@@ -231,7 +231,8 @@ class Replication:
         role.ssct_generation += cluster.knobs.ssct_bump_on_promote
         if kind is Kind.DR:
             self._inherit(cluster, role)
-        cluster.op_tokens.clear()  # an operation token is for a DR secondary
+        if not cluster.knobs.op_tokens_outlive_promotion:
+            cluster.op_tokens.clear()  # an operation token is for a DR secondary
         self._record(now_s, Change.PROMOTE, cluster, kind)
 
     def _inherit(self, cluster: Cluster, role: Role) -> None:

@@ -55,7 +55,7 @@ class Do(StrEnum):
     PROMOTE = "promote"  # cluster: somebody promotes it by hand
     DEMOTE = "demote"  # cluster
     POINT_NAME = "point-name"  # target: a cluster, or any name; at the provider
-    SPOIL_TOKEN = "spoil-token"  # noqa: S105  token: `a`, `b`: the file holds something else from now on
+    SPOIL_TOKEN = "spoil-token"  # noqa: S105  token: `a`, `b`, `share_1`: the file holds another from now on
     MEND_TOKEN = "mend-token"  # noqa: S105  token
 
 

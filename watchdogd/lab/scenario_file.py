@@ -16,11 +16,11 @@ TABLES = frozenset({"title", "stands_for", "until", "seed", "tags", "world", "pa
 LINES = frozenset({"fault", "act", "expect", "cases", "defaults", "matrix"})
 WHEN = frozenset({"at", "when", "nth", "plus"})
 # What an expectation may ask for, and how the story begins its lines about it.
-SEEN = ("situation", "name_row", "decision", "run", "step", "applied", "sent", "published", "page", "journal", "act")
+SEEN = tuple("situation name_row decision run step applied sent published page warn journal act".split())
 STATE: Mapping[str, type] = {
     "elected": str, "epoch": int, "debt": str, "fences": list, "fenced": list, "published": str, "primaries": list,
     "promotes": int, "demotes": int, "steady": bool, "parked": str, "paused": bool, "foreign": bool, "run": str,
-    "gates": list,
+    "gates": list, "operation_tokens": list,
 }  # fmt: skip
 TAKES: Mapping[Do, frozenset[str]] = {
     Do.PAUSE: frozenset({"for"}),
@@ -180,7 +180,7 @@ def _expected(place: str, line: Table) -> Expected:
         raise BadScenario(f"{place}: between is after and before in one")
     after, before = _span(place, line)
     return Expected(
-        seen=f"{asked[0]} {_text(f'{place}.{asked[0]}', line[asked[0]])}".strip(),
+        seen=asked[0] if line[asked[0]] == "" else f"{asked[0]} {_text(f'{place}.{asked[0]}', line[asked[0]])}",
         after_s=after,
         before_s=before,
         since=str(line.get("since", "")),

@@ -14,7 +14,7 @@ from watchdogd.lab.zone import RecordType
 from watchdogd.ports import Record
 from watchdogd.rehearsal.memory import Revoked
 from watchdogd.rehearsal.ports import AWS_HEADERS, CHANGES, SlowWrite, change_batch
-from watchdogd.rehearsal.site import OPERATOR, PAIR, secrets_of
+from watchdogd.rehearsal.site import OPERATOR, PAIR, secrets_of, spoilt
 
 if TYPE_CHECKING:
     from watchdogd.rehearsal.play import Play
@@ -148,7 +148,7 @@ class Acts:
             case Do.POINT_NAME:
                 self._point_name_at(line.text("target"))
             case Do.SPOIL_TOKEN:
-                stage.secrets[line.text("token")] = stage.secrets["wrong"]
+                stage.secrets[line.text("token")] = spoilt(stage.scenario, line.text("token"))
             case Do.MEND_TOKEN:
                 stage.secrets[line.text("token")] = secrets_of(world)[line.text("token")]
             case _:

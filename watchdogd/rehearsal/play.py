@@ -312,6 +312,7 @@ class Play:
             "primaries": world.active_primaries(),
             "promotes": sum(effect.verb == "promote" for effect in world.applied),
             "demotes": sum(effect.verb == "demote" for effect in world.applied),
+            "operation_tokens": tuple(name for name, one in world.clusters.items() if one.op_tokens),
             "steady": is_steady,
             "run": str(ledger.run.runbook) if ledger.run is not None else "",
             "parked": ledger.run.parked_step if ledger.run is not None else "",

@@ -50,7 +50,7 @@ OPERATOR = Caller(uid=1000, may_act=True)
 # As the demo, looking half as often: for families of many cases.
 COARSE = replace(DEMO, interval_s=2.0, down_rounds=5, stall_after_s=4.0)
 TIMINGS: Mapping[str, Timing] = {"demo": DEMO, "coarse": COARSE, "default": Timing()}
-WORLD_KEYS = frozenset({"vault_version", "propagation_s", "writers"})
+WORLD_KEYS = frozenset({"vault_version", "vault_version_of_west", "propagation_s", "writers"})
 PAIR_KEYS = frozenset(
     {
         "timing", "failover", "on_failure", "fence", "sealed_is_down", "tokens", "shares", "vault_token", "names",
@@ -79,7 +79,8 @@ def check_settings(scenario: Scenario) -> None:
 def found(scenario: Scenario) -> tuple[World, Names]:
     """A healthy world of two clusters and three nodes each, its name at the first, and programs that write."""
     version = str(scenario.world.get("vault_version", "1.19.0"))
-    clusters = tuple(ClusterSpec(name=name, vault_version=version) for name in (EAST, WEST))
+    versions = {EAST: version, WEST: str(scenario.world.get("vault_version_of_west", version))}
+    clusters = tuple(ClusterSpec(name=name, vault_version=own) for name, own in versions.items())
     world = World(WorldSpec(clusters=clusters, knobs=knobs_of(scenario.world)), seed=scenario.seed)
     propagation_s = scenario.world.get("propagation_s", 5.0)
     knobs = Route53Knobs(propagation_s=float(str(propagation_s)), requests_per_s_max=None)
@@ -110,6 +111,12 @@ def secrets_of(world: World) -> dict[str, Secret]:
     kept = {"a": given["dr_token_a"], "b": given["dr_token_b"], "root": given["root_token"]}
     kept |= {"wrong": "hvb.not-a-token-of-this-world", **{share: given[share] for share in SHARES}}
     return {name: Secret(value) for name, value in kept.items()}
+
+
+def spoilt(scenario: Scenario, name: str) -> Secret:
+    """What a file holds instead: a token that never was one, or the key share of another replication set."""
+    secrets = secrets_of(World(WorldSpec(), seed=scenario.seed + 1))
+    return secrets[name if name in SHARES else "wrong"]
 
 
 def policy_of(scenario: Scenario, world: World, names: Names) -> PairPolicy:

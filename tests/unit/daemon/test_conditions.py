@@ -23,7 +23,7 @@ from tests.support.pair import (
 from watchdogd.cli.ctl_text import explain_lines
 from watchdogd.core.decision import decide
 from watchdogd.core.explain import explain, sentence
-from watchdogd.core.facts import Facts
+from watchdogd.core.facts import CredentialSeen, Facts
 from watchdogd.core.ledger import Debt, DebtState, FenceState, HeldFence
 from watchdogd.core.model import Mode, Reading, RunId
 from watchdogd.core.policy import Timing
@@ -59,6 +59,27 @@ def test_a_corrupted_merkle_tree_is_warned_of_and_shown() -> None:
 def test_a_sound_pair_is_not_warned_of() -> None:
     *_, (_, facts, _) = Rounds().run(100.0)
     assert not any("merkle" in notice.key for notice in conditions(question(facts)))
+
+
+@pytest.mark.parametrize(
+    ("left_s", "said"),
+    [
+        (90_000.0, "expires in 25 h"),
+        (6_000.0, "expires in 100 min"),
+        (90.0, "expires in 2 min"),
+        (-1.0, "has expired"),
+        (9e9, None),
+    ],
+)
+def test_the_end_of_a_credential_is_told_in_the_unit_that_still_says_something(left_s: float, said: str | None) -> None:
+    *_, (_, facts, _) = Rounds().run(100.0)
+    token = CredentialSeen(
+        name="dr-token-1", is_present=True, is_proven=True, expires_utc_s=facts.now.at_utc_s + left_s
+    )
+    asked = question(facts)
+    asked = replace(asked, around=replace(asked.around, credentials=(token,)))
+    told = {notice.key: notice.summary for notice in conditions(asked)}
+    assert told.get("credential_expiring:dr-token-1") == (said and f"dr-token-1 {said}")
 
 
 # -- a debtor that nobody can read -------------------------------------------------------------------------------------
