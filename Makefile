@@ -105,7 +105,7 @@ soak: $(VENV)/.dev
 	  --stack-losses $(STACK_LOSSES) $(if $(DAY),--day $(DAY)) $(if $(LOSS),--loss $(LOSS)) \
 	  $(if $(STACK_DAY),--stack-day $(STACK_DAY)) $(if $(STACK_LOSS),--stack-loss $(STACK_LOSS))
 
-# About ten minutes; the numbers are those of the machine, so it wants to be idle.
+# About twelve minutes; the numbers are those of the machine, so it wants to be idle.
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.run $(BENCH)
 

@@ -1,6 +1,6 @@
 """`make bench`: measures, and writes docs/benchmarks.md.
 
-`--quick` takes two minutes and writes nothing but what it is told to: `make bench BENCH="--quick --page FILE"`.
+`--quick` takes four minutes and writes nothing but what it is told to: `make bench BENCH="--quick --page FILE"`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tests.bench.detection import detections
 from tests.bench.overhead import Cost, cost_of_bare_loop, cost_of_daemon
 from tests.bench.page import Measured, page
 from tests.bench.procedure import Took, of_daemon, of_five_calls
+from tests.bench.worlds import Beside, Worlds, beside, played, up
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
@@ -30,10 +31,13 @@ class Plan:
     seconds: float  # of each measurement of overhead
     rounds: int
     seeds: int
+    stories: int  # of a whole failover in virtual time
+    ups: int
+    beside: tuple[int, ...]  # pairs of which one is lost
 
 
-WHOLE = Plan(pairs=(1, 10, 100), seconds=45.0, rounds=3, seeds=300)
-QUICK = Plan(pairs=(1, 5), seconds=6.0, rounds=1, seeds=10)
+WHOLE = Plan(pairs=(1, 10, 100), seconds=45.0, rounds=3, seeds=300, stories=20, ups=7, beside=(1, 10))
+QUICK = Plan(pairs=(1, 5), seconds=6.0, rounds=1, seeds=10, stories=2, ups=2, beside=(1, 3))
 
 
 def folder(root: Path, name: str) -> Path:
@@ -69,6 +73,27 @@ async def measured_procedure(root: Path, plan: Plan) -> list[tuple[Took, Took]]:
     return took
 
 
+async def measured_beside(root: Path, plan: Plan) -> list[Beside]:
+    """One pair lost, alone and among others."""
+    found = []
+    for pairs in plan.beside:
+        say(f"one of {pairs} pair(s) is lost")
+        found.append(await beside(folder(root, f"beside-{pairs}"), pairs))
+    return found
+
+
+def measured_worlds(root: Path, plan: Plan) -> Worlds:
+    """What the lab itself takes."""
+    say("the lab: a failover in virtual time, its start")
+    story = played(plan.stories)
+    return Worlds(
+        story=story,
+        up=asyncio.run(up(folder(root, "up"), plan.ups)),
+        ups=plan.ups,
+        beside=asyncio.run(measured_beside(root, plan)),
+    )
+
+
 def load() -> str:
     return ", ".join(f"{one:.1f}" for one in os.getloadavg())
 
@@ -80,11 +105,13 @@ def measure(plan: Plan, *, is_quick: bool) -> Measured:
         root = Path(name)
         costs = asyncio.run(measured_overhead(root, plan))
         procedure = asyncio.run(measured_procedure(root, plan))
+        worlds = measured_worlds(root, plan)
     say("detection")
     found, speed = detections(plan.seeds)
     return Measured(
         found=found,
         speed=speed,
+        worlds=worlds,
         seeds=plan.seeds,
         procedure=procedure,
         costs=costs,
