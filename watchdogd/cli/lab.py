@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from watchdogd.adapters.clock import SystemClock
+from watchdogd.lab.doubts import listing
 from watchdogd.lab.fault_text import BadFault, duration_s
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.knob_text import knobs_in
@@ -111,6 +112,12 @@ def _spec(given: argparse.Namespace) -> WorldSpec:
         )
     except ValueError as exc:
         raise BadFault(str(exc)) from exc
+
+
+def knobs(_given: argparse.Namespace) -> int:
+    """What nobody could confirm about Vault, and how the lab can be told to do it otherwise."""
+    print(listing())
+    return OK
 
 
 async def _serve(settings: Settings) -> None:
@@ -321,6 +328,7 @@ def _parser() -> argparse.ArgumentParser:
     fenced.add_argument("verb", choices=["check", "on", "off"])
     fenced.set_defaults(run=fence)
     _add_run(verbs.add_parser("run", help="play a scenario: an incident as a file, and what must come of it"))
+    verbs.add_parser("knobs", help="what nobody could confirm about Vault, and its choices").set_defaults(run=knobs)
     _add_demo(verbs.add_parser("demo", help="the main job: a region is lost, and the daemon fails over"))
     for each in (shown, told, listed, cleared, fenced, *broken):
         each.add_argument(

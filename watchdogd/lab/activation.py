@@ -78,7 +78,7 @@ def activate(call: Call, kind: Kind, token: str, primary_api_addr: str) -> Upstr
     """What secondary/enable and update-primary do with a token. Raises Rejected in Vault's words when it is no use.
 
     The primary's cluster port is asked later, when the answer has been given: an id that was revoked meanwhile, or an
-    address that leads nowhere, shows as a link that never comes up.
+    address that leads nowhere, shows as a link that never comes up (of the id: a knob).
     """
     closed = bundle.of_token(token)
     if closed is None:
@@ -92,6 +92,8 @@ def activate(call: Call, kind: Kind, token: str, primary_api_addr: str) -> Upstr
         raise _refused(kind, call.knobs.no_bundle_text)
     if found.kind is not kind:
         raise Rejected(errors(400, call.knobs.wrong_kind_text))
+    if call.knobs.refuses_revoked_id and found.secondary_id not in issuer.roles[kind].known_secondaries:
+        raise _refused(kind, call.knobs.revoked_id_text)
     return Upstream(
         primary=issuer.name, secondary_id=found.secondary_id, set_id=found.set_id, cluster_addr=found.cluster_addr
     )

@@ -194,6 +194,8 @@ class Call:
 
     def permission_denied(self, *, invalid: bool) -> Reply:
         """403 without a valid token; from 1.16 on an invalid one gets two errors (TOKDOC, PR26687)."""
+        if not invalid and self.knobs.missing_token_in_words:
+            return errors(400, "missing client token")
         two = self.knobs.invalid_token_two_errors
         if invalid and (self.cluster.version >= (1, 16) if two is None else two):
             return errors(403, *self.knobs.invalid_token_texts)

@@ -1,6 +1,6 @@
 """Everything about Vault that no source confirms, or that differs from installation to installation, as a knob.
 
-A field that names a section of the reference's list of unconfirmed items says UNCONFIRMED: scenarios run it both ways.
+A field that no source confirms says UNCONFIRMED: `doubts.py` has its choices, and scenarios run with each of them.
 """
 
 from dataclasses import dataclass
@@ -59,6 +59,13 @@ class StatusEndpoints(StrEnum):
     DISABLED = "disabled"
 
 
+class LicenceBody(StrEnum):
+    """What sys/license/status shows: the loaded licence by its name, or its fields as they are."""
+
+    AUTOLOADED = "autoloaded"
+    FLAT = "flat"
+
+
 class IndexScope(StrEnum):
     """Whose id an X-Vault-Index carries: that of the replication set, which survives a promotion, or the cluster's."""
 
@@ -113,7 +120,7 @@ class Knobs:
     reports_canary: bool | None = None  # None: by version
     reports_connection_state: bool | None = None  # None: by version
     dead_link_state: DeadLinkState = DeadLinkState.STREAM_WALS  # UNCONFIRMED for modern versions
-    idle_after_s: float = 30.0
+    idle_after_s: float = 30.0  # UNCONFIRMED
     peers_when_demoted: PeersWhenDemoted = PeersWhenDemoted.EMPTY  # UNCONFIRMED
     standby_status: StandbyStatus = StandbyStatus.OWN  # UNCONFIRMED
     last_kind_wal_since: tuple[int, ...] = (1, 9)  # UNCONFIRMED: last_dr_wal is in no sample before 2024
@@ -135,6 +142,8 @@ class Knobs:
     authenticated_op_token: bool | None = None  # None: from 2.0 on (back-ports UNCONFIRMED)
     op_token_envelope: TokenEnvelope = TokenEnvelope.BARE  # UNCONFIRMED
     op_token_read_needs_read: bool = True  # UNCONFIRMED: GET of the attempt asks for `read`, not `update`
+    op_token_delete_needs_delete: bool = True  # UNCONFIRMED: DELETE of the attempt asks for `delete`, not `update`
+    batch_token_makes_public_key: bool = True  # UNCONFIRMED: generate-public-key takes a batch token, too
     update_primary_text: str = (  # UNCONFIRMED
         "Vault has successfully found secondary information; it may take a while to perform setup tasks. "
         "Vault will be unavailable until these tasks and initial sync complete."
@@ -144,14 +153,18 @@ class Knobs:
     remembers_secondaries: bool = (
         False  # UNCONFIRMED: ids of an earlier time as primary, shown again (VGUIDES, TRACE12)
     )
+    refuses_revoked_id: bool = False  # UNCONFIRMED: an activation token whose id was revoked is refused when it is used
+    revoked_id_text: str = "secondary id is not known to the primary"  # UNCONFIRMED
     duplicate_secondary_id_status: int = 400  # UNCONFIRMED
     duplicate_secondary_id_text: str = "secondary id already exists"  # UNCONFIRMED
     disabled_path_status: int = 400  # UNCONFIRMED
-    invalid_token_two_errors: bool | None = None  # None: from 1.16 on
+    missing_token_in_words: bool = False  # UNCONFIRMED of which versions: 400 `missing client token` in place of 403
+    invalid_token_two_errors: bool | None = None  # None: from 1.16 on; UNCONFIRMED
     invalid_token_texts: tuple[str, ...] = (  # UNCONFIRMED rendering: one text, or one for each error
         "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n",
     )
     open_on_dr_secondary: frozenset[str] = frozenset()  # UNCONFIRMED for sys/seal, sys/step-down, sys/ha-status
+    standby_forwards_seal: bool = False  # UNCONFIRMED for Vault: it is the active node that seals; OBS: the one asked
     not_forwarded_status: int = 500  # UNCONFIRMED: a write on a performance secondary whose primary is out of reach
     not_forwarded_text: str = "1 error occurred:\n\t* cannot write to readonly storage\n\n"  # UNCONFIRMED in this case
     not_primary_text: str = "cluster is not a replication primary"  # UNCONFIRMED
@@ -177,8 +190,11 @@ class Knobs:
     allow_forwarding_via_header: bool = True  # of the stanza `replication`; off unless configured, as told from memory
     namespace_health_text: str = "operation unavailable in namespaces"  # UNCONFIRMED for Vault; OBS
     mount_type_in_envelope: bool = False  # UNCONFIRMED
+    licence_body: LicenceBody = LicenceBody.AUTOLOADED  # UNCONFIRMED: no sample is at hand
+    audit_type_text: str = "unknown backend type"  # UNCONFIRMED
+    audit_in_use_text: str = "path already in use"  # UNCONFIRMED
     status_endpoints: StatusEndpoints = StatusEndpoints.OPEN
-    unauthenticated_metrics: bool = False  # the listener option unauthenticated_metrics_access
+    unauthenticated_metrics: bool = False  # the listener option unauthenticated_metrics_access; without UNCONFIRMED
     redact_version: bool = False
     redact_cluster_name: bool = False
     redact_addresses: bool = False

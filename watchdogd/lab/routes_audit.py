@@ -1,7 +1,7 @@
 """sys/audit, sys/audit-hash: audit devices that are listed and write nothing.
 
-Sources: the API documents of Vault and its sources for the texts (UNCONFIRMED where the referee has none: OpenBao 2.x
-takes audit devices from its configuration only). A device is an entry of the store and replicates, unless it is local.
+Sources: the API documents of Vault and its sources for the texts (knobs where the referee has none: OpenBao 2.x takes
+audit devices from its configuration only). A device is an entry of the store and replicates, unless it is local.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def enable(call: Call) -> Reply:
     if not type_:
         return errors(400, "backend type must be specified as a string")
     if type_ not in _NEEDS:
-        return errors(400, f'unknown backend type: "{type_}"')
+        return errors(400, f'{call.knobs.audit_type_text}: "{type_}"')
     if _NEEDS[type_] and not options.get(_NEEDS[type_]):
         return errors(400, f"{_NEEDS[type_]} is required")
     if any(k.startswith(DEVICES + path) or (DEVICES + path).startswith(k) for k in call.store.keys(DEVICES)):
-        return errors(400, "path already in use")
+        return errors(400, call.knobs.audit_in_use_text)
     device = {
         "type": type_,
         "description": call.text("description"),

@@ -79,11 +79,13 @@ def _admit(call: Call) -> None:
             raise Rejected(call.permission_denied(invalid=True))
         return
     if not text:
-        raise Rejected(errors(403, "permission denied"))
+        raise Rejected(call.permission_denied(invalid=False))
     wanted = {"GET": frozenset({"read"}), "DELETE": frozenset({"delete"})}.get(
         call.request.method, frozenset({"create", "update"})
     )
-    if not call.knobs.op_token_read_needs_read:
+    knobs = call.knobs
+    needs_own = {"GET": knobs.op_token_read_needs_read, "DELETE": knobs.op_token_delete_needs_delete}
+    if not needs_own.get(call.request.method, True):
         wanted |= {"create", "update"}
     call.authorise(wanted=wanted)
 

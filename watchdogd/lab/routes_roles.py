@@ -112,6 +112,9 @@ def revoke_secondary(call: Call) -> Reply:
 def generate_public_key(call: Call) -> Reply:
     """POST sys/replication/{kind}/secondary/generate-public-key [ENOS-PK]: open on a DR secondary, with a token."""
     call.authorise(wanted=UPDATE)
+    is_batch = call.token is not None and call.token.type is tokens.TokenType.BATCH
+    if is_batch and not call.knobs.batch_token_makes_public_key:
+        raise Rejected(call.permission_denied(invalid=True))
     return call.logical({"secondary_public_key": activation.make_public_key(call)})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from watchdogd.lab import tokens
 from watchdogd.lab.call import Call, rfc3339
 from watchdogd.lab.fields import UNSUPPORTED_PATH
+from watchdogd.lab.knobs import LicenceBody
 from watchdogd.lab.node import Mode, Node
 from watchdogd.lab.reply import Reply, empty, envelope, errors
 from watchdogd.lab.roles import Kind
@@ -17,9 +18,9 @@ _FEATURES = ("DR Replication", "HSM", "Namespaces", "Performance Replication", "
 
 
 def seal(call: Call) -> Reply:
-    """PUT sys/seal [OBS obs4]: seals the node that was asked, a standby too [OBS: OpenBao]."""
+    """PUT sys/seal [OBS obs4]: seals the node that was asked, a standby too [OBS: OpenBao]; of Vault a knob."""
     call.authorise(sudo=True)
-    call.cluster.seal_node(call.asked, call.now_s)
+    call.cluster.seal_node(call.node if call.knobs.standby_forwards_seal else call.asked, call.now_s)
     return empty()
 
 
@@ -64,7 +65,7 @@ def rotate(call: Call) -> Reply:
 
 
 def licence(call: Call) -> Reply:
-    """GET sys/license/status: no sample of its body is at hand (UNCONFIRMED); when it ends is what health says."""
+    """GET sys/license/status: no sample of its body is at hand, hence a knob; when it ends is what health says."""
     call.authorise()
     if call.cluster.version < _LICENCE_SINCE:
         return errors(404, UNSUPPORTED_PATH)
@@ -75,6 +76,8 @@ def licence(call: Call) -> Reply:
         "performance_standby_count": 9999,
         "start_time": rfc3339(call.world.epoch_utc_s - _YEAR_S),
     }
+    if call.knobs.licence_body is LicenceBody.FLAT:
+        return call.logical(loaded)
     return call.logical({"autoloading_used": True, "autoloaded": loaded, "persisted_autoload": loaded})
 
 
