@@ -59,12 +59,12 @@ class Cluster:
         self.certificates: set[str] = set()  # of the bundles that it gave out
         self.autopilot: dict[str, object] = {}  # what its configuration says otherwise than by default
         self.has_of: dict[str, int] = {}  # cluster -> the position of its log up to which this one has everything
+        self.merkle_checked_utc_s: float | None = None
         self.lb_pool: tuple[int, ...] = ()
         self.lb_checked_s = -inf
         self.changes = 0  # counts what the true counts depend on
         self._transcript = transcript
-        self._last_active = 0
-        self._told_at_s = inf
+        self._last_active, self._told_at_s = 0, inf
         self._has_quorum_loss = False
         self._flap_every_s: float | None = None
         self._sealed_by_fault: set[str] = set()
@@ -134,6 +134,12 @@ class Cluster:
             due = min(due, self.election_at_s)
         if self.flap_at_s is not None and self.active is not None:
             due = min(due, self.flap_at_s)
+        if (
+            self.active is not None
+            and self.active.active is not None
+            and self.active.active.reindex_until_s is not None
+        ):
+            due = min(due, self.active.active.reindex_until_s)
         for node in self.nodes:
             if node.unseal_at_s is not None:
                 due = min(due, node.unseal_at_s)
@@ -158,6 +164,7 @@ class Cluster:
             self._tell_standbys()
         if self.active is not None:
             self._echo(now_s)
+            self._end_reindex(self.active, now_s, utc_s)
 
     def heed(self, faults: FaultBoard, now_s: float) -> None:
         """Take over what the faults that hold now say about processes, seals and quorum."""
@@ -319,6 +326,15 @@ class Cluster:
     def _tell_standbys(self) -> None:
         for node in self.voters:
             node.told = self.modes
+
+    def _end_reindex(self, node: Node, now_s: float, utc_s: float) -> None:
+        memory = node.active
+        if memory is None or memory.reindex_until_s is None or memory.reindex_until_s > now_s:
+            return
+        memory.reindex_until_s = None
+        for role in self.roles.values():
+            role.last_reindex_utc_s = utc_s
+        self._note(now_s, f"{self.name} reindexed")
 
     def _echo(self, now_s: float) -> None:
         for node in self.nodes:

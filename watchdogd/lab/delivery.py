@@ -74,7 +74,7 @@ def _exchange(call: Call, reply: Reply | Outcome, delay_s: float) -> Exchange:
     if isinstance(reply, Outcome):
         return Exchange(outcome=reply, delay_s=delay_s)
     headers = reply.headers
-    if call.written is not None and reply.status < 300:
+    if call.written is not None and reply.status < 300 and not call.cluster.spec.is_community:
         headers = {**headers, index.INDEX: index.of(call.writer or call.cluster)}
     return Exchange(outcome=Outcome.ANSWER, delay_s=delay_s, status=reply.status, headers=headers, body=reply.body)
 

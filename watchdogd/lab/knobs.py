@@ -101,6 +101,9 @@ class Knobs:
 
     # Replication
     stream_delay_s: float = 0.2
+    reindex_s: float = 5.0  # at least; and with it the time for what there is
+    reindex_entries_per_s: float = 2000.0
+    reindexing_state: str = ""  # UNCONFIRMED: what `state` says meanwhile; "": what it says otherwise
     stream_wal_per_s: int = 5000  # what one stream carries at most
     shipper_entries: int = 16384  # further behind than this a secondary needs merkle-sync
     heartbeat_s: float = 5.0
@@ -165,6 +168,10 @@ class Knobs:
     )
     open_on_dr_secondary: frozenset[str] = frozenset()  # UNCONFIRMED for sys/seal, sys/step-down, sys/ha-status
     standby_forwards_seal: bool = False  # UNCONFIRMED for Vault: it is the active node that seals; OBS: the one asked
+    not_replicating_text: str = "replication is not enabled"  # UNCONFIRMED: reindex and the like without any
+    reindex_text: str = "Reindexing the local data storage. This may take a long time."  # UNCONFIRMED
+    reindexing_already_text: str = "reindex is already in progress"  # UNCONFIRMED
+    recover_text: str = "Attempting recovery of replication."  # UNCONFIRMED
     not_forwarded_status: int = 500  # UNCONFIRMED: a write on a performance secondary whose primary is out of reach
     not_forwarded_text: str = "1 error occurred:\n\t* cannot write to readonly storage\n\n"  # UNCONFIRMED in this case
     not_primary_text: str = "cluster is not a replication primary"  # UNCONFIRMED

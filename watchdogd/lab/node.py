@@ -52,6 +52,7 @@ class ActiveMemory:
     heartbeat_due_s: float = 0.0
     remote_wal_seen: bool = False
     attempt: Attempt | None = None
+    reindex_until_s: float | None = None
 
 
 @dataclass(slots=True)

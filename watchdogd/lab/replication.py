@@ -121,6 +121,12 @@ class Replication:
             memory.heartbeat_due_s = now_s + cluster.knobs.heartbeat_s
             self._beat(cluster, kind, link, node, memory, now_s)
 
+    def compare_again(self, cluster: Cluster, kind: Kind, now_s: float) -> None:
+        """Let a stream begin anew with a comparison."""
+        link = cluster.roles[kind].link
+        if link is not None and link.state is SyncState.STREAM_WALS:
+            syncing.begin(cluster, kind, link, self._clusters[link.primary], now_s)
+
     def _turn_elsewhere(self, cluster: Cluster, link: Link) -> None:
         """A performance secondary whose primary is gone finds the cluster that was promoted in its place (TRACE12)."""
         name = resolving.elsewhere(self._spec, self._clusters, cluster, link)

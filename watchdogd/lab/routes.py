@@ -26,6 +26,7 @@ from watchdogd.lab import (
     routes_raft,
     routes_roles,
     routes_status,
+    routes_sync,
     routes_sys,
     routes_token,
     routes_wrapping,
@@ -51,6 +52,7 @@ ROUTES: tuple[Route, ...] = (
     *routes_life.ROUTES,
     *routes_roles.ROUTES,
     *routes_optoken.ROUTES,
+    *routes_sync.ROUTES,
     *routes_sys.ROUTES,
     *routes_raft.ROUTES,
     *routes_audit.ROUTES,
@@ -165,6 +167,8 @@ def _at_node(call: Call, route: tuple[Route, tuple[tuple[str, str], ...]] | None
     is_open = route is not None and Trait.ON_DR_SECONDARY in route[0].trait
     if call.cluster.is_dr_secondary and not is_open and call.request.path not in call.knobs.open_on_dr_secondary:
         return errors(400, PATH_DISABLED)  # with or without a valid token: VAGRANT, LAB2
+    if call.cluster.spec.is_community and _is_enterprise_only(call.request.path):
+        return routes_status.community(call)
     if route is not None and not routes_mounts.is_unmounted(call):
         call.params = dict(route[1])
         return route[0].handler(call)
@@ -175,6 +179,10 @@ def _at_node(call: Call, route: tuple[Route, tuple[tuple[str, str], ...]] | None
     if call.request.path.startswith("sys/"):
         return _unsupported(call)
     return routes_kv.secrets(call)
+
+
+def _is_enterprise_only(path: str) -> bool:
+    return path.startswith("sys/replication/") or path == "sys/license/status"
 
 
 def _unsupported(call: Call) -> Reply:

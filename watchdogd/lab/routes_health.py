@@ -92,6 +92,7 @@ def _health_body(call: Call) -> dict[str, object]:
     cluster, node, version = call.cluster, call.asked, call.cluster.version
     sealed, is_active = is_sealed(call), call.cluster.serving() is node
     dr, performance = health_modes(call)
+    is_community = cluster.spec.is_community
     body: dict[str, object] = {
         "initialized": node.initialized,
         "sealed": sealed,
@@ -100,16 +101,16 @@ def _health_body(call: Call) -> dict[str, object]:
         "replication_performance_mode": performance.value,
         "replication_dr_mode": dr.value,
         "server_time_utc": int(call.utc_s),
-        "version": "" if call.knobs.redact_version else f"{cluster.spec.vault_version}+ent",
+        "version": "" if call.knobs.redact_version else cluster.spec.shown_version,
     }
     if version >= (1, 16):
-        body["enterprise"] = True
+        body["enterprise"] = not is_community
     if not sealed:
         body["cluster_name"] = "" if call.knobs.redact_cluster_name else cluster.name
         body["cluster_id"] = vault_id(call)
-    if is_active and not sealed and cluster.store.last_wal:
+    if is_active and not sealed and cluster.store.last_wal and not is_community:
         body["last_wal"] = cluster.store.last_wal
-    if version >= (1, 8):
+    if version >= (1, 8) and not is_community:
         ended = call.world.network.holds(FaultKind.LICENCE_TERMINATED, node.target)
         state = "terminated" if ended else "autoloaded"
         body["license"] = {"state": state, "expiry_time": LICENCE_ENDS, "terminated": ended}
@@ -155,6 +156,7 @@ def _is_performance_standby(call: Call) -> bool:
     active = call.cluster.serving()
     return (
         call.knobs.performance_standbys
+        and not call.cluster.spec.is_community
         and active is not None
         and active is not call.asked
         and call.asked.can_vote
@@ -197,7 +199,7 @@ def who_is_active(call: Call) -> Reply:
     standby = _is_performance_standby(call)
     body["performance_standby"] = standby
     body["performance_standby_last_remote_wal"] = cluster.store.last_wal if standby else 0
-    if active is node:
+    if active is node and not cluster.spec.is_community:
         body["last_wal"] = cluster.store.last_wal
     index = cluster.store.end + 20
     return bare(200, body | {"raft_committed_index": index, "raft_applied_index": index})
@@ -215,7 +217,7 @@ def seal_status(call: Call) -> Reply:
         "n": len(keys.shares) if keys is not None else 0,
         "progress": len(node.unseal_shares),
         "nonce": node.unseal_nonce,
-        "version": f"{call.cluster.spec.vault_version}+ent",
+        "version": call.cluster.spec.shown_version,
         "build_date": BUILD_DATE,
         "migration": False,
     }

@@ -65,7 +65,7 @@ def shown(call: Call, mount: Mount, *, is_auth: bool = False) -> dict[str, objec
         "local": mount.local,
         "options": None if mount.options is None else dict(mount.options),
         "plugin_version": "",
-        "running_plugin_version": f"v{call.cluster.spec.vault_version}+builtin.vault",
+        "running_plugin_version": f"v{call.cluster.spec.number}+builtin.vault",
         "running_sha256": "",
         "seal_wrap": mount.seal_wrap,
         "type": mount.type,

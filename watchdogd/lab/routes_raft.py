@@ -104,8 +104,8 @@ def _server(call: Call, node: Node, name: str) -> dict[str, object]:
         "healthy": node.can_vote,
         "stable_since": rfc3339(call.world.epoch_utc_s, nanos=True),
         "status": status,
-        "version": call.cluster.spec.vault_version,
-        "upgrade_version": call.cluster.spec.vault_version,
+        "version": call.cluster.spec.number,
+        "upgrade_version": call.cluster.spec.number,
         "node_type": "voter",
     }
 

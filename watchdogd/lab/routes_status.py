@@ -21,6 +21,13 @@ def one(call: Call) -> Reply:
     return _answer(call, _shown(call, Kind(call.params["kind"])))
 
 
+def community(call: Call) -> Reply:
+    """Community Edition: one flat object, and nothing else of what Enterprise has [ENTPATHS, BLACKBOX]."""
+    if call.request.path == "sys/replication/status" and call.request.method == "GET":
+        return call.logical({"mode": "disabled"})
+    return errors(404, "enterprise-only feature")
+
+
 def is_own_answer(call: Call) -> bool:
     """Whether a standby answers by itself here. UNCONFIRMED, hence a knob."""
     return call.knobs.standby_status is StandbyStatus.OWN

@@ -89,8 +89,8 @@ def _ha_node(call: Call, node: Node) -> dict[str, object]:
         "cluster_address": call.world.spec.cluster_addr(node.target),
         "active_node": is_active,
         "last_echo": None if is_active else rfc3339(call.utc_s, nanos=True),
-        "version": call.cluster.spec.vault_version,
-        "upgrade_version": call.cluster.spec.vault_version,
+        "version": call.cluster.spec.number,
+        "upgrade_version": call.cluster.spec.number,
     }
 
 

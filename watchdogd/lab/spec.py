@@ -28,6 +28,21 @@ class ClusterSpec:
     knobs: Knobs | None = None  # None: the world's
 
     @property
+    def number(self) -> str:
+        """The version without its edition."""
+        return self.vault_version.partition("+")[0]
+
+    @property
+    def is_community(self) -> bool:
+        """Whether it is Community Edition, `1.19.0+ce`: no replication, no performance standbys, no licence."""
+        return self.vault_version.endswith("+ce")
+
+    @property
+    def shown_version(self) -> str:
+        """As sys/health and seal-status say it."""
+        return self.number if self.is_community else f"{self.number}+ent"
+
+    @property
     def in_region(self) -> str:
         """The region's name."""
         return self.region or self.name
@@ -54,6 +69,9 @@ class WorldSpec:
             raise ValueError(f"a world needs clusters with different names, got {names}")
         if self.kind not in ("dr", "performance", EMPTY):
             raise ValueError(f"replication kind is dr, performance or {EMPTY}, got {self.kind!r}")
+
+        if not self.is_empty and any(c.is_community for c in self.clusters):
+            raise ValueError(f"Community Edition does not replicate: a world of it is of kind {EMPTY}")
 
     @property
     def is_empty(self) -> bool:

@@ -32,6 +32,8 @@ def replication_status(call: Call, kind: Kind) -> Status:
             shown = _secondary(call, kind, role, memory)
         case _:
             shown = {"mode": "disabled"}
+    if memory is not None and memory.reindex_until_s is not None and call.knobs.reindexing_state and "state" in shown:
+        shown["state"] = call.knobs.reindexing_state
     return dict(sorted(shown.items()))
 
 
@@ -59,9 +61,10 @@ def _extras(call: Call, role: Role) -> Status:
     """What both sides carry in newer versions (2024 samples)."""
     if call.cluster.version < (1, 16):
         return {}
+    checked_utc_s = call.cluster.merkle_checked_utc_s
     return {
         "corrupted_merkle_tree": False,
-        "last_corruption_check_epoch": _NEVER_EPOCH,
+        "last_corruption_check_epoch": _NEVER_EPOCH if checked_utc_s is None else str(int(checked_utc_s)),
         "ssct_generation_counter": role.ssct_generation,
     }
 
@@ -71,7 +74,7 @@ def _primary(call: Call, kind: Kind, role: Role, memory: ActiveMemory | None) ->
     shown: Status = {
         "cluster_id": role.set_id,
         "known_secondaries": sorted(role.known_secondaries),
-        "last_reindex_epoch": "0",
+        "last_reindex_epoch": str(int(role.last_reindex_utc_s)),
         "last_wal": store.last_wal,
         "merkle_root": root_of(store, kind),
         "mode": "primary",

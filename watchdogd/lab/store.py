@@ -80,6 +80,11 @@ class Store:
         return f"{self._root:040x}"
 
     @property
+    def local_root(self) -> str:
+        """40 hex digits, over the local entries alone."""
+        return f"{self._local_root:040x}"
+
+    @property
     def end(self) -> int:
         """The log position that the next write will get."""
         return self._end

@@ -3,7 +3,7 @@
 The same seed, spec and sequence of calls gives the same bytes. Nothing here reads a clock or opens a socket.
 
 What this world cannot show: writes that a node accepts and then loses inside its own cluster (raft commits at once),
-a primary whose nodes are cut from each other inside one region, corrupted merkle trees and reindexing, several
+a primary whose nodes are cut from each other inside one region, corrupted merkle trees, several
 namespaces, PGP-encrypted tokens.
 """
 
