@@ -47,6 +47,7 @@ DEMOTE, ENABLE, ISSUE, REVOKE = (
 )
 FOLLOW = "sys/replication/dr/secondary/enable"
 ATTEMPT, UPDATE = (f"sys/replication/dr/secondary/generate-operation-token/{verb}" for verb in ("attempt", "update"))
+REINDEX, RECOVER = "sys/replication/reindex", "sys/replication/recover"
 LOOKUP, CREATE = "auth/token/lookup-self", "auth/token/create/<role>"
 SEAL, STEP_DOWN, HA_STATUS = "sys/seal", "sys/step-down", "sys/ha-status"
 OPERATED = (PROMOTE, UPDATE_PRIMARY, DISABLE)
@@ -215,6 +216,14 @@ FURTHER: tuple[Doubt, ...] = (
     *_doubts(
         "whether an operation token outlives the promotion that it authorised",
         ("op_tokens_outlive_promotion", (False, True), (PROMOTE, UPDATE)),
+    ),
+    *_doubts(
+        "the warnings and refusals of reindex and recover, and what `state` says while a cluster reindexes",
+        ("reindexing_state", ("", "reindexing"), (STATUS,)),
+        ("reindex_text", _text("reindex_text", "Reindexing."), (REINDEX,)),
+        ("reindexing_already_text", _text("reindexing_already_text"), (REINDEX,)),
+        ("recover_text", _text("recover_text", "Recovering."), (RECOVER,)),
+        ("not_replicating_text", _text("not_replicating_text"), (REINDEX, RECOVER)),
     ),
     *_doubts("whose id an X-Vault-Index carries", ("index_scope", tuple(IndexScope), (SECRETS,))),
     *_doubts("health in a namespace", ("namespace_health_text", _text("namespace_health_text"), (HEALTH,))),

@@ -345,6 +345,22 @@ def audited_twice(**knobs: object) -> object:
     return told(said)
 
 
+def reindexed(times: int) -> Probe:
+    def probe(**knobs: object) -> object:
+        a = asker(**knobs)
+        said = [a.post("east/1", "sys/replication/reindex", {}, token=root(a)) for _ in range(times)]
+        return told(said[-1]), dr(a, "east/1")["state"]
+
+    return probe
+
+
+def reindexed_alone(**knobs: object) -> object:
+    a = asker(**knobs)
+    a.post("east/1", "sys/replication/dr/primary/disable", {}, token=root(a))
+    a.wait(5)
+    return told(a.post("east/1", "sys/replication/reindex", {}, token=root(a)))
+
+
 ISSUED = {"method": "POST", "token": "root_token"}
 PROBES: dict[str, Probe] = {
     "invalid_dr_token_status": promoted_with("hvb.nobody"),
@@ -407,6 +423,11 @@ PROBES: dict[str, Probe] = {
     "already_enabled_status": asking("sys/replication/dr/primary/enable", body={}, **ISSUED),
     "already_enabled_text": asking("sys/replication/dr/primary/enable", body={}, **ISSUED),
     "disable_secondary_text": disabled_by_token,
+    "reindexing_state": reindexed(1),
+    "reindex_text": reindexed(1),
+    "reindexing_already_text": reindexed(2),
+    "recover_text": asking("sys/replication/recover", body={}, **ISSUED),
+    "not_replicating_text": reindexed_alone,
     "index_scope": index_after_promotion,
     "namespace_health_text": asking("sys/health", headers={"X-Vault-Namespace": "ns1/"}),
     "licence_body": asking("sys/license/status", token="root_token"),
