@@ -50,15 +50,25 @@ def sealed_counts_as_down(policy: PairPolicy, cluster: ClusterId) -> bool:
     return policy.sealed_is_down and bool(fence.command) and fence.on_failure is OnFenceFailure.BLOCK
 
 
-def checked_against(partner: ClusterView, elected: ClusterView | None, *, hears: bool) -> ClusterView:
+def named_as_active(view: ClusterView) -> frozenset[str]:
+    """The cluster addresses that the nodes of a cluster name as those of its active node."""
+    return frozenset(
+        _bare(node.names.cluster_address) for node in view.nodes if node.names and node.names.cluster_address
+    )
+
+
+def checked_against(
+    partner: ClusterView, elected: ClusterView | None, *, hears: bool, named_lately: Iterable[str] = ()
+) -> ClusterView:
     """`partner`, said to be wrong when it `hears` a primary that is not the elected one.
 
     Only what both clusters show is compared: the cluster addresses that the nodes of an active primary name as
-    active, and the primary's addresses that the secondary refreshes from its heartbeats. Source: README-DR.
+    active, and the primary's addresses that the secondary refreshes from its heartbeats. Source: README-DR. Of a
+    primary whose active node has changed the secondary shows the one before until it hears the next: `named_lately`.
     """
     if elected is None or not hears or not elected.is_active_primary or not partner.is_active_secondary:
         return partner
-    own = {_bare(node.names.cluster_address) for node in elected.nodes if node.names and node.names.cluster_address}
+    own = {*named_as_active(elected), *named_lately}
     heard = {_bare(address) for address in _heard_addresses(partner)}
     if not own or not heard or own & heard:
         return partner

@@ -17,7 +17,7 @@ from watchdogd.core.model import ClusterId, ClusterView, NodeAddress, NodeSeen, 
 from watchdogd.core.policy import PairPolicy
 from watchdogd.core.signature import lacks_of, sides_of, signature_of, stream_of
 from watchdogd.core.streak import Streak
-from watchdogd.core.views import checked_against, sealed_counts_as_down, view_of
+from watchdogd.core.views import checked_against, named_as_active, sealed_counts_as_down, view_of
 from watchdogd.core.windows import down_need, down_window, link_window, sight_of, up_need
 
 FLAP_WINDOW_S = 900.0
@@ -67,6 +67,9 @@ class PairWatch:
     counted: Mapping[NodeAddress, int] = field(default_factory=dict)  # of `rounds`: part of a complete round already
     streaks: Mapping[ClusterId, Streak] = field(default_factory=dict)
     links: Mapping[ClusterId, LinkWatch] = field(default_factory=dict)  # by the cluster that listens
+    named_s: Mapping[ClusterId, Mapping[str, float]] = field(
+        default_factory=dict
+    )  # cluster addresses, named until then
     both_secondary_from_s: float | None = None
     flaps: tuple[float, ...] = ()
     resets: tuple[Reset, ...] = ()
@@ -100,7 +103,7 @@ class PairWatch:
         """Look at everything at once: the watch after this tick, and its facts."""
         now_s = around.now.at_s
         views = {cluster: self._view(cluster, ledger, now_s) for cluster in self.policy.cluster_ids}
-        watch = self._feed_streaks(views, ledger, now_s)._feed_links(views, ledger, now_s)
+        watch = self._feed_streaks(views, ledger, now_s)._feed_links(views, ledger, now_s)._feed_named(views, now_s)
         looked = watch._look(views, ledger, around)
         known = learn(
             watch.known,
@@ -217,6 +220,19 @@ class PairWatch:
         from_s = now_s if self.both_secondary_from_s is None else self.both_secondary_from_s
         return replace(self, links=links, resets=resets, both_secondary_from_s=from_s if are_secondary else None)
 
+    def _feed_named(self, views: Mapping[ClusterId, ClusterView], now_s: float) -> Self:
+        """Kept for as long as what was heard of an active node before its end counts as heard, and a round more."""
+        timing = self.policy.timing
+        from_s = now_s - timing.heartbeat_stale_after_s - timing.interval_s - timing.probe_timeout_s
+        kept = {
+            cluster: {
+                **{address: at_s for address, at_s in self.named_s.get(cluster, {}).items() if at_s >= from_s},
+                **dict.fromkeys(named_as_active(view) if view.is_active_primary else (), now_s),
+            }
+            for cluster, view in views.items()
+        }
+        return replace(self, named_s=kept)
+
     # -- what is made of it ------------------------------------------------------------------------------------------
 
     def _look(self, views: Mapping[ClusterId, ClusterView], ledger: Ledger, around: Surroundings) -> Looked:
@@ -225,7 +241,8 @@ class PairWatch:
         partner_id = self.policy.partner_of(ledger.guarded or self.policy.home)
         link = self.links.get(partner_id, LinkWatch())
         hears = self._hears(partner_id, now_s)
-        partner = checked_against(views[partner_id], elected, hears=hears is Hears.SEES)
+        named = self.named_s.get(elected.cluster, {}) if elected is not None else {}
+        partner = checked_against(views[partner_id], elected, hears=hears is Hears.SEES, named_lately=named)
         witness = max((w for w in around.witnesses if w.sees), key=lambda w: w.seen_s, default=None)
         sight = sight_of(link, hears, timing, is_witnessed=witness is not None, now_s=now_s)
         windows: tuple[Window, ...] = ()

@@ -100,3 +100,11 @@ def test_a_secondary_that_hears_a_primary_elsewhere_is_not_the_pair_we_guard() -
     assert checked_against(wrong, primary, hears=False).wrong == ""
     assert checked_against(silent_about_it, primary, hears=True).wrong == ""
     assert checked_against(wrong, None, hears=True).wrong == ""
+
+
+def test_a_secondary_that_shows_the_active_node_of_before_hears_the_primary_that_it_should() -> None:
+    primary = view(active(EAST, 1, 9.0, status_of(Mode.PRIMARY)))
+    before = replace(peer_of(EAST, 8.0), cluster_address="https://EAST-2.example.test:8201")
+    behind = view(active(WEST, 1, 9.0, status_of(Mode.SECONDARY, peers=(before,))))
+    assert "east-2" in checked_against(behind, primary, hears=True).wrong
+    assert checked_against(behind, primary, hears=True, named_lately=["east-2.example.test:8201"]).wrong == ""
