@@ -8,6 +8,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from watchdogd.core.situations import LEFT_FENCE, NAMES, SITUATIONS
 from watchdogd.daemon.exits import Exit
 from watchdogd.lab.fault_shapes import SHAPES
 from watchdogd.lab.faults import FaultKind
+from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.policies import parse
 from watchdogd.lab.setup import DR_POLICY
 from watchdogd.runbooks.catalog import PROCEDURES
@@ -32,6 +34,7 @@ OURS = [page for page in PAGES if page.name != "architecture.md"]  # what people
 MANUAL = (ROOT / "docs" / "manual.md").read_text(encoding="utf-8")
 LAB = (ROOT / "docs" / "lab.md").read_text(encoding="utf-8")
 SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "watchdogd").rglob("*.py")))
+SCENARIOS = {path.stem for path in (ROOT / "watchdogd" / "lab" / "scenarios").glob("*.toml")}
 PARSERS = {"watchdogd": main._parser(), "watchdogctl": ctl.parser(), "watchdogd-lab": lab._parser()}
 PLACEHOLDERS = {"ACTION": "cutover-dns", "N": "1", "SEQ": "1", "HASH": "00ff"}
 CODE = re.compile(r"`([^`\n]+)`")
@@ -297,3 +300,28 @@ def test_the_guide_to_the_lab_has_every_option_of_up() -> None:
     options = {option for row in rows(section(LAB, "## Start it")) for option in re.findall(r"--[a-z-]+", row[0])}
     up = lab._parser().parse_args(["up"])
     assert options == {f"--{name.replace('_', '-')}" for name in vars(up) if name != "run"}
+
+
+def shown_by(cell: str) -> Iterator[tuple[str, str]]:
+    """`fault `a`, `b`; scenario `c`` as (fault, a), (fault, b), (scenario, c)."""
+    for part in cell.split(";"):
+        word = part.split("`")[0].strip()
+        yield from ((word, name) for name in CODE.findall(part) if "=" not in name and not name.endswith(":"))
+
+
+def test_every_failure_mode_of_the_list_stands_in_its_table_once() -> None:
+    lines = (ROOT / "tests" / "data" / "failure-modes.txt").read_text(encoding="utf-8").splitlines()
+    listed = [line for line in lines if not line.startswith("#")]
+    assert [f"{row[0]} {row[1]}" for row in rows(section(LAB, "## Failure modes"))] == listed
+
+
+@pytest.mark.parametrize("row", rows(section(LAB, "## Failure modes")), ids=lambda row: row[0])
+def test_what_shows_a_failure_mode_exists_and_what_shows_nothing_says_why(row: list[str]) -> None:
+    number, _, shown, lacks = row
+    known = {"fault": set(FaultKind), "knob": {knob.name for knob in fields(Knobs)}, "scenario": SCENARIOS}
+    for what, name in shown_by(shown):
+        assert (ROOT / name).is_file() if what == "test" else name in known.get(what, ()), f"{what} {name}"
+    assert shown or lacks.startswith("cannot be shown"), "neither what shows it nor why nothing does"
+    named = {name for what, name in shown_by(shown) if what == "fault"}
+    claimed = {kind.value for kind, shape in SHAPES.items() if int(number) in shape.modes}
+    assert claimed <= named, "a fault that stands for it by its own table is missing here"
