@@ -76,7 +76,6 @@ DIFFERENCES: Mapping[tuple[str, str], str] = {
         " | ['failed to parse JSON input: Expecting property name enclosed in double quotes: "
         "line 1 column 2 (char 1)']",
     ): "Vault says `failed to parse` (HANDLER17); what follows is of the JSON reader",
-    ("obs:obs3:kv w/ ns header nonexist", ".errors: ['namespace not found'] | []"): "a world has one namespace",
     ("obs:obs5:quorum lost: read n1", "status: 200 | 500"): STANDBY_READS,
     ("obs:obs5:quorum lost: lookup-self", "status: 200 | 500"): STANDBY_READS,
     ("obs:obs5:approle login", ".auth.entity_id: 'UUID' | ''"): ("a world has no identities"),

@@ -111,6 +111,11 @@ DIFFERENCES: Mapping[tuple[str, str], str] = {
     ): "Vault says `failed to parse` (HANDLER17)",
     ("*tidy", in_words_of_its_own_server()): CLI,
     ("wrapping key", "status: 404 | 200"): "the fork took it out; Vault's own `handleWrappingPubkey` (SYSPATHS)",
+    ("reload", "status: 404 | 204"): ENTERPRISE,
+    (
+        "a namespace read",
+        ".errors: [] | ['1 error occurred:\\n\\t* unsupported path\\n\\n']",
+    ): "a world has the root namespace only, and no path to make another (docs/lab.md)",
     ("audit enable", "status: 400 | 204"): BY_CONFIGURATION,
     ("audit enable no type", f".errors: ['{NO_DEVICE_BY_API}'] | ['unknown backend type: \"nope\"']"): BY_CONFIGURATION,
     ("login*", ".auth.entity_id: 'UUID' | ''"): "a world has no identities",

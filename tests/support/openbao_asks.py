@@ -8,6 +8,7 @@ from tests.support.asking_both import Ask
 from tests.support.openbao_asks_approle import APPROLE_ASKS
 from tests.support.openbao_asks_mounts import MOUNTS
 from tests.support.openbao_asks_policies import POLICY_ASKS
+from tests.support.openbao_asks_quotas import ABOUT, QUOTAS
 from tests.support.openbao_asks_raft import RAFT
 from tests.support.openbao_asks_secrets import KV
 from tests.support.openbao_asks_system import THE_REST
@@ -298,4 +299,6 @@ ASKS = (
     *WRAPPING,
     *RAFT,
     *THE_REST,
+    *ABOUT,
+    *QUOTAS,
 )

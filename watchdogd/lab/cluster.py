@@ -29,6 +29,15 @@ class Wrapping:
     creation_path: str
 
 
+@dataclass(slots=True)
+class QuotaWindow:
+    """What one client has sent to one node under one rate limit since the window began."""
+
+    ends_s: float = 0.0
+    sent: int = 0
+    blocked_until_s: float = 0.0
+
+
 def parse_version(text: str) -> tuple[int, ...]:
     """`1.19.3+ent` as (1, 19, 3)."""
     return tuple(int(part) for part in text.partition("+")[0].partition("-")[0].split("."))
@@ -51,7 +60,7 @@ class Cluster:
         self.active: Node | None = None
         self.election_at_s: float | None = None
         self.flap_at_s: float | None = None
-        self.term = 1
+        self.term, self.changes = 1, 0  # `changes` counts what the true counts depend on
         self.keys: SealKeys | None = None  # None: not initialised
         self.op_tokens: list[str] = []
         self.wrappings: dict[str, Wrapping] = {}
@@ -60,9 +69,9 @@ class Cluster:
         self.autopilot: dict[str, object] = {}  # what its configuration says otherwise than by default
         self.has_of: dict[str, int] = {}  # cluster -> the position of its log up to which this one has everything
         self.merkle_checked_utc_s: float | None = None
+        self.quota_windows: dict[str, QuotaWindow] = {}  # by node, client and rule
         self.lb_pool: tuple[int, ...] = ()
         self.lb_checked_s = -inf
-        self.changes = 0  # counts what the true counts depend on
         self._transcript = transcript
         self._last_active, self._told_at_s = 0, inf
         self._has_quorum_loss = False

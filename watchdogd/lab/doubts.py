@@ -227,6 +227,10 @@ FURTHER: tuple[Doubt, ...] = (
     ),
     *_doubts("whose id an X-Vault-Index carries", ("index_scope", tuple(IndexScope), (SECRETS,))),
     *_doubts("health in a namespace", ("namespace_health_text", _text("namespace_health_text"), (HEALTH,))),
+    *_doubts(
+        "a request in a namespace that is not there",
+        ("namespace_missing_text", _text("namespace_missing_text", "namespace not authorized"), (SECRETS,)),
+    ),
     *_doubts("the body of sys/license/status", ("licence_body", tuple(LicenceBody), ("sys/license/status",))),
     *_doubts(
         "refusals of sys/audit",

@@ -7,7 +7,7 @@ from watchdogd.lab.call import Call, rfc3339
 from watchdogd.lab.fields import UNSUPPORTED_PATH
 from watchdogd.lab.knobs import LicenceBody
 from watchdogd.lab.node import Mode, Node
-from watchdogd.lab.reply import Reply, empty, envelope, errors
+from watchdogd.lab.reply import Rejected, Reply, empty, envelope, errors
 from watchdogd.lab.roles import Kind
 from watchdogd.lab.route import Route
 from watchdogd.lab.routes_health import LICENCE_ENDS
@@ -67,8 +67,13 @@ def rotate(call: Call) -> Reply:
 def licence(call: Call) -> Reply:
     """GET sys/license/status: no sample of its body is at hand, hence a knob; when it ends is what health says."""
     call.authorise()
+    return call.logical(licence_told(call))
+
+
+def licence_told(call: Call) -> dict[str, object]:
+    """The licence as it is told with a token and, on a DR secondary, without one. Raises Rejected before 1.8."""
     if call.cluster.version < _LICENCE_SINCE:
-        return errors(404, UNSUPPORTED_PATH)
+        raise Rejected(errors(404, UNSUPPORTED_PATH))
     loaded = {
         "expiration_time": LICENCE_ENDS,
         "features": list(_FEATURES),
@@ -77,8 +82,8 @@ def licence(call: Call) -> Reply:
         "start_time": rfc3339(call.world.epoch_utc_s - _YEAR_S),
     }
     if call.knobs.licence_body is LicenceBody.FLAT:
-        return call.logical(loaded)
-    return call.logical({"autoloading_used": True, "autoloaded": loaded, "persisted_autoload": loaded})
+        return loaded
+    return {"autoloading_used": True, "autoloaded": loaded, "persisted_autoload": loaded}
 
 
 def _ha_node(call: Call, node: Node) -> dict[str, object]:

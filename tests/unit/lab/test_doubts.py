@@ -430,6 +430,7 @@ PROBES: dict[str, Probe] = {
     "not_replicating_text": reindexed_alone,
     "index_scope": index_after_promotion,
     "namespace_health_text": asking("sys/health", headers={"X-Vault-Namespace": "ns1/"}),
+    "namespace_missing_text": asking("secret/data/x", headers={"X-Vault-Namespace": "ns1/"}),
     "licence_body": asking("sys/license/status", token="root_token"),
     "audit_type_text": asking("sys/audit/f", method="PUT", token="root_token", body={"type": "paper"}),
     "audit_in_use_text": audited_twice,
