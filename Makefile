@@ -112,7 +112,7 @@ bench: $(VENV)/.dev
 # Six processes of the binary that WATCHDOGD_VAULT_BINARY names, with the licence file of WATCHDOGD_VAULT_LICENSE.
 enterprise: $(VENV)/.dev
 	@$(BIN)/python -m tests.support.licensed
-	$(PYTEST) -v -k "vault-" tests/real/test_enterprise.py
+	$(PYTEST) -v -p no:randomly -k "vault-" tests/real/test_enterprise.py
 
 # Root, and Debian's mmdebstrap and systemd-container. The root file system is made once and kept in .venv/boot.
 boot: $(VENV)/.dev

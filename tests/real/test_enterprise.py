@@ -115,7 +115,7 @@ async def came_of(run: Run, step: str) -> None:
         await run.of(step)
     except NotHere as exc:
         pytest.skip(str(exc))
-    except Misconfigured as exc:
+    except (Misconfigured, NotReached) as exc:
         pytest.fail(str(exc), pytrace=False)
 
 

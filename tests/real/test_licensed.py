@@ -69,3 +69,11 @@ def test_each_variable_that_is_wrong_is_named(tmp_path: Path) -> None:
 
 def test_one_variable_is_enough_to_be_told_of_the_forgotten_one() -> None:
     assert [is_asked_for({}), is_asked_for({BINARY: ""}), is_asked_for({LICENCE: "x"})] == [False, False, True]
+
+
+def test_the_guide_names_both_variables_and_says_that_nobody_ran_it() -> None:
+    guide = (ROOT / "docs" / "lab.md").read_text(encoding="utf-8")
+    section = guide.partition("## On a licensed Vault Enterprise")[2].partition("\n## ")[0]
+    assert BINARY in section
+    assert LICENCE in section
+    assert "**not verified: never run**" in section
