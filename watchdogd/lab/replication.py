@@ -88,7 +88,7 @@ class Replication:
             return inf if node.active.reconnect_at_s is None else node.active.reconnect_at_s
         due = node.active.heartbeat_due_s
         if link.state is not SyncState.STREAM_WALS:
-            return min(due, link.state_until_s)
+            return min(due, link.state_until_s) if link.state is not SyncState.IDLE else due
         due = min(due, link.streams_since_s + cluster.knobs.guard_missing_every_s)
         written_s = None if link.position is None else self._clusters[link.primary].store.written_s(link.position)
         if written_s is None:
@@ -114,6 +114,8 @@ class Replication:
         if memory.connected_s is None and not self._connect(cluster, kind, link, memory, now_s):
             return
         elapsed_s, link.alive_s = now_s - link.alive_s, now_s
+        if link.state is SyncState.IDLE and not syncing.is_blocked(cluster, kind, self._clusters[link.primary]):
+            syncing.begin(cluster, kind, link, self._clusters[link.primary], now_s)
         self._sync(cluster, kind, link, now_s)
         if link.state is SyncState.STREAM_WALS and not self._is_thrown_back(cluster, kind, link, now_s):
             self._stream(cluster, kind, link, memory, now_s, elapsed_s)
@@ -189,6 +191,9 @@ class Replication:
         now_s: float,
     ) -> None:
         for entry in entries:
+            if kind is Kind.PERFORMANCE and cluster.store.is_kept_from(entry):
+                link.state = SyncState.IDLE
+                break
             link.position = (link.position or 0) + 1
             if entry.is_local and kind is Kind.PERFORMANCE:
                 continue
@@ -204,9 +209,10 @@ class Replication:
             return
         here_utc_s, there_utc_s = self._clock(node.target, now_s), self._clock(far.target, now_s)
         skew_ms = round((there_utc_s - here_utc_s) * 1000)
-        memory.peers[f"{kind}/{primary.name}"] = self._peer(far, "", here_utc_s, now_s, skew_ms)
+        took_ms = round(2000 * self._network.replication_delay_s(cluster.name, primary.name))  # there and back
+        memory.peers[f"{kind}/{primary.name}"] = self._peer(far, "", here_utc_s, now_s, skew_ms, took_ms)
         far.active.peers[f"{kind}/{link.secondary_id}"] = self._peer(
-            node, link.secondary_id, there_utc_s, now_s, -skew_ms
+            node, link.secondary_id, there_utc_s, now_s, -skew_ms, took_ms
         )
         if cluster.knobs.resolver_discover_servers:
             link.known_addrs = [self._spec.cluster_addr(n.target) for n in primary.voters]
@@ -215,7 +221,7 @@ class Replication:
         else:
             cluster.roles[kind].inherited = _copied(primary.roles[Kind.PERFORMANCE])
 
-    def _peer(self, node: Node, node_id: str, utc_s: float, now_s: float, skew_ms: int) -> Peer:
+    def _peer(self, node: Node, node_id: str, utc_s: float, now_s: float, skew_ms: int, duration_ms: int) -> Peer:
         return Peer(
             node_id=node_id,
             api_address=self._spec.api_addr(node.target),
@@ -223,7 +229,7 @@ class Replication:
             at_utc_s=utc_s,
             at_s=now_s,
             clock_skew_ms=skew_ms,
-            duration_ms=0,
+            duration_ms=duration_ms,
         )
 
     # ------------------------------------------------------------------ role changes

@@ -218,7 +218,7 @@ def seal_status(call: Call) -> Reply:
         "progress": len(node.unseal_shares),
         "nonce": node.unseal_nonce,
         "version": call.cluster.spec.shown_version,
-        "build_date": BUILD_DATE,
+        **({"build_date": BUILD_DATE} if call.cluster.version >= (1, 11) else {}),  # the oldest sample that has it
         "migration": False,
     }
     if not sealed:

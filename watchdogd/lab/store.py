@@ -181,6 +181,19 @@ class Store:
             for mine, theirs in both
         )
 
+    def clashes(self, source: "Store") -> bool:
+        """Whether something is mounted here as local that `source` has mounted for all, at the same path."""
+        return any(
+            self._entries[key].is_local and (theirs := source._entries.get(key)) is not None and not theirs.is_local
+            for table in _MOUNTS
+            for key in self.keys(table)
+        )
+
+    def is_kept_from(self, received: LogEntry) -> bool:
+        """Whether an entry that came by replication meets a mount that was made local here."""
+        known = self._entries.get(received.key)
+        return known is not None and known.is_local and not received.is_local
+
     def log_from(self, position: int) -> Iterator[LogEntry]:
         """Everything that the log still has from a position on."""
         return islice(self._log, max(0, len(self._log) - (self._end - position)), None)

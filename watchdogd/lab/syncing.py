@@ -24,10 +24,21 @@ def step(cluster: Cluster, kind: Kind, link: Link, primary: Cluster, now_s: floa
     if link.state_until_s > now_s:
         return 0
     if link.state is SyncState.MERKLE_DIFF:
+        if is_blocked(cluster, kind, primary):
+            link.state = SyncState.IDLE
+            return 0
         fetch(cluster, kind, link, primary, now_s)
     elif link.state is SyncState.MERKLE_SYNC:
         return _end(cluster, kind, link, primary, now_s)
     return 0
+
+
+def is_blocked(cluster: Cluster, kind: Kind, primary: Cluster) -> bool:
+    """Whether a local mount of a performance secondary is where its primary shares one: nothing moves until one goes.
+
+    The vendor's page on troubleshooting (TS) tells of it as `state` idle and "local mount already exists".
+    """
+    return kind is Kind.PERFORMANCE and cluster.store.clashes(primary.store)
 
 
 def fetch(cluster: Cluster, kind: Kind, link: Link, primary: Cluster, now_s: float) -> None:

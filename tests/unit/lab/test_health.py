@@ -192,3 +192,8 @@ def test_a_terminated_licence_shows() -> None:
     a = asker()
     a.fault(FaultKind.LICENCE_TERMINATED, "cluster:west")
     assert a.ask("west/1", "sys/health").json["license"]["terminated"] is True
+
+
+@pytest.mark.parametrize(("version", "has"), [("1.10.0", False), ("1.11.0", True)])
+def test_seal_status_has_a_build_date_from_1_11_on(version: str, has: bool) -> None:
+    assert ("build_date" in asker(version=version).ask("east/1", "sys/seal-status").json) is has

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +26,12 @@ PATHS = tuple(
         "secondary/generate-public-key",
     )
 )
+REPAIRS = (
+    "sys/replication/recover",
+    "sys/replication/reindex",
+    "sys/replication/dr/secondary/recover",
+    "sys/replication/dr/secondary/reindex",
+)
 LAST_TOKEN, OPERATION_TOKEN = "<the last activation token>", "<an operation token>"
 FIELDS = (
     "token id ttl secondary_public_key primary_cluster_addr update_primary_addrs dr_operation_token force "
@@ -33,7 +41,7 @@ ADDRESS = st.sampled_from(["https://127.3.1.1:8201", "https://127.3.2.1:8201", "
 SCALAR = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | ADDRESS
 VALUE = SCALAR | st.lists(SCALAR, max_size=3) | st.sampled_from(["w1", LAST_TOKEN, OPERATION_TOKEN])
 STEP = st.tuples(
-    st.sampled_from(PATHS),
+    st.sampled_from((*PATHS, *REPAIRS)),
     st.dictionaries(st.sampled_from(FIELDS), VALUE, max_size=5),
     st.sampled_from(["east/1", "west/1", "west/2"]),
     st.sampled_from(["east", "west", ""]),
@@ -43,16 +51,20 @@ STEP = st.tuples(
 
 def agrees(f: Founder) -> None:
     """A link that is ready is one set with its primary, which knows the id; a disabled cluster shows nothing more."""
-    for name in ("east", "west"):
-        said = f.a.ask(f"{name}/1", "sys/replication/dr/status")
+    for name, kind in product(("east", "west"), ("dr", "performance")):
+        said = f.a.ask(f"{name}/1", f"sys/replication/{kind}/status")
         if said.exchange.outcome is not Outcome.ANSWER or said.exchange.status != 200:
             continue
-        shown = said.data
+        shown, cluster = said.data, f.a.world.clusters[name]
         assert shown["mode"] in ("primary", "secondary") or shown == {"mode": "disabled"}
-        link = f.a.world.clusters[name].roles["dr"].link
+        if cluster.is_dr_secondary:
+            assert cluster.roles["performance"].mode == "disabled"
+        link = cluster.roles[kind].link
         if shown.get("connection_state") == "ready":
-            role = f.a.world.clusters[link.primary].roles["dr"]
+            role = f.a.world.clusters[link.primary].roles[kind]
             assert (role.set_id, role.known_secondaries[shown["secondary_id"]]) == (shown["cluster_id"], name)
+        if shown.get("state") == "stream-wals" and link.broken_s is None:
+            assert link.position <= f.a.world.clusters[link.primary].store.end
 
 
 @settings(max_examples=60, deadline=None)

@@ -82,6 +82,35 @@ def test_a_local_mount_stays_on_its_cluster_and_two_may_have_the_same_path() -> 
     assert a.ask("west/1", STATUS).data["merkle_root"] == a.ask("east/1", STATUS).data["merkle_root"]
 
 
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_local_mount_where_the_primary_shares_one_stops_replication_until_one_of_them_goes(is_cut: bool) -> None:
+    """Failure mode 16, by the stream and by a sync."""
+    a = pair(shipper_entries=4)
+    a.post("west/1", "sys/mounts/here", {"type": "kv", "local": True}, token=a.has["root_token_west"])
+    a.post("west/1", "here/x", {"of": "west"}, token=a.has["root_token_west"])
+    cut = a.fault(FaultKind.DROP, "repl:west>east") if is_cut else None
+    assert a.post("east/1", "sys/mounts/here", {"type": "kv"}, token=a.has["root_token"]).status == 204
+    a.post("east/1", "here/x", {"of": "east"}, token=a.has["root_token"])
+    for n in range(10 if is_cut else 0):
+        write(a, "east/1", f"secret/data/{n}")
+    a.wait(5)
+    if cut is not None:
+        a.world.faults.clear(cut)
+        a.wait(10)
+    shown = a.ask("west/1", STATUS).data
+    assert (shown["state"], shown["connection_state"]) == ("idle", "ready")
+    write(a, "east/1")
+    a.wait(30)
+    assert read(a, "west/1", by="root_token_west").status == 404
+    assert read(a, "west/1", "here/x", by="root_token_west").data == {"of": "west"}
+    a.ask("west/1", "sys/mounts/here", "DELETE", token=a.has["root_token_west"])
+    a.wait(10)
+    assert a.ask("west/1", STATUS).data["state"] == "stream-wals"
+    assert read(a, "west/1", "here/x", by="root_token_west").data == {"of": "east"}
+    assert read(a, "west/1", by="root_token_west").status == 200
+    assert a.ask("west/1", STATUS).data["merkle_root"] == a.ask("east/1", STATUS).data["merkle_root"]
+
+
 def test_a_local_mount_and_every_token_go_over_dr() -> None:
     a = asker()
     a.post("east/1", "sys/mounts/here", {"type": "kv", "local": True}, token=a.has["root_token"])

@@ -204,3 +204,12 @@ def test_a_performance_pair_shows_itself_under_performance() -> None:
     assert dr(a, "west/1") == {"mode": "disabled"}
     assert "last_performance_wal" in a.ask("east/1", "sys/replication/performance/status").data
     assert a.ask("west/1", "sys/health").status == 200
+
+
+def test_a_heartbeat_says_how_long_it_took() -> None:
+    a = asker()
+    assert a.ask("west/1", DR_STATUS).data["primaries"][0]["last_heartbeat_duration_ms"] == "0"
+    a.fault(FaultKind.DELAY, "repl:west>east", seconds=0.25)
+    a.wait(6)
+    assert a.ask("west/1", DR_STATUS).data["primaries"][0]["last_heartbeat_duration_ms"] == "500"
+    assert a.ask("east/1", DR_STATUS).data["secondaries"][0]["last_heartbeat_duration_ms"] == "500"
