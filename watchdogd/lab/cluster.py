@@ -126,6 +126,10 @@ class Cluster:
         """Whether it has an active node that serves as primary of this kind now."""
         return self.active is not None and self.window is None and self.roles[kind].mode is Mode.PRIMARY
 
+    @property
+    def _election_s(self) -> float:
+        return self.knobs.election_s + max((node.slow_s for node in self.voters), default=0.0)
+
     def serving(self) -> Node | None:
         """The active node, unless a role change is tearing it down."""
         return self.active if self.window is None else None
@@ -185,6 +189,7 @@ class Cluster:
             self._flap_every_s = self.flap_at_s = None
         elif self._flap_every_s != every[0]:
             self._flap_every_s, self.flap_at_s = every[0], now_s
+        self.store.is_overloaded = any(self._is_meant(f.target) for f in faults.of(FaultKind.WRITE_OVERLOAD))
         self.changes += 1
 
     # ------------------------------------------------------------------ acts
@@ -263,9 +268,20 @@ class Cluster:
     # ------------------------------------------------------------------ inside
 
     def _heed_node(self, node: Node, faults: FaultBoard, now_s: float) -> None:
-        crashed = any(self._is_meant(f.target, node) for f in faults.of(FaultKind.CRASH))
-        sealed = any(self._is_meant(f.target, node) for f in faults.of(FaultKind.SEAL))
-        node.removed = any(self._is_meant(f.target, node) for f in faults.of(FaultKind.REMOVED))
+        crashed, sealed, node.removed = (
+            any(self._is_meant(f.target, node) for f in faults.of(kind))
+            for kind in (FaultKind.CRASH, FaultKind.SEAL, FaultKind.REMOVED)
+        )
+        slow = (f for f in faults.of(FaultKind.SLOW_STORAGE) if self._is_meant(f.target, node))
+        node.slow_s = sum(f.number("seconds") for f in slow)
+        ended = {
+            f.text("edition", "production")
+            for f in faults.of(FaultKind.LICENCE_EXPIRED)
+            if self._is_meant(f.target, node)
+        }
+        crashed = crashed or ("production" in ended and not node.up)  # a binary does not start with it (LICFAQ)
+        sealed = sealed or "evaluation" in ended
+        self._heed_stop(node, faults, now_s)
         if crashed and node.up:
             node.stop()
             self._note(now_s, f"{node.target} crashed")
@@ -282,6 +298,15 @@ class Cluster:
         if sealed:
             self._sealed_by_fault.add(node.target)
 
+    def _heed_stop(self, node: Node, faults: FaultBoard, now_s: float) -> None:
+        stopped = any(self._is_meant(f.target, node) for f in faults.of(FaultKind.STOPPED))
+        if stopped is node.stopped:
+            return
+        node.stopped = stopped
+        self._note(now_s, f"{node.target} {'sleeps' if stopped else 'awake'}")
+        if not stopped and self.active is not None:
+            self._told_at_s = now_s + self.knobs.standby_told_s
+
     def _unseal_at(self, now_s: float, sealed: bool) -> float | None:
         opens = self.knobs.auto_unseal and self.keys is not None and not sealed
         return now_s + self.knobs.unseal_s if opens else None
@@ -297,7 +322,7 @@ class Cluster:
         self._drop_active()
         if self._flap_every_s is not None:
             self.flap_at_s = now_s + self._flap_every_s
-        self.election_at_s = now_s + (self.knobs.election_s if election_s is None else election_s)
+        self.election_at_s = now_s + (self._election_s if election_s is None else election_s)
         self.changes += 1
 
     def _drop_active(self) -> None:
@@ -310,7 +335,7 @@ class Cluster:
             self.election_at_s = None
             return
         if self.election_at_s is None:
-            self.election_at_s = now_s + self.knobs.election_s
+            self.election_at_s = now_s + self._election_s
         if self.election_at_s <= now_s:
             ranked = sorted(self.voters, key=lambda n: (n.number - self._last_active - 1) % len(self.nodes))
             self.make_active(ranked[0], now_s, utc_s)
@@ -346,9 +371,10 @@ class Cluster:
         self._note(now_s, f"{self.name} reindexed")
 
     def _echo(self, now_s: float) -> None:
+        late_s = self.active.slow_s if self.active is not None else 0.0
         for node in self.nodes:
             if node is not self.active and node.can_vote:
-                node.echo_s = now_s
+                node.echo_s = now_s - late_s
 
     def _note(self, now_s: float, text: str) -> None:
         self._transcript.note(now_s, text)

@@ -45,7 +45,10 @@ def at_node(world: World, cluster: Cluster, node: Node, wire: Wire, path: Path, 
     """A request at a process, with the faults that act on answers."""
     if not node.up:
         return Exchange(outcome=Outcome.REFUSE, delay_s=delay_s)
+    if node.stopped:
+        return Exchange(outcome=Outcome.HANG, delay_s=delay_s)
     request = Request.of(wire)
+    delay_s += _storage_s(cluster, node, request)
     late = _matching(world, path, FaultKind.APPLIED_LATE, request)
     if late is not None:
         world.land_later(wire, node.target, world.now_s + late.number("seconds"))
@@ -58,6 +61,14 @@ def at_node(world: World, cluster: Cluster, node: Node, wire: Wire, path: Path, 
         exchange = Exchange(outcome=Outcome(lost.text("outcome", "reset")), delay_s=delay_s, status=exchange.status)
     _acknowledge(world, call, exchange)
     return _sent(world, wire, request, exchange)
+
+
+def _storage_s(cluster: Cluster, node: Node, request: Request) -> float:
+    """What slow storage adds: health reads the cluster's name from it (BAO-HA), the two others only memory."""
+    if request.path in ("sys/seal-status", "sys/leader"):
+        return 0.0
+    answering = node if request.path == "sys/health" else cluster.serving() or node
+    return answering.slow_s
 
 
 def _on_the_way(path: Path, delay_s: float, chance: Seeded) -> Exchange | None:
@@ -139,7 +150,7 @@ def _balance(world: World, cluster: Cluster, wire: Wire, path: Path, delay_s: fl
         return _page(503, delay_s)
     node = cluster.node(pool[world.next_turn() % len(pool)])
     inside = world.network.path(BALANCER, node.target)
-    if inside.at_connect is not None or not node.up:
+    if inside.at_connect is not None or not node.answers:
         return _page(502, delay_s)
     if inside.accepted is not None:
         return Exchange(outcome=Outcome.HANG, delay_s=delay_s)
@@ -160,7 +171,7 @@ def balancer_pool(world: World, cluster: Cluster) -> tuple[int, ...]:
 
 
 def _passes(world: World, cluster: Cluster, node: Node) -> bool:
-    if not node.up or not world.network.path(BALANCER, node.target).is_open:
+    if not node.answers or not world.network.path(BALANCER, node.target).is_open:
         return False
     call = Call(world=world, cluster=cluster, node=node, asked=node, request=_CHECK, now_s=world.now_s)
     reply = routes.answer(call)

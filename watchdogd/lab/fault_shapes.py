@@ -80,5 +80,15 @@ SHAPES: Mapping[K, Shape] = {
     K.AWS_THROTTLE: _on("aws", takes="times"),
     K.AWS_PRIOR_REQUEST: _on("aws", takes="times"),
     K.AWS_DENIED: _on("aws", takes="times"),
+    K.STOPPED: _on("node cluster region", (38, 39)),
+    K.SLOW_STORAGE: _on("node cluster region", (36, 39), needs="seconds"),
+    K.AUDIT_BLOCKED: _on("node cluster region", (35,)),
+    K.WRITE_OVERLOAD: _on("cluster region", (37,)),
+    K.LICENCE_EXPIRED: _on("node cluster region", (42,), takes="edition"),
 }
 """Every kind of fault once."""
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "outcome": ("hang", "reset"),
+    "edition": ("production", "evaluation"),
+}
+"""The words that a parameter may be, where it is not any text; the first one is the default."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from watchdogd.lab.fault_shapes import SHAPES
+from watchdogd.lab.fault_shapes import CHOICES, SHAPES
 from watchdogd.lab.faults import Fault, FaultKind
 from watchdogd.lab.names import SERVERS
 from watchdogd.lab.spec import WorldSpec
-from watchdogd.lab.wire import Outcome, Place
+from watchdogd.lab.wire import Place
 
 _NUMBERS = frozenset({"seconds", "probability", "every_s", "times", "status"})
-_TEXTS = frozenset({"text", "method", "path", "outcome", "cluster_id", "set_id"})
+_TEXTS = frozenset({"text", "method", "path", "cluster_id", "set_id", *CHOICES})
 _UNIT_S: Mapping[str, float] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 
@@ -49,8 +49,6 @@ def parse_fault(
     _check_place(known, place)
     params = dict(map(_param, words))
     _check_params(known, params)
-    if params.get("outcome", Outcome.HANG) not in (Outcome.HANG, Outcome.RESET):
-        raise BadFault("outcome is hang or reset")
     until_s = None if for_s is None else now_s + for_s
     return Fault(kind=known, target=target, place=place, until_s=until_s, params=params)
 
@@ -86,6 +84,9 @@ def _check_params(kind: FaultKind, params: Mapping[str, str | float]) -> None:
     if useless := sorted(params.keys() - shape.params):
         takes = ", ".join(sorted(shape.params)) or "no parameter"
         raise BadFault(f"{kind} does nothing with {', '.join(useless)}: it takes {takes}")
+    for name in params.keys() & CHOICES.keys():
+        if params[name] not in CHOICES[name]:
+            raise BadFault(f"{name} is {' or '.join(CHOICES[name])}")
 
 
 def _param(word: str) -> tuple[str, str | float]:

@@ -48,6 +48,11 @@ class FaultKind(StrEnum):
     AWS_THROTTLE = "aws_throttle"  # times
     AWS_PRIOR_REQUEST = "aws_prior_request"  # times
     AWS_DENIED = "aws_denied"
+    STOPPED = "stopped"  # node: the process sleeps; its kernel accepts, nobody answers, raft goes on without it
+    SLOW_STORAGE = "slow_storage"  # seconds: before what reads or writes storage, health among it, and in elections
+    AUDIT_BLOCKED = "audit_blocked"  # every audited request hangs before it is looked at; health is fine
+    WRITE_OVERLOAD = "write_overload"  # what would write to storage answers 503
+    LICENCE_EXPIRED = "licence_expired"  # edition: production stays down once it is down; evaluation seals
 
 
 class FaultParamError(ValueError):
@@ -96,6 +101,7 @@ _NEEDS: Mapping[FaultKind, str] = {
     FaultKind.LOSS: "probability",
     FaultKind.CLOCK_SKEW: "seconds",
     FaultKind.APPLIED_LATE: "seconds",
+    FaultKind.SLOW_STORAGE: "seconds",
 }
 """Parameters that have no default. Checked when a fault is hung up, so that no request meets half a fault."""
 

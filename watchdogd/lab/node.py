@@ -64,6 +64,8 @@ class Node:
     up: bool = True
     sealed: bool = False
     removed: bool = False
+    stopped: bool = False  # the process sleeps; what it has in memory stays
+    slow_s: float = 0.0  # what its storage takes
     initialized: bool = True  # it knows of a cluster's keys: its own, or those of the active node that it joins
     joined: bool = True  # it counts for the quorum
     poisoned: bool = False  # sealed by itself when its cluster became a secondary; its storage goes on (TC)
@@ -77,12 +79,17 @@ class Node:
     @property
     def can_vote(self) -> bool:
         """Whether it takes part in raft: running, unsealed, not removed."""
-        return self.up and not self.sealed and not self.removed
+        return self.answers and not self.sealed and not self.removed
+
+    @property
+    def answers(self) -> bool:
+        """Whether there is a process that runs."""
+        return self.up and not self.stopped
 
     @property
     def holds_storage(self) -> bool:
         """Whether its storage counts for the quorum of the others."""
-        return self.can_vote or (self.poisoned and self.up and not self.removed)
+        return self.can_vote or (self.poisoned and self.answers and not self.removed)
 
     def stop(self) -> None:
         """The process ends; what was in memory is gone."""

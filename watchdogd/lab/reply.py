@@ -30,6 +30,10 @@ class Unanswered(Exception):
     """Raised by a handler at which Vault's own process would end the connection without an answer."""
 
 
+class Hangs(Exception):
+    """Raised where a request never gets an answer, as a fault has it."""
+
+
 class Rejected(Exception):
     """Raised by a handler that answers early."""
 

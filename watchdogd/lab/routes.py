@@ -35,15 +35,17 @@ from watchdogd.lab import (
 )
 from watchdogd.lab.call import Call
 from watchdogd.lab.counts import Crash
+from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.knobs import RoleWindow
-from watchdogd.lab.reply import Rejected, Reply, Unanswered, errors
+from watchdogd.lab.reply import Hangs, Rejected, Reply, Unanswered, errors
 from watchdogd.lab.route import Route, Trait
 from watchdogd.lab.routes_health import is_sealed
-from watchdogd.lab.store import ReadOnly
+from watchdogd.lab.store import Overloaded, ReadOnly
 from watchdogd.lab.wire import Outcome
 
 PATH_DISABLED = "path disabled in replication DR secondary mode"
 CRASHED = "internal error"
+OVERLOADED = "overloaded, try again later"  # the status is of `sdk/logical/response_util.go`, the text UNCONFIRMED
 _VERBS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE", "LIST"})
 _ROOT_ONLY = re.compile(r"^sys/generate-root/|/generate-operation-token/")
 NO_ACTIVE = "local node not active but active cluster node not found"
@@ -102,8 +104,10 @@ def answer(call: Call) -> Reply | Outcome:
         return stop.reply
     except Unanswered:
         return Outcome.RESET
-    except routes_kv.Hangs:
+    except Hangs:
         return Outcome.HANG
+    except Overloaded:
+        return errors(503, f"1 error occurred:\n\t* {OVERLOADED}\n\n")
     except Exception as bug:  # noqa: BLE001  loop edge: one request that we cannot cope with ends no lab
         return _crashed(call, bug)
 
@@ -146,6 +150,8 @@ def _handle(call: Call) -> Reply:
         if isinstance(forwarded, Reply):
             return forwarded
         call = forwarded
+    if routes_audit.is_logged(call) and call.world.network.holds(FaultKind.AUDIT_BLOCKED, call.node.target):
+        raise Hangs
     index.demand(call)
     ttl_s = routes_wrapping.asked_ttl_s(call)
     try:

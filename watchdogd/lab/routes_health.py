@@ -20,7 +20,7 @@ from watchdogd.lab.status import canary_age_ms
 
 _TRUE, _FALSE = {"1", "t", "T", "TRUE", "true", "True"}, {"0", "f", "F", "FALSE", "false", "False", ""}
 _ATOI = re.compile(r"[+-]?[0-9]{1,18}")
-LICENCE_ENDS = "2029-04-27T00:00:00Z"
+LICENCE_ENDS, LICENCE_ENDED = "2029-04-27T00:00:00Z", "2026-02-01T00:00:00Z"
 BUILD_DATE = "2025-03-05T00:00:00Z"
 
 
@@ -113,12 +113,18 @@ def _health_body(call: Call) -> dict[str, object]:
     if version >= (1, 8) and not is_community:
         ended = call.world.network.holds(FaultKind.LICENCE_TERMINATED, node.target)
         state = "terminated" if ended else "autoloaded"
-        body["license"] = {"state": state, "expiry_time": LICENCE_ENDS, "terminated": ended}
+        body["license"] = {"state": state, "expiry_time": licence_ends(call), "terminated": ended}
     if version >= (1, 16):
         body |= {"echo_duration_ms": 0, "clock_skew_ms": 0, "replication_primary_canary_age_ms": _canary_ms(call)}
     if version >= (1, 19):
         body |= _ha_fields(call)
     return body
+
+
+def licence_ends(call: Call) -> str:
+    """When the licence of the answering node ends, or did."""
+    ended = call.world.network.holds(FaultKind.LICENCE_EXPIRED, call.asked.target)
+    return LICENCE_ENDED if ended else LICENCE_ENDS
 
 
 def vault_id(call: Call) -> str:

@@ -14,7 +14,7 @@ from watchdogd.lab.call import Call, duration_s
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.fields import UNSUPPORTED_PATH, listed, unsupported_operation
 from watchdogd.lab.mounts import Mount
-from watchdogd.lab.reply import Rejected, Reply, empty, errors
+from watchdogd.lab.reply import Hangs, Rejected, Reply, empty, errors
 from watchdogd.lab.routes_kv2 import DATA, version_2
 
 MOUNTS, CUBBYHOLES = mounts.MOUNTS, "cubbyhole/"
@@ -26,10 +26,6 @@ _WANTED = {
     "PATCH": frozenset({"patch"}),
 }
 _CREATE, _UPDATE = frozenset({"create"}), frozenset({"update"})
-
-
-class Hangs(Exception):
-    """Raised where a brown-out leaves a write without an answer."""
 
 
 def secrets(call: Call) -> Reply:

@@ -14,7 +14,7 @@ from watchdogd.lab.node import Mode
 from watchdogd.lab.reply import HEADERS, Rejected, Reply, bare, errors
 from watchdogd.lab.roles import Kind
 from watchdogd.lab.route import ON_DR, Route, Trait
-from watchdogd.lab.routes_health import LICENCE_ENDS, is_sealed
+from watchdogd.lab.routes_health import is_sealed, licence_ends
 from watchdogd.lab.status import remote_wal, wal_of
 
 _EVERY_S = 10
@@ -66,7 +66,7 @@ def _gauges(call: Call) -> Iterator[tuple[str, int]]:
     is_active = cluster.serving() is node
     yield "vault.core.active", int(is_active)
     yield "vault.core.unsealed", int(not node.sealed)
-    yield "vault.core.license.expiration_time_epoch", int(datetime.fromisoformat(LICENCE_ENDS).timestamp())
+    yield "vault.core.license.expiration_time_epoch", int(datetime.fromisoformat(licence_ends(call)).timestamp())
     if not is_active:
         return
     for kind, role in cluster.roles.items():

@@ -10,7 +10,7 @@ from watchdogd.lab.node import Mode, Node
 from watchdogd.lab.reply import Rejected, Reply, empty, envelope, errors
 from watchdogd.lab.roles import Kind
 from watchdogd.lab.route import Route
-from watchdogd.lab.routes_health import LICENCE_ENDS
+from watchdogd.lab.routes_health import licence_ends
 
 _YEAR_S = 365 * 86400.0
 _LICENCE_SINCE = (1, 8)  # autoloaded licences (CHLOG)
@@ -75,7 +75,7 @@ def licence_told(call: Call) -> dict[str, object]:
     if call.cluster.version < _LICENCE_SINCE:
         raise Rejected(errors(404, UNSUPPORTED_PATH))
     loaded = {
-        "expiration_time": LICENCE_ENDS,
+        "expiration_time": licence_ends(call),
         "features": list(_FEATURES),
         "license_id": call.cluster.vault_id,
         "performance_standby_count": 9999,

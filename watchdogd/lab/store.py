@@ -21,6 +21,10 @@ class ReadOnly(Exception):
     """Raised on a write to what only the performance primary may write (`logical.ErrReadOnly` of Vault's SDK)."""
 
 
+class Overloaded(Exception):
+    """Raised on a write while the fault `write_overload` holds (`consts.ErrOverloaded` of Vault's SDK)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One stored value. `uid` names the write itself: the same write on two clusters has the same uid."""
@@ -62,7 +66,7 @@ class Store:
     """
 
     def __init__(self, name: str, *, last_wal: int, log_max: int, is_replica: Callable[[], bool] = _never) -> None:
-        self._name, self.is_replica = name, is_replica
+        self._name, self.is_replica, self.is_overloaded = name, is_replica, False
         self.last_wal = self.last_shared_wal = last_wal
         self._entries: dict[str, Entry] = {}
         self._log: deque[LogEntry] = deque(maxlen=log_max)
@@ -98,7 +102,8 @@ class Store:
         return sorted(k for k in self._entries if k.startswith(prefix))
 
     def put(self, key: str, value: Value, *, now_s: float, utc_s: float) -> Entry:
-        """A write of this cluster itself. Raises ReadOnly where only the performance primary may."""
+        """A write of this cluster itself. Raises Overloaded; ReadOnly where only the performance primary may."""
+        self._admit()
         is_local = self._belongs_here(key, value)
         if not is_local and self.is_replica():
             raise ReadOnly
@@ -108,7 +113,8 @@ class Store:
         return entry
 
     def delete(self, key: str, *, now_s: float) -> bool:
-        """Remove a key; false if there was none. Raises ReadOnly where only the performance primary may."""
+        """Remove a key; false if there was none. Raises as `put` does."""
+        self._admit()
         known = self._entries.get(key)
         if known is None:
             return False
@@ -116,6 +122,10 @@ class Store:
             raise ReadOnly
         self._apply(key, None, now_s, is_local=known.is_local)
         return True
+
+    def _admit(self) -> None:
+        if self.is_overloaded:
+            raise Overloaded
 
     def apply(self, received: LogEntry, *, now_s: float) -> None:
         """A write that came by replication: same uid, own WAL number."""
