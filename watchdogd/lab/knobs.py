@@ -201,7 +201,7 @@ class Knobs:
     licence_body: LicenceBody = LicenceBody.AUTOLOADED  # UNCONFIRMED: no sample is at hand
     audit_type_text: str = "unknown backend type"  # UNCONFIRMED
     audit_in_use_text: str = "path already in use"  # UNCONFIRMED
-    status_is_audited: bool = True  # UNCONFIRMED: a blocked audit device holds replication status up, too
+    status_is_audited: bool = True  # by ENTPATHS a path like any: a blocked audit device holds it up, too
     status_endpoints: StatusEndpoints = StatusEndpoints.OPEN
     unauthenticated_metrics: bool = False  # the listener option unauthenticated_metrics_access; without UNCONFIRMED
     redact_version: bool = False

@@ -78,7 +78,7 @@ def is_logged(call: Call) -> bool:
     """Whether a request passes the audit devices, before it is looked at.
 
     What Vault's HTTP layer answers itself does not: health and its like (they never get here), and the generation of
-    tokens. Replication status is a path of the system backend (ENTPATHS), hence logged: UNCONFIRMED, a knob.
+    tokens. Replication status is a path of the system backend (ENTPATHS), hence logged, unless a knob says otherwise.
     """
     path = call.request.path
     if path.startswith("sys/replication") and path.endswith("/status"):
