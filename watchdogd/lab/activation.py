@@ -10,8 +10,8 @@ import base64
 import json
 
 from watchdogd.lab import bundle, signing, tokens
-from watchdogd.lab.call import Call
-from watchdogd.lab.cluster import Wrapping
+from watchdogd.lab.call import Call, rfc3339
+from watchdogd.lab.cluster import Cluster, Wrapping
 from watchdogd.lab.reply import Rejected, Reply, errors
 from watchdogd.lab.roles import Kind, Upstream
 from watchdogd.lab.sealed_box import KEY_BYTES, public_key_of
@@ -71,7 +71,9 @@ def lookup(call: Call) -> Reply:
     found = call.cluster.wrappings.get(signing.token_in(call.store, text))
     if found is None or call.utc_s >= found.created_utc_s + found.ttl_s:
         return errors(400, NOT_VALID)
-    return call.logical({"creation_path": found.creation_path, "creation_ttl": int(found.ttl_s)})
+    created = rfc3339(found.created_utc_s, nanos=True)
+    told = {"creation_path": found.creation_path, "creation_time": created, "creation_ttl": int(found.ttl_s)}
+    return call.logical(told)
 
 
 def activate(call: Call, kind: Kind, token: str, primary_api_addr: str) -> Upstream:
@@ -92,11 +94,18 @@ def activate(call: Call, kind: Kind, token: str, primary_api_addr: str) -> Upstr
         raise _refused(kind, call.knobs.no_bundle_text)
     if found.kind is not kind:
         raise Rejected(errors(400, call.knobs.wrong_kind_text))
+    refuse_newer(call, issuer)
     if call.knobs.refuses_revoked_id and found.secondary_id not in issuer.roles[kind].known_secondaries:
         raise _refused(kind, call.knobs.revoked_id_text)
     return Upstream(
         primary=issuer.name, secondary_id=found.secondary_id, set_id=found.set_id, cluster_addr=found.cluster_addr
     )
+
+
+def refuse_newer(call: Call, primary: Cluster) -> None:
+    """No cluster follows a newer one (DRTUT: 1.11 a promoted 1.15); how it refuses is in no source. Raises Rejected."""
+    if primary.version[:2] > call.cluster.version[:2] and not call.knobs.follows_newer_primary:
+        raise Rejected(errors(call.knobs.newer_primary_status, call.knobs.newer_primary_text))
 
 
 def _unwrapped(call: Call, kind: Kind, token: str, primary_api_addr: str) -> object:

@@ -228,6 +228,12 @@ FURTHER: tuple[Doubt, ...] = (
     *_doubts("whose id an X-Vault-Index carries", ("index_scope", tuple(IndexScope), (SECRETS,))),
     *_doubts("health in a namespace", ("namespace_health_text", _text("namespace_health_text"), (HEALTH,))),
     *_doubts(
+        "how a cluster refuses to follow a newer one",
+        ("follows_newer_primary", (False, True), (UPDATE_PRIMARY, FOLLOW)),
+        ("newer_primary_status", (400, 500), (UPDATE_PRIMARY, FOLLOW)),
+        ("newer_primary_text", _text("newer_primary_text", "version mismatch"), (UPDATE_PRIMARY, FOLLOW)),
+    ),
+    *_doubts(
         "a request in a namespace that is not there",
         ("namespace_missing_text", _text("namespace_missing_text", "namespace not authorized"), (SECRETS,)),
     ),

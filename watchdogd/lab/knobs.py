@@ -190,6 +190,9 @@ class Knobs:
     invalid_public_key_text: str = "error decoding secondary public key"  # UNCONFIRMED
     no_bundle_text: str = "error decoding secondary token"  # UNCONFIRMED: what was unwrapped is no activation
     wrong_kind_text: str = "secondary token is for another kind of replication"  # UNCONFIRMED
+    follows_newer_primary: bool = False  # UNCONFIRMED that it is refused, and not only never streams (DRTUT)
+    newer_primary_status: int = 400  # UNCONFIRMED
+    newer_primary_text: str = "cannot replicate from a primary of a newer version"  # UNCONFIRMED
     wrong_public_key_text: str = (  # UNCONFIRMED
         "error decrypting secondary token: cipher: message authentication failed"
     )

@@ -170,6 +170,9 @@ def _turn_to_the_first_that_answers(call: Call, kind: Kind, role: Role) -> None:
     answering = next((a for a in map(str, addresses) if _answers(call, a)), None)
     if answering is None:
         raise Rejected(errors(call.knobs.addrs_silent_status, call.knobs.addrs_silent_text))
+    found = call.world.spec.target_of(answering)
+    if found is not None:
+        activation.refuse_newer(call, call.world.clusters[found[1].partition("/")[0]])
     call.world.replication.turn_to(call.cluster, kind, role.link, answering, call.now_s)
 
 

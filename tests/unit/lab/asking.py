@@ -148,10 +148,20 @@ def empty_world(*, seed: int = 1, version: str = "1.19.0", nodes: int = 3, **kno
 
 
 def asker(
-    *, seed: int = 1, version: str = "1.19.0", clusters: str = "east west", kind: str = "dr", **knobs: object
+    *,
+    seed: int = 1,
+    version: str = "1.19.0",
+    versions: str = "",
+    clusters: str = "east west",
+    kind: str = "dr",
+    **knobs: object,
 ) -> Asker:
-    """A healthy world of this version after seven seconds."""
-    specs = tuple(ClusterSpec(name=name, vault_version=version) for name in clusters.split())
+    """A healthy world of this version, or of these, one for each cluster, after seven seconds."""
+    named = clusters.split()
+    specs = tuple(
+        ClusterSpec(name=name, vault_version=own)
+        for name, own in zip(named, versions.split() or [version] * len(named), strict=True)
+    )
     world = World(WorldSpec(clusters=specs, kind=kind, knobs=replace(Knobs(), **knobs)), seed=seed)
     world.tick(7.0)
     return Asker(world)

@@ -290,6 +290,11 @@ def demote_at_a_performance_secondary(**knobs: object) -> object:
     return told(a.post("west/1", DEMOTE.replace("/dr/", "/performance/"), {}, token=a.has["root_token_west"]))
 
 
+def follow_a_newer_one(**knobs: object) -> object:
+    a = asker(versions="1.15.0 1.11.0", **knobs)
+    return told(a.update_primary("west", a.activation("east", "anew")))
+
+
 def wrapped_secret(a: Asker) -> str:
     headers = {"X-Vault-Wrap-TTL": "60s", "X-Vault-Wrap-Format": "jwt"}
     said = a.ask("east/1", "sys/wrapping/wrap", "PUT", token=root(a), body={"a": 1}, headers=headers)
@@ -430,6 +435,9 @@ PROBES: dict[str, Probe] = {
     "not_replicating_text": reindexed_alone,
     "index_scope": index_after_promotion,
     "namespace_health_text": asking("sys/health", headers={"X-Vault-Namespace": "ns1/"}),
+    "follows_newer_primary": follow_a_newer_one,
+    "newer_primary_status": follow_a_newer_one,
+    "newer_primary_text": follow_a_newer_one,
     "namespace_missing_text": asking("secret/data/x", headers={"X-Vault-Namespace": "ns1/"}),
     "licence_body": asking("sys/license/status", token="root_token"),
     "audit_type_text": asking("sys/audit/f", method="PUT", token="root_token", body={"type": "paper"}),
