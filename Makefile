@@ -28,9 +28,10 @@ define not_yet
 	@echo "make $@: not built yet: $(1)" >&2; exit 1
 endef
 
-.PHONY: help demo test quick lint bench soak enterprise boot deb image install coverage lock schema clean
+.PHONY: help demo rehearse test quick lint bench soak enterprise boot deb image install coverage lock schema clean
 help:
 	@echo "make demo    the main job on the embedded world: two clusters, a lost region, a failover"
+	@echo "make rehearse   scenarios with real processes, in real time: a quarter of an hour"
 	@echo "make test    everything CI runs: set-up, lint, types, layers, tests (not soak, boot, image)"
 	@echo "make quick   lint and the tests that need no real server, under a minute"
 	@echo "make lint    ruff, ruff format --check, mypy --strict, import-linter"
@@ -104,6 +105,13 @@ soak: $(VENV)/.dev
 	nice $(BIN)/python -m tests.soak.run --seed $(SEED) --days $(DAYS) --losses $(LOSSES) --stack-days $(STACK_DAYS) \
 	  --stack-losses $(STACK_LOSSES) $(if $(DAY),--day $(DAY)) $(if $(LOSS),--loss $(LOSS)) \
 	  $(if $(STACK_DAY),--stack-day $(STACK_DAY)) $(if $(STACK_LOSS),--stack-loss $(STACK_LOSS))
+
+# Shipped scenarios with real processes, one after the other: about a quarter of an hour. Others: make rehearse REHEARSE=NAME.
+REHEARSE ?= region-lost primary-sealed observe-only replication-link-lost leaderless-and-one-node-rate-limited \
+  load-balancer-of-the-secondary-empty 'old-primary-back-under-its-fence[run-ended]' 'fence-confirms-late[exit 75]' \
+  'anchors-cut[over]' 'token-refused[first-never-worked]'
+rehearse: $(VENV)/.run
+	@for each in $(REHEARSE); do timeout 600 $(BIN)/watchdogd-lab run "$$each" --live || exit 1; done
 
 # About twelve minutes; the numbers are those of the machine, so it wants to be idle.
 bench: $(VENV)/.dev

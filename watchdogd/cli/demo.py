@@ -16,7 +16,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
 
@@ -35,11 +35,22 @@ from watchdogd.cli.demo_config import (
     write_config,
 )
 from watchdogd.cli.demo_narrator import Narrative
-from watchdogd.cli.demo_stage import Child, Stage, Unmet, command, free_port, is_free, last_line, left_running, spent_by
 from watchdogd.cli.demo_story import Props
 from watchdogd.cli.demo_summary import Bounds, Expectation, Moments, expectations, read_back, show_counts, show_numbers
 from watchdogd.cli.demo_voice import Tone, Voice
 from watchdogd.cli.demo_watch import Watch, Writer
+from watchdogd.rehearsal.processes import (
+    Child,
+    Stage,
+    Unmet,
+    command,
+    free_port,
+    is_free,
+    last_line,
+    left_running,
+    obeying_signals,
+    spent_by,
+)
 
 DEADLINE_S = 180.0
 LAB_UP_WITHIN_S = 20.0
@@ -99,7 +110,7 @@ async def _perform(directory: Path, broken: str | None, interrupted: list[signal
     voice = Voice(sys.stdout, now_s)
     deadline = asyncio.timeout(DEADLINE_S)
     try:
-        with _obeying_signals(interrupted):
+        with obeying_signals(interrupted):
             async with deadline, Stage() as stage:
                 await _play(directory, broken, voice, stage)
     except TimeoutError as exc:
@@ -126,26 +137,6 @@ def _cause(exc: BaseException, directory: Path) -> BaseException:
             return Unmet(f"the lab does not answer: {why}", directory / "log" / "lab.log")
         case _:
             return exc
-
-
-@contextmanager
-def _obeying_signals(interrupted: list[signal.Signals]) -> Iterator[None]:
-    """The first one cancels; the others are ignored, because what was started is then being stopped."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def cancel(signum: signal.Signals) -> None:
-        if not interrupted and task is not None:
-            task.cancel()
-        interrupted.append(signum)
-
-    obeyed = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for signum in obeyed:
-        loop.add_signal_handler(signum, cancel, signum)
-    try:
-        yield
-    finally:
-        for signum in obeyed:
-            loop.remove_signal_handler(signum)
 
 
 # ----------------------------------------------------------------------------------------------------------- the stage

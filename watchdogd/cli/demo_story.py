@@ -9,10 +9,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from watchdogd.cli.demo_config import PROMOTE_S, PROPAGATION_S, TTL_S, Site
-from watchdogd.cli.demo_stage import Stage, Unmet
 from watchdogd.cli.demo_voice import Tone, Voice
 from watchdogd.cli.demo_watch import Watch
 from watchdogd.core.budget import WorstCase
+from watchdogd.rehearsal.processes import Stage, Unmet
 
 POLL_S = 0.05
 SLACK_S = 3.0  # of a busy machine, in waits; what is measured is compared without it

@@ -24,11 +24,11 @@ from watchdogd.cli.demo_config import (
     WRITE_TIMEOUT_S,
     Site,
 )
-from watchdogd.cli.demo_stage import Unmet
 from watchdogd.cli.demo_voice import Tone, Voice
 from watchdogd.cli.demo_watch import Event, Watch, Writer
 from watchdogd.core.budget import BUDGET_S, Assumed, WorstCase, worst_case
 from watchdogd.core.model import PairId
+from watchdogd.rehearsal.processes import Unmet
 
 READERS = 8
 NAME_WIDTH, RULE = 59, 98

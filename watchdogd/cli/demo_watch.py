@@ -24,6 +24,7 @@ import dns.rdatatype
 
 from watchdogd.adapters.clock import SystemClock
 from watchdogd.cli.demo_config import PAIR, LabFacts, Site
+from watchdogd.rehearsal.processes import new_lines
 
 LAB_EVERY_S, EXPLAIN_EVERY_S, NAME_EVERY_S, TAIL_EVERY_S = 0.1, 0.5, 0.2, 0.1
 EVENTS_WAIT_S = 5.0
@@ -221,7 +222,7 @@ class Watch:
         """The daemon's log, line by line; the time of a line is when it was seen here."""
         read_to = 0
         while True:
-            lines, read_to = _new_lines(log, read_to)
+            lines, read_to = new_lines(log, read_to)
             for text in lines:
                 with suppress(ValueError):
                     given = json.loads(text)
@@ -238,7 +239,7 @@ class Watch:
 
     def read_writer(self, writer: Writer, narrator: Narrator) -> None:
         """What is new in a client's log. A change is that writes begin to fail or to be served, or by somebody else."""
-        lines, writer.read_to = _new_lines(writer.log, writer.read_to)
+        lines, writer.read_to = new_lines(writer.log, writer.read_to)
         for text in lines:
             given = json.loads(text)
             at_s = given["at_utc_s"] + self._wall_offset_s
@@ -260,14 +261,3 @@ def _is(event: Event, what: str, after_s: float, detail: Mapping[str, str]) -> b
         and event.at_s >= after_s
         and all(event.detail.get(name) == value for name, value in detail.items())
     )
-
-
-def _new_lines(path: Path, read_to: int) -> tuple[Sequence[str], int]:
-    """The whole lines after `read_to`, and where the next one begins."""
-    try:
-        with path.open("rb") as file:
-            file.seek(read_to)
-            whole, newline, _ = file.read().rpartition(b"\n")
-    except FileNotFoundError:
-        return [], read_to
-    return whole.decode("utf-8", "replace").splitlines() if newline else [], read_to + len(whole) + len(newline)

@@ -277,7 +277,7 @@ def run(given: argparse.Namespace) -> int:
     """A scenario played and judged. As the demo: the imports of the whole daemon, for this verb alone."""
     from watchdogd.cli.lab_run import run as play
 
-    return play(given.file, seed=given.seed, is_json=given.json)
+    return play(given.file, seed=given.seed, is_json=given.json, is_real=given.live, is_kept=given.keep)
 
 
 # ---------------------------------------------------------------------------------------------------------- asking
@@ -341,6 +341,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a shipped scenario: NAME, NAME[CASE]; or the path of a file")
     parser.add_argument("--seed", type=int, help="instead of the file's own")
     parser.add_argument("--json", action="store_true", help="the story, the counts and every expectation, for programs")
+    parser.add_argument("--live", action="store_true", help="with real processes, in real time")
+    parser.add_argument("--keep", action="store_true", help="with --live: keep the directory with every log")
     parser.set_defaults(run=run)
 
 

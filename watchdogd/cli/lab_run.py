@@ -1,22 +1,31 @@
-"""`watchdogd-lab run FILE`: a scenario played in virtual time, told line by line, and judged.
+"""`watchdogd-lab run FILE [--live]`: a scenario played in virtual time or with real processes, told, and judged.
 
-Exit status: 0 all of it held; 1 an expectation or an invariant is broken; 2 no such scenario, or its file is none.
+Exit status: 0 all of it held; 1 an expectation or an invariant is broken; 2 no such scenario, or its file is none, or
+it cannot be played with real processes; 128 + signal when interrupted.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from watchdogd.cli.demo_voice import Tone, Voice
-from watchdogd.rehearsal.files import NoScenario, scenarios_of
+from watchdogd.rehearsal.files import Line, NoScenario, Scenario, scenarios_of
+from watchdogd.rehearsal.limits import CannotBeReal, reasons
 from watchdogd.rehearsal.play import Played, play_at_once
+from watchdogd.rehearsal.processes import Unmet, left_running, obeying_signals
+from watchdogd.rehearsal.real_play import play_for_real
 
 OK, BROKEN, USAGE = 0, 1, 2
+GRACE_S = 120.0  # for starting and stopping what is played with real processes
 # By the first word of a line of the story: who speaks, and how.
 WHO: Mapping[str, tuple[str, Tone]] = {
     "world": ("lab", Tone.MUTED),
@@ -36,26 +45,99 @@ MORE_MAX = 300  # characters of what there is to a line; --json has all of it
 UNITS = {"acknowledged_writes_lost": ""}  # the others are seconds
 
 
-def run(wanted: str, *, seed: int | None, is_json: bool) -> int:
+def run(wanted: str, *, seed: int | None, is_json: bool, is_real: bool = False, is_kept: bool = False) -> int:
     """Play every case that was asked for; the exit status."""
     try:
         scenarios = scenarios_of(wanted, seed=seed)
-    except NoScenario as exc:
+        if is_real:
+            return run_for_real(scenarios, is_json=is_json, is_kept=is_kept)
+        return _run(scenarios, is_json=is_json)
+    except (NoScenario, CannotBeReal) as exc:
         print(f"watchdogd-lab: {exc}", file=sys.stderr)
         return USAGE
-    played = []
-    try:
-        for scenario in scenarios:
-            one = play_at_once(scenario)
-            played.append(one)
-            if not is_json:
-                tell(one, Voice(sys.stdout, float), is_short=len(scenarios) > 1 and one.has_held)
-        if is_json:
-            print(json.dumps([as_json(one) for one in played], indent=2))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads; it is flushed at the end
         return 128 + signal.SIGPIPE
+
+
+def _run(scenarios: Sequence[Scenario], *, is_json: bool) -> int:
+    played = []
+    for scenario in scenarios:
+        one = play_at_once(scenario)
+        played.append(one)
+        if not is_json:
+            tell(one, Voice(sys.stdout, float), is_short=len(scenarios) > 1 and one.has_held)
+    if is_json:
+        print(json.dumps([as_json(one) for one in played], indent=2))
     return OK if all(one.has_held for one in played) else BROKEN
+
+
+# ------------------------------------------------------------------------------------------------ with real processes
+
+
+def run_for_real(scenarios: Sequence[Scenario], *, is_json: bool, is_kept: bool) -> int:
+    """As `run`, in real time. Nothing is started when any of them cannot be played so. Raises: CannotBeReal."""
+    if why := [f"  {one.name}: {reason}" for one in scenarios for reason in reasons(one)]:
+        raise CannotBeReal("\n".join(["cannot be played with real processes (without --live it can):", *why]))
+    told: list[Mapping[str, object]] | None = [] if is_json else None
+    statuses = [_perform(scenario, told, is_kept=is_kept) for scenario in scenarios]
+    if told is not None:
+        print(json.dumps(told, indent=2))
+    return next((status for status in statuses if status), OK)
+
+
+def _perform(scenario: Scenario, told: list[Mapping[str, object]] | None, *, is_kept: bool) -> int:
+    directory = Path(tempfile.mkdtemp(prefix="watchdogd-run-"))
+    interrupted: list[signal.Signals] = []
+    status = BROKEN
+    try:
+        status = asyncio.run(_play(scenario, directory, interrupted, told))
+    except Unmet as unmet:
+        print(f"FAILED: {unmet.sentence}", *(f"  look at {path}" for path in unmet.look_at), sep="\n", file=sys.stderr)
+    except asyncio.CancelledError:
+        if not interrupted:
+            raise
+        status = 128 + interrupted[0]
+        print(f"interrupted by {interrupted[0].name}: everything was stopped", file=sys.stderr)
+    finally:
+        if is_kept or status == BROKEN:
+            print(f"kept: {directory} (it holds made-up tokens only)", file=sys.stderr)
+        else:
+            shutil.rmtree(directory, ignore_errors=True)
+    return status
+
+
+async def _play(
+    scenario: Scenario,
+    directory: Path,
+    interrupted: list[signal.Signals],
+    told: list[Mapping[str, object]] | None,
+) -> int:
+    """`told`: for programs; None where people read along."""
+    voice = Voice(sys.stdout, float)
+
+    def on_line(line: Line) -> None:
+        say(voice, line)
+        voice.flush()
+
+    if told is None:
+        voice.title(f"{scenario.name}, seed {scenario.seed}, with real processes: {scenario.until_s:.0f} s")
+        voice.line(scenario.stands_for, Tone.MUTED)
+        voice.line()
+    with obeying_signals(interrupted):
+        async with asyncio.timeout(scenario.until_s + GRACE_S):
+            played = await play_for_real(scenario, directory, on_line if told is None else _nobody)
+    if left := left_running(directory):
+        raise Unmet(f"still running: {'; '.join(left)}")
+    if told is None:
+        sum_up(played, voice)
+    else:
+        told.append(as_json(played))
+    return OK if played.has_held else BROKEN
+
+
+def _nobody(line: Line) -> None:
+    """No one reads along."""
 
 
 # ---------------------------------------------------------------------------------------------------------- for people
@@ -71,13 +153,25 @@ def tell(played: Played, voice: Voice, *, is_short: bool) -> None:
     voice.line(scenario.stands_for, Tone.MUTED)
     voice.line()
     for line in played.story.lines:
-        subject, _, rest = line.text.partition(" ")
-        if subject not in LEFT_OUT:
-            who, tone = WHO.get(subject, ("daemon", Tone.PLAIN))
-            text = rest if who in (subject, "lab", "notice") and subject != "applied" else line.text
-            is_told = who == "lab" or line.more in ("", "seen")
-            more = () if is_told else (textwrap.shorten(line.more, MORE_MAX, placeholder=" ..."),)
-            voice.say(who, text, *more, at_s=line.at_s, tone=tone)
+        say(voice, line)
+    sum_up(played, voice)
+
+
+def say(voice: Voice, line: Line) -> None:
+    """One line of the story, in words."""
+    subject, _, rest = line.text.partition(" ")
+    if subject in LEFT_OUT:
+        return
+    who, tone = WHO.get(subject, ("daemon", Tone.PLAIN))
+    text = rest if who in (subject, "lab", "notice") and subject != "applied" else line.text
+    is_told = who == "lab" or line.more in ("", "seen")
+    more = () if is_told else (textwrap.shorten(line.more, MORE_MAX, placeholder=" ..."),)
+    voice.say(who, text, *more, at_s=line.at_s, tone=tone)
+
+
+def sum_up(played: Played, voice: Voice) -> None:
+    """What it cost, and what was expected."""
+    scenario = played.scenario
     voice.title("What it cost, by the lab's own counts")
     for name, spent in played.counts.spent().items():
         voice.line(cost(name, spent, getattr(scenario.budget, name)))
@@ -86,7 +180,7 @@ def tell(played: Played, voice: Voice, *, is_short: bool) -> None:
         voice.line(f"  FAILED  {wrong}" if wrong else f"  ok      {what}", Tone.BAD if wrong else Tone.GOOD)
     voice.line()
     if played.has_held:
-        voice.line(f"every expectation held, and every invariant after every tick; seed {scenario.seed}", Tone.GOOD)
+        voice.line(f"every expectation and every invariant held; seed {scenario.seed}", Tone.GOOD)
     else:
         voice.line(f"again: watchdogd-lab run '{scenario.name}' --seed {scenario.seed}", Tone.BAD)
 

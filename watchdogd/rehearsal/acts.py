@@ -60,7 +60,8 @@ class Acts:
     # -- orders ------------------------------------------------------------------------------------------------------
 
     async def _ask(self, line: ActLine) -> None:
-        stage, body = self.stage, self._body(line)
+        stage, run = self.stage, self.stage.ledger.run
+        body = body_of(line, f"scenario {stage.scenario.title}", run.run_id if run is not None else "none")
         daemon = stage.daemon
         if daemon is None or daemon.orders is None:
             stage.wrong.append(f"act {line.do}: no daemon to ask")
@@ -76,21 +77,6 @@ class Acts:
         stage.tell(f"order {line.do} {f'refused {code}' if answer.is_error else 'taken'}", str(answer.body))
         if code != line.refused:
             stage.wrong.append(f"order {line.do} at {stage.clock.now_s():.1f} s: {answer.body}, not {line.refused!r}")
-
-    def _body(self, line: ActLine) -> dict[str, Any]:
-        body: dict[str, Any] = {"reason": f"scenario {self.stage.scenario.title}"}
-        if cluster := line.text("cluster"):
-            body["target" if line.do in (Do.FAILOVER, Do.START) else "cluster"] = cluster
-        if "for" in line.given:
-            body["for_s"] = line.number("for")
-        if runbook := line.text("runbook"):
-            body["runbook"] = runbook
-        if waive := line.words("waive"):
-            body["waive"] = list(waive)
-        if line.do.value.startswith("run-"):
-            run = self.stage.ledger.run
-            body["run_id"] = run.run_id if run is not None else "none"
-        return body
 
     # -- daemon and machine ------------------------------------------------------------------------------------------
 
@@ -162,3 +148,19 @@ class Acts:
         expected = Record(targets=held.values, ttl_s=held.ttl_s)
         body = change_batch(names.service_name, expected, replace(expected, targets=(name,)), "by hand")
         names.route53.exchange("POST", CHANGES, AWS_HEADERS, body.encode(), now_s)
+
+
+def body_of(line: ActLine, reason: str, open_run: str) -> dict[str, Any]:
+    """What an order asks for; `run_id` of those about the open run."""
+    body: dict[str, Any] = {"reason": reason}
+    if cluster := line.text("cluster"):
+        body["target" if line.do in (Do.FAILOVER, Do.START) else "cluster"] = cluster
+    if "for" in line.given:
+        body["for_s"] = line.number("for")
+    if runbook := line.text("runbook"):
+        body["runbook"] = runbook
+    if waive := line.words("waive"):
+        body["waive"] = list(waive)
+    if line.do.value.startswith("run-"):
+        body["run_id"] = open_run
+    return body

@@ -10,8 +10,10 @@ import watchdogd.lab
 from watchdogd.lab.scenario import Scenario
 from watchdogd.lab.scenario_cases import BadScenario
 from watchdogd.lab.scenario_file import load_scenarios
+from watchdogd.lab.story import Line
 from watchdogd.rehearsal.site import check_settings
 
+__all__ = ["Line", "NoScenario", "Scenario", "scenarios_of", "shipped"]
 SHIPPED = Path(watchdogd.lab.__file__).with_name("scenarios")
 
 

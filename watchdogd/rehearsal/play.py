@@ -8,29 +8,30 @@ durable.
 from __future__ import annotations
 
 import asyncio
-import heapq
 import itertools
 from dataclasses import dataclass
 
 from structlog.testing import capture_logs
 
 from watchdogd.core.decision import Decision
-from watchdogd.core.entries import Entry, Recorded, RunEnded, RunOpened, RunParked
+from watchdogd.core.entries import Entry, Recorded, RunOpened
 from watchdogd.core.facts import Facts
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import PairId
 from watchdogd.core.situations import Phase
 from watchdogd.lab.counts import TrueCounts
-from watchdogd.lab.scenario import ActLine, FaultLine, Scenario
+from watchdogd.lab.scenario import Scenario
 from watchdogd.lab.story import Check, State, Story, checks
-from watchdogd.ports import Notice, Severity
-from watchdogd.rehearsal.acts import FOREVER_S, Acts
+from watchdogd.ports import Notice
+from watchdogd.rehearsal.acts import Acts
 from watchdogd.rehearsal.incarnation import Incarnation
 from watchdogd.rehearsal.invariants import Invariants
 from watchdogd.rehearsal.memory import DictMemory, Fuse
 from watchdogd.rehearsal.ports import Disk, PlayClock, PlayJournal, no_fuse
 from watchdogd.rehearsal.site import PAIR, fence_plan_of, found, policy_of, secrets_of
+from watchdogd.rehearsal.time_line import TimeLine
 from watchdogd.rehearsal.virtual_time import move, virtual_loop
+from watchdogd.rehearsal.words import line_of_notice, line_of_todo, lines_of_entry, state_of
 from watchdogd.runbooks.context import StepEvent
 
 STEP_S = 0.25  # how often the world is looked at and the invariants are asked
@@ -91,7 +92,7 @@ class Told:
 
     situation: str = ""
     name: str = ""
-    todo: tuple[str, ...] = ()
+    todo: tuple[tuple[str, str], ...] = ()
     published: str | None = None
     applied: int = 0
     transcript: int = 0
@@ -117,11 +118,9 @@ class Play:
         self.daemon: Incarnation | None = None
         self.invariants = Invariants(self)
         self._told = Told()
-        self._due: list[tuple[float, int, FaultLine | ActLine]] = []
-        self._order = itertools.count()
+        self._time_line = TimeLine(scenario)
         self._tasks = asyncio.TaskGroup()
         self._acts = Acts(self, self._tasks)
-        self._waiting: list[FaultLine | ActLine] = []
         self._state_s = -1.0
 
     # -- the story ---------------------------------------------------------------------------------------------------
@@ -129,42 +128,25 @@ class Play:
     def tell(self, text: str, more: str = "") -> None:
         """One more line; whatever waits for it happens now."""
         line = self.story.add(self.clock.now_s(), text, more)
-        for waiting in [w for w in self._waiting if line.begins(w.when.seen)]:
-            if self.story.due_s(waiting.when) is None:
-                continue
-            self._waiting.remove(waiting)
-            if waiting.when.plus_s:
-                self._push(line.at_s + waiting.when.plus_s, waiting)
-            else:
-                self._acts.happen(waiting)
+        for begun in self._time_line.begun_by(line, self.story):
+            self._acts.happen(begun)
 
     def told_notice(self, notice: Notice) -> None:
-        """What people are told; a run's own notices by its runbook."""
-        word = "page" if notice.severity is Severity.PAGE else "warn"
-        run_id, _, rest = notice.key.partition(":")
-        key = f"{run_id.split('-', 2)[2]}.{rest}" if rest and run_id.count("-") >= 2 else notice.key
-        details = " ".join(f"{detail.replace(' is closed', ' closed ')};" for detail in notice.details)
-        self.tell(f"{word} {key}", f"{notice.summary} {details} {notice.command}".strip())
+        """What people are told."""
+        severity = notice.severity.value
+        self.tell(*line_of_notice(severity, notice.key, notice.summary, notice.details, notice.command))
 
     def told_entry(self, pair: PairId, entry: Entry) -> None:
         """A line for every entry that is durable, and one for what people call a run."""
         daemon = self.daemon
         if daemon is not None:
             self.durable = daemon.journal.durable
-        self.tell(f"journal {entry.kind} {getattr(entry, 'step', '')}".rstrip(), _entry(entry))
-        match entry:
-            case RunOpened():
-                self.invariants.run_opens(entry)
-                self.tell(f"run {entry.runbook} opened", entry.why)
-            case RunParked():
-                self.tell(f"run {self._runbook(entry.run_id)} parked", f"at {entry.step}: {entry.need}: {entry.why}")
-            case RunEnded():
-                self.tell(f"run {self._runbook(entry.run_id)} {entry.outcome}", entry.why)
-
-    def _runbook(self, run_id: str) -> str:
-        ledger = self.ledger
-        runs = [*ledger.recent_runs, *([ledger.run] if ledger.run else [])]
-        return next((run.runbook.value for run in runs if run.run_id == run_id), "?")
+        first, *others = lines_of_entry(entry, self.ledger)
+        self.tell(*first)
+        if isinstance(entry, RunOpened):
+            self.invariants.run_opens(entry)
+        for line in others:
+            self.tell(*line)
 
     def decided(self, facts: Facts, decision: Decision) -> None:
         """One tick of the daemon; a line for what is new."""
@@ -176,14 +158,11 @@ class Play:
             told.name = decision.name_row.id
             self.tell(f"name_row {decision.name_row.id}", decision.name_row.why)
         todo = tuple(
-            f"{one.runbook.value if one.runbook else 'nothing'} "
-            f"{'blocked' if one.blocked_by else one.execution.value}|"
-            + " ".join(f"gate {gate.gate} closed," for gate in one.blocked_by)
+            line_of_todo(one.runbook, one.execution.value, [gate.gate for gate in one.blocked_by])
             for one in decision.todo
         )
         for one in [one for one in todo if one not in told.todo]:
-            text, _, more = one.partition("|")
-            self.tell(f"decision {text}", more)
+            self.tell(*one)
         told.todo = todo
         self.invariants.decided(facts, decision)
 
@@ -195,12 +174,6 @@ class Play:
 
     async def run(self) -> None:
         """From the first second to the last."""
-        lines: list[FaultLine | ActLine] = [*self.scenario.faults, *self.scenario.acts]
-        for line in lines:
-            if line.when.at_s is not None:
-                self._push(line.when.at_s, line)
-            else:
-                self._waiting.append(line)
         async with self._tasks:
             self.start()
             await self._pass()
@@ -210,15 +183,14 @@ class Play:
     async def _pass(self) -> None:
         while (now_s := self.clock.now_s()) < self.scenario.until_s and not self.is_over():
             self._catch_up(now_s)
-            next_s = min(self._due[0][0] if self._due else FOREVER_S, now_s + STEP_S, self.scenario.until_s)
+            next_s = min(self._time_line.next_s, now_s + STEP_S, self.scenario.until_s)
             await asyncio.sleep(max(next_s - self.clock.now_s(), 0.001))
         self._catch_up(self.clock.now_s())
         self._stand(is_last=True)
         self.invariants.ended()
 
     def _catch_up(self, now_s: float) -> None:
-        while self._due and self._due[0][0] <= now_s:
-            at_s, _, line = heapq.heappop(self._due)
+        for at_s, line in self._time_line.take(now_s):
             self.world.tick(max(at_s, self.world.now_s))
             self._acts.happen(line)
         self.world.tick(now_s)
@@ -270,8 +242,7 @@ class Play:
     def sleep_through(self, for_s: float, *, is_suspended: bool) -> None:
         """The world goes on for so long, and not one line of the daemon runs; then its clocks show it."""
         end_s = self.clock.now_s() + for_s
-        while self._due and self._due[0][0] <= end_s:
-            at_s, _, line = heapq.heappop(self._due)
+        for at_s, line in self._time_line.take(end_s):
             self.clock.suspended_s += max(at_s - self.clock.now_s(), 0.0)
             self._acts.happen(line)
         self.clock.suspended_s += max(end_s - self.clock.now_s(), 0.0)
@@ -279,9 +250,6 @@ class Play:
         if not is_suspended:  # the process stood still: its own monotonic clock went on
             self.clock.suspended_s -= for_s
             move(asyncio.get_running_loop(), for_s)
-
-    def _push(self, at_s: float, line: FaultLine | ActLine) -> None:
-        heapq.heappush(self._due, (at_s, next(self._order), line))
 
     # -- how things stand ----------------------------------------------------------------------------------------------
 
@@ -301,12 +269,8 @@ class Play:
         unit = self.daemon.unit if self.daemon is not None else None
         standing = unit.deciding.standing if unit is not None else None
         is_steady = standing is not None and standing.decision.phase is Phase.STEADY and ledger.run is None
-        debt = ledger.debts[-1].state.value if ledger.debts else "none"
         return {
-            "elected": str(ledger.elected or ""),
-            "epoch": ledger.epoch,
-            "debt": debt,
-            "fences": tuple(sorted(ledger.fences)),
+            **state_of(ledger),
             "fenced": tuple(name for name in world.clusters if world.is_fenced(name)),
             "published": str(self.names.published_cluster(self._state_s) or ""),
             "primaries": world.active_primaries(),
@@ -314,15 +278,5 @@ class Play:
             "demotes": sum(effect.verb == "demote" for effect in world.applied),
             "operation_tokens": tuple(name for name, one in world.clusters.items() if one.op_tokens),
             "steady": is_steady,
-            "run": str(ledger.run.runbook) if ledger.run is not None else "",
-            "parked": ledger.run.parked_step if ledger.run is not None else "",
-            "paused": ledger.pause is not None,
-            "foreign": bool(ledger.foreign),
             "gates": tuple(gate.gate for gate in standing.facts.closed_gates()) if standing is not None else (),
         }
-
-
-def _entry(entry: Entry) -> str:
-    shown = ("runbook", "epoch", "cluster", "elected", "debtor", "why", "seen", "cause", "what", "reason", "note")
-    given = ((name, getattr(entry, name, "")) for name in shown)
-    return " ".join(f"{name}={value}" for name, value in given if value not in ("", None))

@@ -46,7 +46,7 @@ def test_a_story_is_told_with_its_costs_and_its_expectations(
     assert "lab       east/1 active" in said
     assert "two writable primaries         0.0 s  of at most 0 s" in said
     assert "  ok      situation S-10, before 10 s" in said
-    assert "every expectation held" in said
+    assert "every expectation and every invariant held; seed 7" in said
 
 
 def test_what_did_not_hold_is_told_with_the_line_that_repeats_it(

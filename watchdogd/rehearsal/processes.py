@@ -1,4 +1,4 @@
-"""The processes of the demo: started in sessions of their own, logged to files, and stopped in the opposite order."""
+"""Processes that belong together: started in sessions of their own, logged to files, stopped in the opposite order."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -33,7 +33,7 @@ class Unmet(Exception):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Child:
-    """One process of the demo."""
+    """One of the processes."""
 
     name: str
     process: Process
@@ -77,7 +77,7 @@ class Stage:
                 stderr=file,
                 cwd=log.parent,
                 env=clean_environment() | dict(environment or {}),
-                start_new_session=True,  # Ctrl-C is for the demo, which stops the others in their order
+                start_new_session=True,  # Ctrl-C is for whoever started them, which stops the others in their order
             )
         child = Child(name=name, process=process, log=log)
         self.children.append(child)
@@ -107,6 +107,17 @@ def last_line(log: Path) -> str:
     """The last thing that a process wrote."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1] if lines else "it said nothing"
+
+
+def new_lines(path: Path, read_to: int) -> tuple[Sequence[str], int]:
+    """The whole lines after `read_to`, and where the next one begins."""
+    try:
+        with path.open("rb") as file:
+            file.seek(read_to)
+            whole, newline, _ = file.read().rpartition(b"\n")
+    except FileNotFoundError:
+        return [], read_to
+    return whole.decode("utf-8", "replace").splitlines() if newline else [], read_to + len(whole) + len(newline)
 
 
 def clean_environment() -> dict[str, str]:
@@ -169,3 +180,23 @@ def spent_by(child: Child) -> tuple[float, float] | None:
         return None
     cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return cpu_s, pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@contextmanager
+def obeying_signals(interrupted: list[signal.Signals]) -> Iterator[None]:
+    """The first one cancels; the others are ignored, because what was started is then being stopped."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def cancel(signum: signal.Signals) -> None:
+        if not interrupted and task is not None:
+            task.cancel()
+        interrupted.append(signum)
+
+    obeyed = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for signum in obeyed:
+        loop.add_signal_handler(signum, cancel, signum)
+    try:
+        yield
+    finally:
+        for signum in obeyed:
+            loop.remove_signal_handler(signum)

@@ -1,0 +1,337 @@
+"""A scenario played with real processes: the served lab, `watchdogd run` on a config file, the fence command, clients.
+
+Seconds are real. What the file expects is judged from the lab's own truth and from what the daemon writes down, with a
+few seconds of grace. Of the invariants only those are asked that can be seen from outside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from asyncio import Server
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from watchdogd.adapters.clock import SystemClock
+from watchdogd.adapters.config import load_config
+from watchdogd.errors import ConfigError
+from watchdogd.lab.lab_file import LabFile, NoLab
+from watchdogd.lab.scenario import Scenario
+from watchdogd.lab.story import Line, Story, checks
+from watchdogd.rehearsal.asking import Asking
+from watchdogd.rehearsal.eyes import Eyes
+from watchdogd.rehearsal.limits import CannotBeReal, reasons
+from watchdogd.rehearsal.play import Played
+from watchdogd.rehearsal.processes import ROOT, Child, Stage, Unmet, command, free_port
+from watchdogd.rehearsal.real_acts import RealActs
+from watchdogd.rehearsal.settings_file import TTL_S, Place, write_settings
+from watchdogd.rehearsal.site import WORLD_KEYS, fence_plan_of
+from watchdogd.rehearsal.time_line import TimeLine
+
+SLACK_S = 3.0  # of a busy machine, in every span of time and every budget of seconds
+UP_WITHIN_S = 30.0
+PASS_S, POLL_S = 0.05, 0.1
+WRITE_EVERY_S, WRITE_TIMEOUT_S = 1.0, 5.0  # as the clients of virtual time
+SOCKET_PATH_MAX = 107  # sun_path without its closing zero. Source: unix(7)
+AWS_NOBODYS = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+
+
+async def play_for_real(scenario: Scenario, directory: Path, on_line: Callable[[Line], None]) -> Played:
+    """Play it in `directory`, which must be empty; every line is handed to `on_line` when it is known.
+
+    Raises: CannotBeReal, and nothing was started; Unmet for a process that does not come up or ends by itself.
+    """
+    if why := reasons(scenario):
+        raise CannotBeReal("\n".join(why))
+    async with Stage() as stage, AsyncExitStack() as stack:
+        anchor = Anchor()
+        await stack.enter_async_context(anchor)
+        place = _place(scenario, directory, anchor)
+        lab = await _lab_up(scenario, stage, place)
+        write_settings(scenario, lab, place)
+        try:
+            load_config(str(place.config))
+        except ConfigError as exc:
+            raise CannotBeReal(f"the config of this scenario is none: {exc}") from exc
+        ask = await stack.enter_async_context(Asking(lab, place.socket))
+        play = RealPlay(scenario, stage, place, lab, ask, anchor, on_line)
+        await play.run()
+        return play.played()
+
+
+class Anchor:
+    """Something outside every cluster that takes connections, until it is cut."""
+
+    def __init__(self) -> None:
+        self._server: Server | None = None
+        self._port = 0
+
+    async def __aenter__(self) -> Anchor:
+        await self._listen()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._close()
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT."""
+        return f"127.0.0.1:{self._port}"
+
+    async def cut(self, for_s: float) -> None:
+        """Refuse connections for so long; for ever without a number."""
+        self._close()
+        if for_s:
+            await asyncio.sleep(for_s)
+            await self._listen()
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", self._port)
+        self._port = int(self._server.sockets[0].getsockname()[1])
+
+    def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        self._server = None
+
+
+class RealPlay:
+    """One scenario on its stage of processes."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        stage: Stage,
+        place: Place,
+        lab: LabFile,
+        ask: Asking,
+        anchor: Anchor,
+        on_line: Callable[[Line], None],
+    ) -> None:
+        self.scenario, self.place, self.lab, self.ask, self.anchor = scenario, place, lab, ask, anchor
+        self.story = Story()
+        self.refused: list[str] = []
+        self._stage, self._on_line = stage, on_line
+        self._time_line = TimeLine(scenario)
+        self._began_s = asyncio.get_running_loop().time()
+        self._daemon: Child | None = None
+        self._writers: list[Child] = []
+        self.eyes = Eyes(ask, place.log("daemon.jsonl"), self._seen, self.now_s)
+
+    def now_s(self) -> float:
+        """Seconds of the scenario."""
+        return asyncio.get_running_loop().time() - self._began_s
+
+    def tell(self, text: str, more: str = "") -> None:
+        """One more line, of now."""
+        self._seen(text, more, self.now_s())
+
+    def _seen(self, text: str, more: str, at_s: float) -> None:
+        line = self.story.add(max(at_s, 0.0), text, more)
+        self._on_line(line)
+        for begun in self._time_line.begun_by(line, self.story):
+            self._acts.happen(begun)
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """From the first second to the last. Raises: Unmet."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._acts = RealActs(self, tasks)
+                await self._begin()
+                eyes = self.eyes
+                loops = (
+                    eyes.follow_lab(),
+                    eyes.follow_log(),
+                    eyes.follow_journal(),
+                    eyes.follow_standing(lambda state: self.story.states.append((self.now_s(), state))),
+                )
+                following = [tasks.create_task(loop) for loop in loops]
+                await self._pass()
+                self._acts.stop()
+                for task in following:
+                    task.cancel()
+        except* Unmet as group:
+            raise _first(group) from None
+        await self._end()
+
+    async def _begin(self) -> None:
+        for number in range(int(str(self.scenario.world.get("writers", 1)))):
+            self._writers.append(await self._start_writer(f"writer-{number}"))
+        self.place.log("daemon.jsonl").touch()
+        child = await self._start_process()
+        await self._until_it_answers(child)
+        self._began_s = asyncio.get_running_loop().time()
+        self.tell("daemon started")
+        await self.eyes.begin(SystemClock().wall_utc().timestamp())
+
+    async def _pass(self) -> None:
+        while (now_s := self.now_s()) < self.scenario.until_s:
+            for _, line in self._time_line.take(now_s):
+                self._acts.happen(line)
+            self._stage.must_run()
+            await asyncio.sleep(PASS_S)
+
+    async def _end(self) -> None:
+        self.eyes.read_log()
+        await self.eyes.read_journal()
+        await self.eyes.look()
+        self.story.states.append((self.now_s(), self.eyes.state()))
+        for child in [*self._writers, *([self._daemon] if self._daemon is not None else [])]:
+            if await self._stage.stop(child) != 0:
+                self.refused.append(f"{child.name} ended with {child.process.returncode} when it was told to")
+
+    def played(self) -> Played:
+        """What came of it."""
+        counts, scenario = self.eyes.counts(), self.scenario
+        found = checks(scenario, self.story, counts, slack_s=SLACK_S, budget_slack_s=SLACK_S)
+        broken = (*self.eyes.crashes, *self._told_secrets(), *self._promoted_twice())
+        return Played(
+            scenario=scenario,
+            story=self.story,
+            counts=counts,
+            checks=found,
+            refused=tuple(self.refused),
+            broken=broken,
+        )
+
+    def _told_secrets(self) -> Sequence[str]:
+        """I5, in everything that was written."""
+        secrets = [value for value in self.lab.credentials.values() if len(value) >= 8]
+        written = self.place.log("daemon.jsonl").read_text(encoding="utf-8", errors="replace") + self.story.text()
+        return ["I5 broken: a secret was written down"] if any(secret in written for secret in secrets) else []
+
+    def _promoted_twice(self) -> Sequence[str]:
+        """I3, as far as it shows outside: no more promotes than failovers and roll-backs, and those by hand."""
+        runs = sum(len([*self.story.of(f"run {name} opened")]) for name in ("failover", "roll-back"))
+        by_hand = len([*self.story.of("act promote")])
+        applied = self.eyes.applied.count("promote")
+        return [f"I3 broken: {applied} promotes were applied by {runs} runs"] if applied > 2 * runs + by_hand else []
+
+    # -- processes ---------------------------------------------------------------------------------------------------
+
+    async def start_daemon(self) -> None:
+        """A new process of it, on what the one before left."""
+        self.eyes.begin_anew()
+        child = await self._start_process()
+        await self._until_it_answers(child)
+        self.tell("daemon started")
+
+    async def stop_daemon(self) -> None:
+        """TERM; it ends by itself."""
+        if (child := self._daemon) is not None:
+            self._let_go(child)
+            status = await self._stage.stop(child)
+            self.tell("daemon stopped", f"status {status}")
+
+    async def kill_daemon(self, gone_s: float) -> None:
+        """KILL, and another one after a while."""
+        if (child := self._daemon) is not None:
+            self._let_go(child)
+            child.process.kill()
+            await child.process.wait()
+        await asyncio.sleep(gone_s)
+        await self.start_daemon()
+
+    def _let_go(self, child: Child) -> None:
+        """From now on it may end."""
+        self._daemon = None
+        self._stage.children.remove(child)
+
+    def signal_daemon(self, signum: signal.Signals) -> None:
+        """Any signal."""
+        if self._daemon is not None:
+            self._daemon.process.send_signal(signum)
+
+    async def _start_process(self) -> Child:
+        program = command("watchdogd", "watchdogd.cli.main", self.place.directory / "bin")
+        aws = {
+            "AWS_ACCESS_KEY_ID": self.lab.aws_access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.lab.aws_secret_access_key,
+            "AWS_DEFAULT_REGION": self.lab.aws_region,
+        }
+        argv = [program, "run", str(self.place.config)]
+        log = self.place.log("daemon.jsonl")
+        self._daemon = await self._stage.start("watchdogd", argv, log=log, environment={**aws, **AWS_NOBODYS})
+        return self._daemon
+
+    async def _until_it_answers(self, child: Child) -> None:
+        end_s = asyncio.get_running_loop().time() + UP_WITHIN_S
+        while (await self.ask.daemon("GET", "/version"))[0] != 200:
+            child.must_run()
+            if asyncio.get_running_loop().time() > end_s:
+                raise Unmet(f"the daemon did not answer within {UP_WITHIN_S:.0f} s", child.log)
+            await asyncio.sleep(POLL_S)
+
+    async def _start_writer(self, name: str) -> Child:
+        log = self.place.log(f"{name}.jsonl")
+        log.touch()
+        words = ["--dir", str(self.place.lab), "--log", str(log), "--name", name]
+        words += ["--every", str(WRITE_EVERY_S), "--timeout", str(WRITE_TIMEOUT_S)]
+        argv = [sys.executable, "-m", "watchdogd.lab.client_program", *words]
+        return await self._stage.start(name, argv, log=self.place.log(f"{name}.log"))
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+# -- the stage -------------------------------------------------------------------------------------------------------
+
+
+def _place(scenario: Scenario, directory: Path, anchor: Anchor) -> Place:
+    for name in ("log", "bin"):
+        (directory / name).mkdir()
+    place = Place(
+        directory=directory,
+        fence=_fence(scenario, directory),
+        anchor=anchor.address,
+        status_page=f"127.0.0.1:{free_port()}",
+    )
+    if len(str(place.socket)) > SOCKET_PATH_MAX:
+        raise Unmet(f"{place.socket} is too long for a socket: set TMPDIR to a shorter directory")
+    return place
+
+
+def _fence(scenario: Scenario, directory: Path) -> Sequence[str]:
+    """The fence of the lab, or one that ends as the scenario says; the cluster and the verb are appended."""
+    script, lab = directory / "bin" / "fence", directory / "lab"
+    if scenario.fence:
+        plan = fence_plan_of(scenario.fence)
+        kept = directory / "fence-plan.json"
+        kept.write_text(json.dumps({"on": plan.on, "off": plan.off, "check": plan.check}), encoding="utf-8")
+        words = f'-m watchdogd.rehearsal.fence_program "{kept}" "{lab}" "$@"'
+    else:
+        words = f'-m watchdogd.cli.lab fence "$@" --dir "{lab}"'
+    script.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" {words}\n', encoding="utf-8")
+    script.chmod(0o700)
+    return [str(script)]
+
+
+async def _lab_up(scenario: Scenario, stage: Stage, place: Place) -> LabFile:
+    program = command("watchdogd-lab", "watchdogd.cli.lab", place.directory / "bin")
+    given = scenario.world
+    words = ["--dir", str(place.lab), "--port", str(free_port()), "--seed", str(scenario.seed), "--ttl", f"{TTL_S}s"]
+    words += ["--propagation", f"{float(str(given.get('propagation_s', 5.0))):g}s"]
+    words += ["--vault-version", str(given.get("vault_version", "1.19.0"))]
+    words += ["--promote", f"{float(str(given.get('promote_s', 10.0))):g}s"]
+    others = [name for name in given if name not in WORLD_KEYS | {"promote_s"}]
+    words += [word for name in others for word in ("--knob", f"{name}={_knob(given[name])}")]
+    child = await stage.start("the lab", [program, "up", *words], log=place.log("lab.log"))
+    end_s = asyncio.get_running_loop().time() + UP_WITHIN_S
+    while asyncio.get_running_loop().time() < end_s:
+        child.must_run()
+        try:
+            return LabFile.read(place.lab)
+        except NoLab:
+            await asyncio.sleep(POLL_S)
+    raise Unmet(f"the lab was not up within {UP_WITHIN_S:.0f} s", child.log)
+
+
+def _knob(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
