@@ -457,8 +457,9 @@ async def test_a_parked_run_takes_only_verbs_that_fit_it() -> None:
         assert code_of(await stage.ask("run-retry", run_id=run.run_id)) == "stale"
         assert code_of(await stage.ask("run-skip", run_id="nobody")) == "not_found"
         assert (await stage.ask("run-abort", run_id=run.run_id)).status == 202
-        await stage.run_for(5)
+        await stage.run_for(30)
         assert stage.ledger.recent_runs[-1].outcome == "aborted"
+        assert stage.ledger.run is None
         assert stage.names.published_cluster(asyncio.get_running_loop().time()) == EAST
 
 

@@ -19,9 +19,11 @@ from watchdogd.adapters.store.trouble import StateUnreadable
 from watchdogd.core.entries import ENTRY_TYPES, Entry, Runbook, RunOutcome, Stamp
 from watchdogd.core.explain import Json, Shape
 from watchdogd.core.fold import fold
-from watchdogd.core.ledger import FenceState, Ledger
+from watchdogd.core.ledger import FenceState, Ledger, Run
 from watchdogd.core.model import PairId
+from watchdogd.core.parked import PROMOTE, PROMOTE_BACK
 
+PROMOTIONS = (PROMOTE_BACK, PROMOTE)  # the later one first
 DEFAULT_STATE_DIR = "/var/lib/watchdogd"
 
 
@@ -98,6 +100,7 @@ def _pair(pair: PairId, ledger: Ledger, looked_utc_s: float | None, now: datetim
         "elected": ledger.elected,
         "epoch": ledger.epoch,
         "run": f"{run.runbook.value} {run.run_id} is {run.state.value}" if run is not None else None,
+        "promote": _promote(run) if run is not None else None,
         "paused": ledger.pause.reason if ledger.pause is not None else None,
         "hold": ledger.hold,
         "foreign": ledger.foreign,
@@ -105,3 +108,17 @@ def _pair(pair: PairId, ledger: Ledger, looked_utc_s: float | None, now: datetim
         "fences": [*ledger.fences],
         "fences_unsure": [fence.cluster for fence in ledger.fences.values() if fence.state is not FenceState.HELD],
     }
+
+
+def _promote(run: Run) -> str | None:
+    """How far the promotion of an open run came; None where none was asked for."""
+    name = next((name for name in PROMOTIONS if run.step(name).intents), "")
+    if not name:
+        return None
+    is_back = name == PROMOTE_BACK and run.runbook is Runbook.FAILOVER
+    step, promoted = run.step(name), run.source if is_back else run.target
+    if step.done:
+        return f"{promoted} was promoted"
+    if step.was_never_applied:
+        return f"{promoted} was asked, and refused: it is not promoted"
+    return f"WAS SENT to {promoted}, and its outcome was not seen: {promoted} may be a primary"

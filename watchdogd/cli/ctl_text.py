@@ -132,7 +132,8 @@ def last_known_lines(body: Shape) -> list[str]:
         lines.append(f"{pair['pair']}: last looked at {_age(pair['age_s'])} ago")
         lines.append(f"  elected    {pair['elected'] or 'nobody'}, epoch {pair['epoch']}")
         for key, label in (
-            ("run", "run"), ("paused", "PAUSED"), ("hold", "HELD"), ("foreign", "FOREIGN"), ("debtor", "debt of")
+            ("run", "run"), ("promote", "promote"), ("paused", "PAUSED"), ("hold", "HELD"), ("foreign", "FOREIGN"),
+            ("debtor", "debt of"),
         ):  # fmt: skip
             if pair[key]:
                 lines.append(f"  {label:<11}{pair[key]}")

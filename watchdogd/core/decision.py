@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from watchdogd.core.entries import Runbook
+from watchdogd.core.entries import Runbook, RunOutcome
 from watchdogd.core.facts import Facts, GateAnswer
 from watchdogd.core.gates import is_waivable
+from watchdogd.core.ledger import Ledger, RunState
 from watchdogd.core.model import ClusterId
 from watchdogd.core.naming import NameSeen
 from watchdogd.core.policy import Level, PairPolicy
@@ -64,11 +65,13 @@ class Decision:
     name_row: NameRow
     todo: tuple[Todo, ...]
     is_flapping: bool
+    is_parked: bool = False  # the open run waits for somebody
 
     @property
     def phase(self) -> Phase:
         """The phase of the pair: acting only while something acts."""
         goes = any(todo.goes and todo.situation == self.row.id for todo in self.todo)
+        goes = goes or (self.row.act is Act.CONTINUE and not self.is_parked)
         return self.row.phase if goes or self.row.phase_idle is None else self.row.phase_idle
 
 
@@ -86,6 +89,7 @@ def decide(facts: Facts, policy: PairPolicy) -> Decision:
         name_row=name_row,
         todo=(*sorted(todo, key=_precedence), *_left_fence(beneath, facts, policy)),
         is_flapping=facts.flaps > policy.flaps_max,
+        is_parked=facts.ledger.run is not None and facts.ledger.run.state is RunState.PARKED,
     )
 
 
@@ -179,9 +183,16 @@ def _name_todo(row: NameRow, facts: Facts, policy: PairPolicy) -> Todo | None:
         return None
     election = facts.ledger.election
     is_our_act = election is not None and election.run_id is not None
-    is_known = is_our_act and not facts.ledger.foreign
+    is_known = is_our_act and not facts.ledger.foreign and not _is_given_up(facts.ledger)
     level = policy.levels.cutover_dns if is_known else min_level(policy.levels.cutover_dns, Level.APPROVE)
     return _make(row, facts, Runbook.CUTOVER_DNS, level, facts.partner.cluster, facts.elected.cluster)
+
+
+def _is_given_up(ledger: Ledger) -> bool:
+    """True when an operator aborted the newest run that moved the name there: the next one waits for its command."""
+    moved = (run for run in reversed(ledger.recent_runs) if run.runbook is Runbook.CUTOVER_DNS)
+    newest = next(moved, None)
+    return newest is not None and newest.outcome is RunOutcome.ABORTED and newest.target == ledger.elected
 
 
 def min_level(one: Level, two: Level) -> Level:

@@ -13,8 +13,9 @@ from watchdogd.core.model import ClusterId, ClusterView, RunId
 Views = Mapping[ClusterId, ClusterView]
 
 RECHECK, PROMOTE = "recheck", "promote"  # steps of a failover: the first one, and the point of no return
+PROMOTE_BACK = "promote_back"
 # Skipping one of these would be an effect without its proof, or without its fence: waive the gate, or abort.
-NEVER_SKIPPED = frozenset({RECHECK, "credential", "demote_source", "fence", PROMOTE, "promote_back", "demote"})
+NEVER_SKIPPED = frozenset({RECHECK, "credential", "demote_source", "fence", PROMOTE, PROMOTE_BACK, "demote"})
 
 
 class RunVerb(StrEnum):

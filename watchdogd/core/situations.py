@@ -153,7 +153,7 @@ def _row(
 
 
 SITUATIONS: tuple[Row, ...] = (
-    _row("S-01", "a run is open", Act.CONTINUE, Phase.ACTING, is_run_open=True),
+    _row("S-01", "a run is open", Act.CONTINUE, Phase.ACTING, phase_idle=Phase.FROZEN, is_run_open=True),
     _row("S-02", "no cluster was ever seen as active primary with its pins", Act.PAGE, told=Told.WINDOW,
          names_unread=True, elected=None),
     _row("S-46", "the debtor is back with ids other than pinned", Act.PAGE, Phase.FROZEN,
@@ -203,7 +203,7 @@ SITUATIONS: tuple[Row, ...] = (
          told=Told.BEATS_FADED, key="lost_sight", claim="we lost our path to it", says_who_sees=True,
          elected=NOT_UP, sight=Sight.SEES),
     _row("S-24", "every node of the elected cluster is sealed or uninitialised", Act.PAGE, Phase.SUSPECT,
-         elected=Side.SEALED),
+         is_failover_blocked=True, elected=Side.SEALED),
     _row("S-22", "could not look at the elected cluster, and nobody sees it", Act.PAGE, Phase.SUSPECT,
          told=Told.WINDOW, names_unread=True, is_failover_blocked=True, held_as="not up",
          elected=Side.UNKNOWN, partner=Side.SECONDARY),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from watchdogd.core.decision import Decision, Execution, Todo
 from watchdogd.core.entries import Runbook
 from watchdogd.core.explain import sentence, would_act_when
-from watchdogd.core.facts import Facts, Surroundings
+from watchdogd.core.facts import Facts, Side, Surroundings
 from watchdogd.core.gates import ASKED_LATER
 from watchdogd.core.ledger import FenceState, RunState
 from watchdogd.core.model import Mode, NodeAddress, NodeSeen, Reach, Reading
@@ -135,6 +135,7 @@ def _row_notice(question: Question, row: Row) -> Iterator[Notice]:
         + (f"; {sentence(decision, question.facts)}" if decision.todo else ""),
         *(_unread(question) if row.names_unread else ()),
         *(_second_primary(question) if row.may_be_primary else ()),
+        *(_sealed(question) if row.is_failover_blocked and question.facts.elected_side is Side.SEALED else ()),
         *_why_not(question, todo),
         command=todo.command if todo is not None and question.facts.ledger.run is None else "",
     )
@@ -195,6 +196,15 @@ def _unread(question: Question) -> Iterator[str]:
         for node in view.unsure:
             how = "cannot be read" if node.reading in CANNOT_LOOK else "does not count as down"
             yield f"{view.cluster} {node.node} {how}: {node.why}; {_way_out(node)}"
+
+
+def _sealed(question: Question) -> Iterator[str]:
+    sealed, target = question.facts.ledger.elected, question.facts.partner.cluster
+    yield f"unseal {sealed}, and nothing else has to be done; nothing is failed over by itself while it is sealed"
+    yield (
+        f"or promote {target} by the command: what {sealed} had not sent is lost, and {sealed} owes its demotion: "
+        "once it is unsealed it is a primary until it is demoted"
+    )
 
 
 def _second_primary(question: Question) -> Iterator[str]:

@@ -173,7 +173,7 @@ class Orders:
         plan = plan_of(unit.policy, standing.facts, standing.decision, wish)
         if isinstance(plan, Answer):
             return plan
-        return Answer(body={**plan_shape(plan, standing), "plan_hash": self._plans.show(plan)})
+        return Answer(body={**plan_shape(plan, standing), "plan_hash": self._plans.show(plan, caller.uid)})
 
     async def _history(self, asked: Asked, caller: Caller) -> Answer:
         query = OfHistory.model_validate(asked.query)

@@ -15,7 +15,8 @@ from watchdogd.daemon.protocol import Answer, Code, refuse
 from watchdogd.runbooks.catalog import PROCEDURES
 
 NOT_DECIDED = "nothing was decided yet"
-SHOWN_MAX = 200  # the newest, of all pairs
+SHOWN_MAX = 100  # the newest that one uid was shown, of all pairs: nobody pushes out what somebody else is to approve
+UIDS_MAX = 100  # the ones that asked last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,24 +34,27 @@ class Wish:
 
 
 class PlanBook:
-    """What was shown, by hash."""
+    """What was shown to whom, by hash. What one was shown, another may approve."""
 
     def __init__(self) -> None:
-        self._shown: dict[str, Agreed] = {}
+        self._shown: dict[int, dict[str, Agreed]] = {}
 
-    def show(self, plan: Plan) -> str:
+    def show(self, plan: Plan, uid: int) -> str:
         """Keep `plan`, and return its hash."""
-        key = plan.agreed.hash
-        self._shown.pop(key, None)
-        self._shown[key] = plan.agreed
-        if len(self._shown) > SHOWN_MAX:
+        key, shown = plan.agreed.hash, self._shown.pop(uid, {})
+        shown.pop(key, None)
+        shown[key] = plan.agreed
+        if len(shown) > SHOWN_MAX:
+            del shown[next(iter(shown))]
+        self._shown[uid] = shown
+        if len(self._shown) > UIDS_MAX:
             del self._shown[next(iter(self._shown))]
         return key
 
     def shown(self, pair: str, key: str) -> Agreed | None:
         """The plan of `pair` that was shown under this hash, or None."""
-        agreed = self._shown.get(key)
-        return agreed if agreed is not None and agreed.pair == pair else None
+        found = (shown[key] for shown in self._shown.values() if key in shown)
+        return next((agreed for agreed in found if agreed.pair == pair), None)
 
 
 def no_cluster(policy: PairPolicy, name: str) -> Answer:

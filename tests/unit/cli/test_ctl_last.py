@@ -15,7 +15,7 @@ from watchdogd.adapters.store.journal import open_journal
 from watchdogd.adapters.store.memory import open_memory
 from watchdogd.cli.ctl import Exit, main
 from watchdogd.cli.ctl_last import NothingKept, last_known
-from watchdogd.core.entries import FirstElected, Paused, PromoteIntended, Runbook, RunOpened
+from watchdogd.core.entries import FirstElected, Paused, PromoteIntended, Runbook, RunOpened, StepIntended
 from watchdogd.core.model import ClusterId, PairId, RunId
 from watchdogd.rehearsal.memory import LoopClock
 
@@ -30,7 +30,8 @@ async def written(state: Path, stack: AsyncExitStack) -> None:
         waivers=("window",),
     )  # fmt: skip
     await journal.append(PAIR, FirstElected(cluster=EAST), opened)
-    await journal.append(PAIR, PromoteIntended(run_id=RUN, epoch=1, elected=WEST, debtor=EAST))
+    intended = StepIntended(run_id=RUN, step="promote")
+    await journal.append(PAIR, intended, PromoteIntended(run_id=RUN, epoch=1, elected=WEST, debtor=EAST))
     await journal.append(PAIR, Paused(reason="weekend"))
 
 
@@ -64,7 +65,13 @@ async def test_it_says_what_was_known_and_changes_nothing(
         assert kept_in(state) == before
         assert is_closed is (not (state / "journal.db-wal").exists())
     assert said.out.startswith("NOT LIVE")
-    for word in ("elected    west, epoch 1", f"failover {RUN} is open", "PAUSED     weekend", "debt of    east"):
+    for word in (
+        "elected    west, epoch 1",
+        f"failover {RUN} is open",
+        "PAUSED     weekend",
+        "debt of    east",
+        "promote    WAS SENT to west",
+    ):
         assert word in said.out
     assert "no daemon answers" in said.err
 

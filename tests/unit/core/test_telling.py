@@ -162,7 +162,7 @@ def test_a_pair_is_acting_only_while_something_acts(level: Level, phase: Phase) 
 
 @pytest.mark.parametrize("row", SITUATIONS, ids=lambda row: f"{row.id} {row.why[:20]}")
 def test_every_row_that_may_wait_for_a_level_or_a_gate_has_a_phase_for_it(row: Row) -> None:
-    may_wait = row.phase is Phase.ACTING and row.act is not Act.CONTINUE
+    may_wait = row.phase is Phase.ACTING
     assert (row.phase_idle is not None) is may_wait
 
 

@@ -22,7 +22,7 @@ from tests.support.pair import (
 )
 from watchdogd.cli.ctl_text import explain_lines
 from watchdogd.core.decision import decide
-from watchdogd.core.explain import explain, sentence
+from watchdogd.core.explain import explain, sentence, would_act_when
 from watchdogd.core.facts import CredentialSeen, Facts
 from watchdogd.core.ledger import Debt, DebtState, FenceState, HeldFence
 from watchdogd.core.model import Mode, Reading, RunId
@@ -182,3 +182,25 @@ def test_a_lost_round_does_not_put_off_the_page_of_a_node_that_cannot_be_read() 
 @pytest.mark.parametrize("between", [[Reading.FOLLOWS], [Reading.SEALED], [Reading.SILENT] * 12])
 def test_a_node_that_was_read_or_is_gone_begins_anew(between: list[Reading]) -> None:
     assert not any(blocked([*[Reading.STRANGE] * 590, *between, *[Reading.STRANGE] * 590]))
+
+
+# -- a primary that is sealed ------------------------------------------------------------------------------------------
+
+
+def test_a_sealed_primary_is_paged_with_what_is_true_and_with_a_command() -> None:
+    policy, watch = policy_of(), PairWatch(policy=policy_of())
+    for at_s in range(1, 120):
+        sealed = [seen(EAST, n, at_s, Reading.SEALED) for n in (1, 2, 3)]
+        west = [active(WEST, 1, at_s, status_of(Mode.SECONDARY)), follows(WEST, 2, at_s), follows(WEST, 3, at_s)]
+        watch = watch.observe_all([*sealed, *west])
+        watch, facts = watch.assess(elected(EAST), around(float(at_s)))
+    (page,) = (notice for notice in conditions(question(facts)) if notice.key == "S-24")
+    assert page.command.startswith("watchdogctl failover west --pair prod --waive ")
+    assert "window" in page.command
+    assert any("unseal east" in detail for detail in page.details)
+    assert any("owes its demotion" in detail for detail in page.details)
+    decision = decide(facts, policy)
+    assert not any(todo.goes for todo in decision.todo)
+    would = list(would_act_when(facts, decision))
+    assert not any("whole window" in line for line in would)
+    assert any("unseal it" in line and page.command in line for line in would)

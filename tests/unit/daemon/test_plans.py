@@ -1,0 +1,35 @@
+"""Which plans are kept, and for whom."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.support.pair import WEST, Rounds, policy_of
+from watchdogd.core.plan import Plan, failover_plan
+from watchdogd.daemon.plans import SHOWN_MAX, UIDS_MAX, PlanBook
+
+READER, OPERATOR = 1001, 1000
+
+
+def plan(step: str) -> Plan:
+    *_, (_, facts, _) = Rounds().run(20.0)
+    made = failover_plan(facts, policy_of(), "S-10", target=WEST, waivers=frozenset(), steps=["promote"])
+    return replace(made, agreed=replace(made.agreed, steps=(step,)))
+
+
+def test_nobody_pushes_out_the_plan_that_somebody_else_was_shown() -> None:
+    book, one = PlanBook(), plan("promote")
+    key = book.show(one, OPERATOR)
+    for number in range(3 * SHOWN_MAX):
+        book.show(replace(one, agreed=replace(one.agreed, steps=(str(number),))), READER)
+    assert book.shown("prod", key) == one.agreed
+    assert book.shown("staging", key) is None
+
+
+def test_of_one_uid_the_newest_are_kept_and_of_uids_those_that_asked_last() -> None:
+    book, one = PlanBook(), plan("promote")
+    keys = [book.show(replace(one, agreed=replace(one.agreed, steps=(str(n),))), READER) for n in range(SHOWN_MAX + 1)]
+    assert [book.shown("prod", key) is None for key in keys] == [True] + [False] * SHOWN_MAX
+    for uid in range(2000, 2000 + UIDS_MAX):
+        book.show(one, uid)
+    assert book.shown("prod", keys[-1]) is None
