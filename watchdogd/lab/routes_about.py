@@ -21,7 +21,7 @@ _RELOADED = frozenset({"license"})
 def version_history(call: Call) -> Reply:
     """LIST sys/version-history [a real OpenBao]: this world was never upgraded."""
     call.authorise()
-    version = call.cluster.spec.vault_version
+    version = call.cluster.spec.shown_version
     since = rfc3339(call.world.epoch_utc_s)
     told = {"build_date": BUILD_DATE, "previous_version": None, "timestamp_installed": since}
     return call.logical({"key_info": {version: told}, "keys": [version]})
