@@ -179,7 +179,8 @@ def status(given: argparse.Namespace) -> int:
     for name, cluster in seen["clusters"].items():
         nodes = " ".join(f"{target.partition('/')[2]}:{how}" for target, how in cluster["nodes"].items())
         closed = "  CLIENT NETWORK CLOSED" if cluster["client_network_closed"] else ""
-        print(f"  {name:<10} dr {cluster['dr']:<10} active {cluster['active'] or '-':<8} nodes {nodes}{closed}")
+        roles = f"dr {cluster['dr']:<10} performance {cluster['performance']:<10}"
+        print(f"  {name:<10} {roles} active {cluster['active'] or '-':<8} nodes {nodes}{closed}")
     print(f"  {seen['name']['service']} published: {seen['name']['published']}")
     print("  counts: " + "  ".join(f"{name}={value}" for name, value in seen["counts"].items()))
     _print_faults(seen["faults"])
@@ -273,6 +274,13 @@ def demo(given: argparse.Namespace) -> int:
     return perform(is_kept=given.keep, broken=given.broken)
 
 
+def follow(given: argparse.Namespace) -> int:
+    """The lab's truth as it happens. As the demo: an import of the client libraries."""
+    from watchdogd.cli.lab_follow import follow as tell
+
+    return tell(given.dir)
+
+
 def run(given: argparse.Namespace) -> int:
     """A scenario played and judged. As the demo: the imports of the whole daemon, for this verb alone."""
     from watchdogd.cli.lab_run import run as play
@@ -316,6 +324,8 @@ def _parser() -> argparse.ArgumentParser:
     told = verbs.add_parser("status", help="the lab's own truth")
     told.add_argument("--json", action="store_true")
     told.set_defaults(run=status)
+    followed = verbs.add_parser("follow", help="what really happens, in words, until interrupted")
+    followed.set_defaults(run=follow)
     faults = verbs.add_parser("fault", help="break something").add_subparsers(required=True, metavar="VERB")
     broken = [_add_fault_add(faults.add_parser("add", help=f"one of {', '.join(FaultKind)}"))]
     listed = faults.add_parser("list")
@@ -330,7 +340,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(verbs.add_parser("run", help="play a scenario: an incident as a file, and what must come of it"))
     verbs.add_parser("knobs", help="what nobody could confirm about Vault, and its choices").set_defaults(run=knobs)
     _add_demo(verbs.add_parser("demo", help="the main job: a region is lost, and the daemon fails over"))
-    for each in (shown, told, listed, cleared, fenced, *broken):
+    for each in (shown, told, followed, listed, cleared, fenced, *broken):
         each.add_argument(
             "--dir", type=Path, default=DIRECTORY, help="where `up` keeps lab.json (default: %(default)s)"
         )

@@ -1,0 +1,73 @@
+"""`watchdogd-lab follow`: a served lab is broken, fenced and promoted by hand, and every bit of it is told in words."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.support.served_lab import served_lab
+from watchdogd.cli import lab
+from watchdogd.cli.demo_config import LabFacts
+from watchdogd.cli.lab_follow import tell
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(60)]
+WITHIN_S, POLL_S = 15.0, 0.05
+
+
+async def until(holds: Callable[[], bool], out: io.StringIO) -> None:
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            while not holds():
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        raise AssertionError(out.getvalue()) from None
+
+
+async def test_what_really_happens_is_told_as_it_happens_and_what_happened_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = io.StringIO()
+
+    def says(*texts: str) -> Callable[[], bool]:
+        return lambda: all(text in out.getvalue() for text in texts)
+
+    where = ["--dir", str(tmp_path)]
+    with served_lab(tmp_path):
+        await asyncio.to_thread(lab.main, ["fault", "add", "delay", "lb:west", "seconds=0.1", *where])
+        facts = LabFacts.read(tmp_path / "lab.json")
+        following = asyncio.create_task(tell(facts, out))  # noqa: TID251  a test's own
+        await until(says("fault     1: delay lb:west", "are served by vault-east.example.test"), out)
+        assert "the service name is vault-east.example.test" in out.getvalue()
+        await asyncio.to_thread(lab.main, ["fence", "east", "on", *where])
+        await until(says("the client network of east is closed", "do not reach vault-east.example.test"), out)
+        await asyncio.to_thread(lab.main, ["fault", "add", "crash", "node:east/1", *where])
+        await until(says("fault     2: crash node:east/1", "east has no active node", "east/1 is down"), out)
+        await promote_west(facts)
+        await until(says("west accepted promote (dr)", "west is dr primary, no longer secondary"), out)
+        await until(says("from now on the name publishes a cluster that is not primary"), out)
+        await asyncio.to_thread(lab.main, ["fault", "clear", *where])
+        await until(says("cleared: all of them", "east/1 is up"), out)
+        await asyncio.to_thread(lab.main, ["status", *where])
+    await asyncio.wait_for(following, WITHIN_S)  # noqa: TID251  it ends when the lab does
+    assert "the lab does not answer any more" in out.getvalue()
+    assert re.search(r"east +dr primary +performance disabled +active ", capsys.readouterr().out)
+
+
+async def promote_west(facts: LabFacts) -> None:
+    url = f"{facts.clusters['west'].nodes[0]}/v1/sys/replication/dr/secondary/promote"
+    body = {"dr_operation_token": facts.credentials["dr_token_a"]}
+    async with aiohttp.ClientSession() as session:
+        async with session.post(url, json=body, ssl=ssl.create_default_context(cafile=facts.ca_file)) as reply:
+            assert reply.status == 200, await reply.text()
+
+
+def test_without_a_lab_it_says_how_to_start_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert lab.main(["follow", "--dir", str(tmp_path)]) == lab.USAGE
+    assert "start one with `watchdogd-lab up`" in capsys.readouterr().err
