@@ -4,6 +4,7 @@ import pytest
 
 from tests.unit.lab.asking import Asker, Said, asker
 from tests.unit.lab.founding import founder, generated_root
+from watchdogd.lab.clients import SimClient
 from watchdogd.lab.faults import FaultKind
 
 STATUS = "sys/replication/performance/status"
@@ -207,6 +208,28 @@ def test_a_promoted_secondary_writes_itself_and_the_tokens_of_before_are_worth_n
     assert write(a, "west/1").status == 200
     assert write(a, "west/1", token=a.has["client_token"]).status == 403
     assert read(a, "west/1", by="root_token_west").status == 200
+
+
+def test_clients_of_a_performance_pair_write_by_either_cluster_and_go_on_after_a_promotion() -> None:
+    a = pair()
+    client = SimClient(
+        name="c1",
+        service_name="vault.example.test",
+        token=a.has["client_token"],
+        resolve=lambda _name, _now_s: "west/lb",
+        due_s=a.world.now_s + 1.0,
+    )
+    a.world.clients.append(client)
+    a.wait(30)
+    assert client.acknowledged == a.world.counts.acknowledged_writes == 30  # handed on to east, each counted once
+    a.fault(FaultKind.CRASH, "cluster:east")
+    a.wait(5)
+    assert client.failed > 0
+    assert a.post("west/1", PROMOTE, {}, token=a.has["root_token_west"]).status == 200
+    a.wait(40)
+    assert client.acknowledged > 45
+    assert a.world.counts.acknowledged_writes_lost <= 1  # what had not come back by the stream
+    assert a.world.counts.two_writable_primaries_s == 0.0
 
 
 # ----------------------------------------------------------------------------------------------------- by hand
