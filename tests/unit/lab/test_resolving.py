@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -84,9 +85,11 @@ def test_the_third_cluster_of_a_set_needs_a_token_of_the_new_primary() -> None:
 class Four:
     """East is primary of both kinds: west follows it for disasters, north for performance."""
 
-    def __init__(self) -> None:
+    def __init__(self, **knobs: object) -> None:
         specs = tuple(ClusterSpec(name=name, nodes=1) for name in ("east", "west", "north"))
-        self.a = Asker(World(WorldSpec(clusters=specs, kind="none", knobs=Knobs(auto_unseal=False)), seed=1))
+        self.a = Asker(
+            World(WorldSpec(clusters=specs, kind="none", knobs=replace(Knobs(auto_unseal=False), **knobs)), seed=1)
+        )
         self.keys: dict[str, list[str]] = {}
         self.root: dict[str, str] = {}
         for name in ("east", "west", "north"):
@@ -162,15 +165,48 @@ def test_a_performance_primary_that_is_demoted_for_disasters_is_none_until_it_is
     assert performance(f.a, "north/1")["connection_state"] == "ready"
 
 
-def test_the_dr_secondary_of_a_performance_secondary_follows_on_in_its_place() -> None:
-    f = Four()
-    a = f.a
+def in_a_row(**knobs: object) -> Four:
+    """North follows east for performance, and west follows north for disasters."""
+    f = Four(**knobs)
     f.root["west"] = f.root["east"]
-    a.post("west/1", "sys/replication/dr/secondary/disable", {"dr_operation_token": f.operation_token("west")})
-    a.wait(10)
+    f.a.post("west/1", "sys/replication/dr/secondary/disable", {"dr_operation_token": f.operation_token("west")})
+    f.a.wait(10)
     f.post("north", "dr/primary/enable")
     f.follow("dr", "north", "west", "secondary/enable")
-    a.wait(10)
+    assert f.a.post("east/1", "sys/mounts/kv", {"type": "kv"}, token=f.root["east"]).status == 204
+    f.a.wait(10)
+    return f
+
+
+def test_who_follows_a_cluster_that_was_synced_compares_again() -> None:
+    f = in_a_row(shipper_entries=8)
+    cut = f.a.fault(FaultKind.DROP, "repl:north>east")
+    for n in range(20):
+        f.a.post("east/1", f"kv/{n}", {"n": n}, token=f.root["east"])
+    f.a.wait(5)
+    f.a.world.faults.clear(cut)
+    f.a.wait(30)
+    stores = [f.a.world.clusters[name].store for name in ("east", "north", "west")]
+    assert len({store.shared_root for store in stores}) == 1
+    assert dr(f.a, "west/1")["merkle_root"] == dr(f.a, "north/1")["merkle_root"]
+
+
+def test_what_a_promoted_cluster_had_not_got_of_its_performance_primary_comes_from_there() -> None:
+    f = in_a_row()
+    west = f.a.world.clusters["west"]
+    west.knobs = replace(west.knobs, stream_delay_s=25.0)
+    f.a.post("east/1", "kv/late", {"n": 1}, token=f.root["east"])
+    f.a.wait(12)
+    assert f.a.ask("north/1", "kv/late", token=f.root["north"]).status == 200
+    f.a.fault(FaultKind.CRASH, "cluster:north")
+    f.a.wait(2)
+    f.promote("west")
+    assert west.store.shared_root == f.a.world.clusters["east"].store.shared_root
+
+
+def test_the_dr_secondary_of_a_performance_secondary_follows_on_in_its_place() -> None:
+    f = in_a_row()
+    a = f.a
     a.fault(FaultKind.CRASH, "cluster:north")
     a.wait(5)
     f.promote("west")
