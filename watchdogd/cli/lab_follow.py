@@ -23,6 +23,7 @@ from watchdogd.cli.demo_watch import Event, Watch
 
 OK, USAGE = 0, 2
 BANNER = "SIMULATOR: what really happens in the lab, in its own seconds; Ctrl-C ends this, not the lab"
+HEALTH = "/v1/sys/health?standbyok=true&perfstandbyok=true"  # any node that hands writes on serves a client
 TRUTH_EVERY_S, CLIENT_EVERY_S, CLIENT_TIMEOUT_S = 0.25, 1.0, 2.0
 ROLES = ("dr", "performance")
 # Of the lab's counts: what it means that one grows.
@@ -182,7 +183,7 @@ async def _view(
     if not addresses:
         return f"the name leads to {target}, which is no cluster of the lab", False
     try:
-        async with session.get(f"{addresses[0]}/v1/sys/health", ssl=tls) as reply:
+        async with session.get(f"{addresses[0]}{HEALTH}", ssl=tls) as reply:
             if reply.status == 200:
                 return f"are served by {target}", True
             return f"get status {reply.status} from {target}", False
