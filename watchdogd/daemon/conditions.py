@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from watchdogd.core.explain import sentence, would_act_when
 from watchdogd.core.facts import Facts, Side, Surroundings
 from watchdogd.core.gates import ASKED_LATER
 from watchdogd.core.ledger import FenceState, RunState
-from watchdogd.core.model import Mode, NodeAddress, NodeSeen, Reach, Reading
+from watchdogd.core.model import ClusterView, Mode, NodeAddress, NodeSeen, Reach, Reading
 from watchdogd.core.parked import RunVerb, command, commands
 from watchdogd.core.policy import PairPolicy
 from watchdogd.core.situations import Act, Phase, Row
@@ -26,6 +27,7 @@ NAME_ALERT_AFTER_S = 60.0
 NOT_READY_AFTER_S = 300.0
 IN_MINUTES_S = 2 * 3600.0
 PROVIDER_SILENT_S = 60.0  # asked again every 30 s
+VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 SAID_ELSEWHERE = frozenset({"paused", "cold-start", "tilt", "state", "slot", "ack"})
 CANNOT_LOOK = frozenset({Reading.OURS, Reading.STRANGE})
 
@@ -97,6 +99,7 @@ def conditions(question: Question) -> tuple[Notice, ...]:
             _flapping,
             _nodes,
             _corrupted,
+            _versions,
             _readiness,
             _expiry,
             _durable,
@@ -316,6 +319,34 @@ def _corrupted(question: Question) -> Iterator[Notice]:
                 f"{view.cluster} says that its merkle tree is corrupted: replication may loop or lack what was written",
                 "nothing is done about it: ask HashiCorp's support, and reindex only as they say",
             )
+
+
+def _versions(question: Question) -> Iterator[Notice]:
+    """A cluster that follows a newer one: in a disaster it is promoted even so (DESIGN section 4)."""
+    elected, partner = question.facts.elected, question.facts.partner
+    newer, older = _version(elected), _version(partner)
+    if (
+        elected is not None
+        and partner.is_active_secondary
+        and newer is not None
+        and older is not None
+        and older < newer
+    ):
+        said, said_of_it = (".".join(map(str, version)) for version in (older, newer))
+        yield question.notice(
+            f"older_version:{partner.cluster}",
+            Severity.WARN,
+            f"{partner.cluster} runs Vault {said}, older than {elected.cluster} with {said_of_it}",
+            "Vault supports no replication from a newer to an older version: "
+            f"upgrade {partner.cluster}; secondaries are upgraded first. A failover would go on even so",
+        )
+
+
+def _version(view: ClusterView | None) -> tuple[int, ...] | None:
+    """The version that the active node tells; None where it tells none."""
+    health = view.active.health if view is not None and view.active is not None else None
+    found = VERSION.match(health.version) if health is not None else None
+    return tuple(map(int, found.groups())) if found is not None else None
 
 
 def _readiness(question: Question) -> Iterator[Notice]:

@@ -62,6 +62,23 @@ def test_a_sound_pair_is_not_warned_of() -> None:
 
 
 @pytest.mark.parametrize(
+    ("version", "is_told"),
+    [("1.18.4+ent", True), ("1.19.0+ent", False), ("1.9.0", True), ("1.20.0+ent", False), ("", False), ("new", False)],
+)
+def test_a_secondary_older_than_its_primary_is_warned_of(version: str, is_told: bool) -> None:
+    *_, (_, facts, _) = Rounds().run(100.0)
+    node = facts.partner.active
+    assert node is not None
+    assert node.health is not None
+    west = replace(facts.partner, active=replace(node, health=replace(node.health, version=version)))
+    told = {n.key: n for n in conditions(question(replace(facts, partner=west, views={**facts.views, WEST: west})))}
+    assert ("older_version:west" in told) is is_told
+    if is_told:
+        assert told["older_version:west"].severity is Severity.WARN
+        assert "1.19.0" in told["older_version:west"].summary
+
+
+@pytest.mark.parametrize(
     ("left_s", "said"),
     [
         (90_000.0, "expires in 25 h"),
