@@ -198,7 +198,8 @@ def _unread(question: Question) -> Iterator[str]:
             continue
         for node in view.unsure:
             how = "cannot be read" if node.reading in CANNOT_LOOK else "does not count as down"
-            yield f"{view.cluster} {node.node} {how}: {node.why}; {_way_out(node)}"
+            way_out = _way_out(node, is_target=view.cluster == question.facts.partner.cluster)
+            yield f"{view.cluster} {node.node} {how}: {node.why}; {way_out}"
 
 
 def _sealed(question: Question) -> Iterator[str]:
@@ -222,11 +223,11 @@ def _second_primary(question: Question) -> Iterator[str]:
     yield "its debt is settled by itself once its active node can be read again"
 
 
-def _way_out(node: NodeSeen) -> str:
+def _way_out(node: NodeSeen, *, is_target: bool) -> str:
     if node.wrong_id:
         return f"another cluster answers there: correct the addresses, or the pinned ids, of {node.cluster}"
-    if node.reading in SEALED:
-        return "unseal it; or fail over past it, by the waiver of `window`"
+    if node.reading in SEALED:  # nobody fails over to a cluster that is sealed
+        return "unseal it" if is_target else "unseal it; or fail over past it, by the waiver of `window`"
     if node.reading is Reading.OURS:
         return f"check that address from here, its certificate, and tls.ca_file and tls.server_name of {node.cluster}"
     return "that is no answer of Vault's: see what answers there, or list it under `ignore`"

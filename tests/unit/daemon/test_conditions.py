@@ -221,3 +221,18 @@ def test_a_sealed_primary_is_paged_with_what_is_true_and_with_a_command() -> Non
     would = list(would_act_when(facts, decision))
     assert not any("whole window" in line for line in would)
     assert any("unseal it" in line and page.command in line for line in would)
+
+
+def test_of_a_sealed_secondary_nobody_is_told_to_fail_over_past_it() -> None:
+    watch, timers, told = PairWatch(policy=policy_of()), Timers(), []
+    for at_s in range(1, 120):
+        watch = watch.observe_all(
+            [
+                *(seen(EAST, n, at_s, Reading.SILENT) for n in (1, 2, 3)),
+                *(seen(WEST, n, at_s, Reading.SEALED) for n in (1, 2, 3)),
+            ]
+        )
+        watch, facts = watch.assess(elected(EAST), around(float(at_s)))
+        told = [detail for notice in conditions(replace(question(facts), timers=timers)) for detail in notice.details]
+    assert [detail for detail in told if "https://west-1:8200" in detail and detail.endswith("unseal it")]
+    assert not [detail for detail in told if "west" in detail and "waiver" in detail]
