@@ -76,7 +76,6 @@ DIFFERENCES: Mapping[tuple[str, str], str] = {
     ("*leader*", ".performance_standby_last_remote_wal: absent | int"): ENTERPRISE,
     ("leader*", ".last_wal: absent | int"): ENTERPRISE,
     ("*seal*", ".commit_date: str | absent"): BUILT,
-    ("*seal*", ".build_date: absent | str"): BUILT,
     (
         "start with a bad OTP",
         ".errors: ['OTP string has incorrect length'] | ['OTP string is wrong length']",
@@ -134,6 +133,7 @@ INVALID_TOKEN = r".errors: ['permission denied'] | ['2 errors occurred:\n\t* per
 LENGTH = "tokens of the fork have no prefix `hvs.`, as before 1.10 (GRHTTP111)"
 INVALID = "from 1.16 on Vault says both (TOKDOC, PR26687); the fork goes on as before"
 SINCE = {
+    ("*seal*", ".build_date: absent | str"): BUILT,
     ("licence", "status: 404 | 200"): ENTERPRISE,
     ("*health*", ".enterprise: absent | bool"): ENTERPRISE,
     ("*health*", ".license: absent | dict"): ENTERPRISE,
