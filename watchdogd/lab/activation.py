@@ -12,6 +12,7 @@ import json
 from watchdogd.lab import bundle, signing, tokens
 from watchdogd.lab.call import Call, rfc3339
 from watchdogd.lab.cluster import Cluster, Wrapping
+from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.reply import Rejected, Reply, errors
 from watchdogd.lab.roles import Kind, Upstream
 from watchdogd.lab.sealed_box import KEY_BYTES, public_key_of
@@ -95,6 +96,9 @@ def activate(call: Call, kind: Kind, token: str, primary_api_addr: str) -> Upstr
     if found.kind is not kind:
         raise Rejected(errors(400, call.knobs.wrong_kind_text))
     refuse_newer(call, issuer)
+    fails = call.world.network.fault_on(FaultKind.ACTIVATION_FAILS, call.node.target)
+    if fails is not None and call.world.faults.use(fails):
+        raise _refused(kind, "error bootstrapping replication: context deadline exceeded")  # words of our own
     if call.knobs.refuses_revoked_id and found.secondary_id not in issuer.roles[kind].known_secondaries:
         raise _refused(kind, call.knobs.revoked_id_text)
     return Upstream(

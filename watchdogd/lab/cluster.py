@@ -71,7 +71,7 @@ class Cluster:
         self.merkle_checked_utc_s: float | None = None
         self.quota_windows: dict[str, QuotaWindow] = {}  # by node, client and rule
         self.lb_pool: tuple[int, ...] = ()
-        self.lb_checked_s = -inf
+        self.lb_checked_s, self.is_lb_stale = -inf, False
         self._transcript = transcript
         self._last_active, self._told_at_s = 0, inf
         self._has_quorum_loss = False

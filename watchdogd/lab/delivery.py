@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING
 
 from watchdogd.lab import index, routes
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from watchdogd.lab.world import World
 
 _HTML = {"Content-Type": "text/html", "Cache-Control": "no-cache"}
+NOT_COMMITTED = "leadership lost while committing log"  # OBS: of a write that was committed
 _MUTATIONS = ("PUT", "PATCH", "DELETE")
 
 
@@ -56,6 +58,9 @@ def at_node(world: World, cluster: Cluster, node: Node, wire: Wire, path: Path, 
     call = Call(world=world, cluster=cluster, node=node, asked=node, request=request, now_s=world.now_s)
     reply = _instead(path, request) or routes.answer(call)
     exchange = _exchange(call, reply, delay_s)
+    told = _matching(world, path, FaultKind.ERROR_APPLIED, request) if 200 <= exchange.status < 300 else None
+    if told is not None:
+        exchange = _exchange(call, errors(int(told.number("status", 400)), NOT_COMMITTED), delay_s)
     lost = _matching(world, path, FaultKind.REPLY_LOST, request) if exchange.outcome is Outcome.ANSWER else None
     if lost is not None:
         exchange = Exchange(outcome=Outcome(lost.text("outcome", "reset")), delay_s=delay_s, status=exchange.status)
@@ -95,9 +100,18 @@ def _instead(path: Path, request: Request) -> Reply | None:
     strange = path.first(FaultKind.STRANGE)
     if strange is not None and "text" in strange.params:
         return Reply(status=int(strange.number("status", 200)), body=strange.text("text").encode(), headers=_HTML)
+    if path.first(FaultKind.STALE_INDEX) is not None and not routes.is_exempt(request.path) and _has_index(request):
+        return errors(412, index.NOT_THERE)
     if path.first(FaultKind.RATE_LIMITED) is not None and not routes.is_exempt(request.path):
         return errors(429, f'request path "{request.path}": rate limit quota exceeded')
     return None
+
+
+def _has_index(request: Request) -> bool:
+    """Whether a request asks for an index: by the header, or by its service token, which carries one (CONSIST)."""
+    headers = request.headers
+    goes_on = headers.get(index.FORWARD.lower()) == "active-node" or index.INCONSISTENT.lower() in headers
+    return not goes_on and (index.INDEX.lower() in headers or request.token_text.startswith(("hvs.", "s.")))
 
 
 def _matching(world: World, path: Path, kind: FaultKind, request: Request) -> Fault | None:
@@ -164,16 +178,30 @@ def balancer_pool(world: World, cluster: Cluster) -> tuple[int, ...]:
     The check is `sys/health?perfstandbyok=true` for 200: all nodes of a DR secondary fail it, so its pool is empty by
     design (HEALTHDOC, APOC).
     """
-    if world.now_s - cluster.lb_checked_s >= cluster.knobs.lb_check_s:
+    if world.now_s - cluster.lb_checked_s >= cluster.knobs.lb_check_s and not cluster.is_lb_stale:
         cluster.lb_checked_s = world.now_s
-        cluster.lb_pool = tuple(n.number for n in cluster.nodes if _passes(world, cluster, n))
+        wrong = world.network.fault_on(FaultKind.LB_RULE, f"{cluster.name}/lb")
+        rule = "" if wrong is None else wrong.text("rule")
+        cluster.lb_pool = tuple(n.number for n in cluster.nodes if _passes(world, cluster, n, rule))
     return cluster.lb_pool
 
 
-def _passes(world: World, cluster: Cluster, node: Node) -> bool:
+def heed_balancer(world: World, cluster: Cluster) -> None:
+    """The faults have changed: a load balancer that goes stale looks once more at the nodes that it will keep."""
+    is_stale = world.network.holds(FaultKind.LB_STALE, f"{cluster.name}/lb")
+    if is_stale and not cluster.is_lb_stale:
+        cluster.lb_checked_s = -inf
+        balancer_pool(world, cluster)
+    cluster.is_lb_stale = is_stale
+
+
+def _passes(world: World, cluster: Cluster, node: Node, rule: str) -> bool:
     if not node.answers or not world.network.path(BALANCER, node.target).is_open:
         return False
-    call = Call(world=world, cluster=cluster, node=node, asked=node, request=_CHECK, now_s=world.now_s)
+    if rule == "tcp":
+        return True
+    check = replace(_CHECK, query={**_CHECK.query, **_RULES.get(rule, {})})
+    call = Call(world=world, cluster=cluster, node=node, asked=node, request=check, now_s=world.now_s)
     reply = routes.answer(call)
     return isinstance(reply, Reply) and reply.status == 200
 
@@ -181,6 +209,7 @@ def _passes(world: World, cluster: Cluster, node: Node) -> bool:
 _CHECK = Request(
     method="HEAD", path="sys/health", query={"perfstandbyok": "true"}, headers={}, body=b"", place=BALANCER
 )
+_RULES = {"standbyok": {"standbyok": "true"}, "drsecondarycode": {"drsecondarycode": "200"}}
 
 
 def _page(status: int, delay_s: float) -> Exchange:

@@ -84,11 +84,21 @@ SHAPES: Mapping[K, Shape] = {
     K.SLOW_STORAGE: _on("node cluster region", (36, 39), needs="seconds"),
     K.AUDIT_BLOCKED: _on("node cluster region", (35,)),
     K.WRITE_OVERLOAD: _on("cluster region", (37,)),
+    K.ERROR_APPLIED: _way(modes=(32, 54), takes="method path status times"),
+    K.STALE_INDEX: _way(modes=(31,)),
+    K.FOREIGN_ATTEMPT: _on("cluster region", (24,), takes="times"),
+    K.ACTIVATION_FAILS: _on("cluster region", (2,), takes="times"),
+    K.LB_RULE: _on("lb", (53,), needs="rule"),
+    K.LB_STALE: _on("lb", (53,)),
+    K.DNS_STALE: _on("dns", (52,), placed=True),
+    K.DNS_WRONG: _on("dns", (), takes="text", placed=True),
+    K.DNS_SERVFAIL: _on("dns", placed=True),
     K.LICENCE_EXPIRED: _on("node cluster region", (42,), takes="edition"),
 }
 """Every kind of fault once."""
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "outcome": ("hang", "reset"),
+    "rule": ("standbyok", "drsecondarycode", "tcp"),
     "edition": ("production", "evaluation"),
 }
 """The words that a parameter may be, where it is not any text; the first one is the default."""

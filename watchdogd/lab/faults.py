@@ -52,6 +52,15 @@ class FaultKind(StrEnum):
     SLOW_STORAGE = "slow_storage"  # seconds: before what reads or writes storage, health among it, and in elections
     AUDIT_BLOCKED = "audit_blocked"  # every audited request hangs before it is looked at; health is fine
     WRITE_OVERLOAD = "write_overload"  # what would write to storage answers 503
+    ERROR_APPLIED = "error_applied"  # method, path, status: applied, and the answer says that it was not; times
+    STALE_INDEX = "stale_index"  # 412 to whoever sends a service token or an index, but not to the active node
+    FOREIGN_ATTEMPT = "foreign_attempt"  # the slot for making tokens is somebody else's again and again; times
+    ACTIVATION_FAILS = "activation_fails"  # secondary: the token is unwrapped, hence used up, then 500; times
+    LB_RULE = "lb_rule"  # rule: what the load balancer takes for healthy
+    LB_STALE = "lb_stale"  # the load balancer goes on with the nodes that it has now
+    DNS_STALE = "dns_stale"  # what is shown since then is not
+    DNS_WRONG = "dns_wrong"  # text: the target that the service name has there; else the first other cluster's
+    DNS_SERVFAIL = "dns_servfail"
     LICENCE_EXPIRED = "licence_expired"  # edition: production stays down once it is down; evaluation seals
 
 
@@ -148,6 +157,10 @@ class FaultBoard:
     def items(self) -> Iterator[tuple[int, Fault]]:
         """Every fault that holds now with its id, oldest first."""
         return ((i, hung.fault) for i, hung in self._hung.items())
+
+    def since_s(self, fault: Fault) -> float:
+        """When a fault that holds was hung up."""
+        return next(hung.since_s for hung in self._hung.values() if hung.fault is fault)
 
     def use(self, fault: Fault) -> bool:
         """Take one use of a fault with `times`; false when none was left. It goes with its last use."""

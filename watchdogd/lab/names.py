@@ -6,13 +6,14 @@ Fault targets: `aws`; `dns` for everything that answers names, `dns:ns1`, `dns:n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 
 from watchdogd.lab.faults import Fault, FaultBoard, FaultKind
 from watchdogd.lab.route53 import AwsCode, Operation, Route53, Route53Knobs
 from watchdogd.lab.spec import WorldSpec
 from watchdogd.lab.wire import Exchange, Outcome, Place
-from watchdogd.lab.zone import Answer, CachingResolver, RecordType, service_zone
+from watchdogd.lab.zone import Answer, CachingResolver, Rcode, RecordType, fqdn, service_zone
 
 ORIGIN = "example.test."
 SERVICE = "vault"
@@ -53,6 +54,7 @@ class Names:
             service=SERVICE,
             ttl_s=ttl_s,
         )
+        self.zone.needed_since_s = self._stale_since_s
         self.route53 = Route53(
             zone=self.zone,
             zone_id=ZONE_ID,
@@ -75,7 +77,7 @@ class Names:
     def published_cluster(self, now_s: float) -> str | None:
         """The cluster that the name points at for the last of the authoritative servers; None if it is none of ours."""
         newest = self.zone.records.get((self.service_name, RecordType.CNAME))
-        shown = [self.zone.target_of(self.service_name, server=s, now_s=now_s) for s in self.zone.servers]
+        shown = [self.shown_target(label, place="", now_s=now_s) for label in SERVERS]
         behind = [target for target in shown if newest is None or target != newest.values[0]]
         target = (behind or shown)[0]
         return next((name for name in self._clusters if self.cluster_name(name) == target), None)
@@ -84,14 +86,30 @@ class Names:
         """One question to one of the zone's servers (`ns1`, `ns2`) from a place."""
         if self.is_silent(label, place):
             return DnsReply(answer=None)
-        answer = self.zone.answer(name, rtype, server=f"{label}.{ORIGIN}", now_s=now_s)
+        shown_s = self._shown_s(label, place, now_s)
+        answer = self._misled(name, rtype, label, place, shown_s)
+        if answer is None:
+            answer = self.zone.answer(name, rtype, server=f"{label}.{ORIGIN}", now_s=shown_s)
         return DnsReply(answer=answer, delay_s=self._dns_delay_s(label, place))
+
+    def shown_target(self, label: str, *, place: str, now_s: float) -> str | None:
+        """The CNAME target that one of the zone's servers shows for the service name; None for none, or an error."""
+        if self._dns_faults(FaultKind.DNS_SERVFAIL, label, place):
+            return None
+        wrong = self._wrong_target(label, place)
+        shown_s = self._shown_s(label, place, now_s)
+        return wrong or self.zone.target_of(self.service_name, server=f"{label}.{ORIGIN}", now_s=shown_s)
 
     def resolve(self, name: str, rtype: RecordType, *, place: str, now_s: float) -> DnsReply:
         """One question to the caching resolver of a place."""
         if self.is_silent("resolver", place):
             return DnsReply(answer=None)
-        answer = self.resolvers[Place(place)].resolve(name, now_s, rtype=rtype)
+        shown_s = self._shown_s("resolver", place, now_s)
+        answer = self._misled(name, rtype, "resolver", place, shown_s)
+        if answer is None and shown_s < now_s:  # a resolver that keeps what it had, whatever its time to live
+            answer = self.zone.answer(name, rtype, server=f"{next(iter(SERVERS))}.{ORIGIN}", now_s=shown_s)
+        if answer is None:
+            answer = self.resolvers[Place(place)].resolve(name, now_s, rtype=rtype)
         return DnsReply(answer=answer, delay_s=self._dns_delay_s("resolver", place))
 
     def is_silent(self, label: str, place: str) -> bool:
@@ -145,6 +163,37 @@ class Names:
     def _aws_fault(self, *kinds: FaultKind) -> Fault | None:
         return next((fault for fault in self._faults.of(*kinds) if fault.target == "aws"), None)
 
+    def _misled(self, name: str, rtype: RecordType, label: str, place: str, now_s: float) -> Answer | None:
+        """What a fault answers in a server's place."""
+        if self._dns_faults(FaultKind.DNS_SERVFAIL, label, place):
+            return Answer(rcode=Rcode.SERVFAIL)
+        wrong = self._wrong_target(label, place)
+        alias = self.zone.records.get((self.service_name, RecordType.CNAME))
+        if wrong is None or alias is None or fqdn(name) != self.service_name:
+            return None
+        alias = replace(alias, values=(wrong,))
+        if rtype is RecordType.CNAME:
+            return Answer(rcode=Rcode.NOERROR, records=(alias,))
+        behind = self.zone.answer(wrong, rtype, server=f"{next(iter(SERVERS))}.{ORIGIN}", now_s=now_s)
+        return Answer(rcode=Rcode.NOERROR, records=(alias, *behind.records))
+
+    def _wrong_target(self, label: str, place: str) -> str | None:
+        wrong = next(iter(self._dns_faults(FaultKind.DNS_WRONG, label, place)), None)
+        if wrong is None:
+            return None
+        right = self.zone.records.get((self.service_name, RecordType.CNAME))
+        names = [self.cluster_name(name) for name in self._clusters]
+        others = [name for name in names if right is None or name not in right.values]
+        return fqdn(wrong.text("text", next(iter(others), names[0])))
+
+    def _shown_s(self, label: str, place: str, now_s: float) -> float:
+        """The moment whose zone a server shows."""
+        stale = self._dns_faults(FaultKind.DNS_STALE, label, place)
+        return min((self._faults.since_s(fault) for fault in stale), default=now_s)
+
+    def _stale_since_s(self) -> float:
+        return min(map(self._faults.since_s, self._faults.of(FaultKind.DNS_STALE)), default=inf)
+
     def _dns_faults(self, kind: FaultKind, label: str, place: str) -> list[Fault]:
         return [
             fault
@@ -172,6 +221,6 @@ class _Asker:
             label = labels[self._turn % len(labels)]
             self._turn += 1
             reply = self._names.authoritative(name, rtype, label=label, place=self._place, now_s=now_s)
-            if reply.answer is not None:
+            if reply.answer is not None and reply.answer.rcode is not Rcode.SERVFAIL:
                 return reply.answer
         return None

@@ -30,6 +30,8 @@ _APPLICATION = frozenset(
         FaultKind.WRITES_HANG,
         FaultKind.WRITES_FAIL,
         FaultKind.REPLY_LOST,
+        FaultKind.ERROR_APPLIED,
+        FaultKind.STALE_INDEX,
         FaultKind.APPLIED_LATE,
         FaultKind.LB_EMPTY,
         FaultKind.LB_5XX,
@@ -129,7 +131,13 @@ class Network:
 
     def holds(self, kind: FaultKind, target: str) -> bool:
         """Whether a fault of this kind is on a target, its cluster or its region."""
-        return bool(self._faults) and any(self._is_meant(f.target, "", target) for f in self._faults.of(kind))
+        return self.fault_on(kind, target) is not None
+
+    def fault_on(self, kind: FaultKind, target: str) -> Fault | None:
+        """The oldest fault of this kind on a target, its cluster or its region."""
+        if not self._faults:
+            return None
+        return next((f for f in self._faults.of(kind) if self._is_meant(f.target, "", target)), None)
 
     def _refresh(self) -> None:
         if self._seen != self._faults.version:

@@ -36,6 +36,7 @@ class Attempt:
     otp: str
     otp_made_here: bool
     is_dr: bool
+    is_foreign: bool = False  # made by the fault `foreign_attempt`
     shares: list[bytes] = field(default_factory=list)
 
 

@@ -9,6 +9,7 @@ import base64
 
 from watchdogd.lab import tokens
 from watchdogd.lab.call import Call
+from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.knobs import TokenEnvelope
 from watchdogd.lab.node import Attempt, Mode
 from watchdogd.lab.reply import Rejected, Reply, bare, empty, errors
@@ -23,6 +24,7 @@ DR_PATH = "sys/replication/dr/secondary/generate-operation-token"
 def attempt(call: Call) -> Reply:
     """GET, PUT and DELETE .../attempt [GENROOT]."""
     _admit(call)
+    _be_too_late(call)
     match call.request.method:
         case "PUT":
             return _start(call)
@@ -36,6 +38,7 @@ def attempt(call: Call) -> Reply:
 def update(call: Call) -> Reply:
     """PUT .../update [GENROOT, OBS]: one share; a wrong set resets the progress and leaves the attempt open."""
     _admit(call)
+    _be_too_late(call)
     share = decode_share(call.text("key"))
     running = _running(call)
     if running is None:
@@ -88,6 +91,18 @@ def _admit(call: Call) -> None:
     if not needs_own.get(call.request.method, True):
         wanted |= {"create", "update"}
     call.authorise(wanted=wanted)
+
+
+def _be_too_late(call: Call) -> None:
+    """Where a fault says so, somebody else has cancelled whatever ran here, and begun an attempt of his own."""
+    fault = call.world.network.fault_on(FaultKind.FOREIGN_ATTEMPT, call.node.target)
+    running = _running(call)
+    if fault is None or (running is not None and running.is_foreign) or not call.world.faults.use(fault):
+        return
+    otp = call.cluster.chance.base62(otp_length(call.cluster.version))
+    nonce = call.cluster.chance.uuid()
+    theirs = Attempt(nonce=nonce, otp=otp, otp_made_here=True, is_dr=_is_dr(call), is_foreign=True)
+    _memory_attempt(call, theirs)
 
 
 def _is_dr(call: Call) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from watchdogd.lab.clients import SimClient
 from watchdogd.lab.cluster import Cluster
 from watchdogd.lab.counts import AppliedEffect, Crash, SentRequest, TrueCounts
-from watchdogd.lab.delivery import at_node, deliver
+from watchdogd.lab.delivery import at_node, deliver, heed_balancer
 from watchdogd.lab.faults import FaultBoard, FaultKind
 from watchdogd.lab.network import OPEN, Network
 from watchdogd.lab.node import Mode
@@ -106,6 +106,7 @@ class World:
         self._note_faults()
         for cluster in self.clusters.values():
             cluster.heed(self.faults, self.now_s)
+            heed_balancer(self, cluster)
         self._advance()
         return True
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 
 KEPT_S = 60.0  # so far back it is known what was shown: whoever counts by ticks asks about the time since the last one
 CHAIN_MAX = 8  # CNAMEs followed for one answer; BIND's default is 16, a lab needs two
@@ -72,6 +73,10 @@ class _Version:
     visible_at_s: Mapping[str, float]
 
 
+def _never() -> float:
+    return inf
+
+
 class Zone:
     """A zone with its authoritative servers.
 
@@ -84,6 +89,7 @@ class Zone:
         self.origin = fqdn(origin)
         self.servers = tuple(fqdn(server) for server in servers)
         self.negative_ttl_s = negative_ttl_s
+        self.needed_since_s: Callable[[], float] = _never  # what is older than KEPT_S, and still shown somewhere
         self._lag_s = dict.fromkeys(self.servers, 0.0)
         at_once = dict.fromkeys(self.servers, float("-inf"))
         self._versions = [_Version(serial=1, records={r.key: r for r in records}, visible_at_s=at_once)]
@@ -152,7 +158,8 @@ class Zone:
         return next(shown, self._versions[0])
 
     def _forget_unseen(self, now_s: float) -> None:
-        oldest = min(self._seen_by(server, now_s - KEPT_S).serial for server in self.servers)
+        since_s = min(now_s - KEPT_S, self.needed_since_s())
+        oldest = min(self._seen_by(server, since_s).serial for server in self.servers)
         self._versions = [v for v in self._versions if v.serial >= oldest]
 
 

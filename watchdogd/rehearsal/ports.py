@@ -248,10 +248,10 @@ class PlayDns:
     async def authoritative(self) -> Answers:
         """As `DnsWatch.authoritative`."""
         await self._pass()
-        name, now_s = self.names.service_name, self.clock.now_s()
+        now_s = self.clock.now_s()
         by_server: dict[str, str | None] = {}
         for label in SERVERS:
-            target = self.names.zone.target_of(name, server=f"{label}.example.test.", now_s=now_s)
+            target = self.names.shown_target(label, place=Place.BASTION, now_s=now_s)
             by_server[label] = None if self.names.is_silent(label, Place.BASTION) else (target or "").rstrip(".")
         return Answers(by_server=by_server)
 

@@ -91,3 +91,56 @@ def test_a_provider_that_cannot_be_reached_applies_nothing(
 def test_a_slow_provider_answers_late(names: Names, faults: FaultBoard) -> None:
     faults.add(Fault(kind=FaultKind.DELAY, target="aws", params={"seconds": 2.0}))
     assert names.aws("GET", "/2013-04-01/change/C1", {}, b"", now_s=0.0).delay_s == 2.0
+
+
+def shown(names: Names, now_s: float, place: str = "bastion") -> list[str | None]:
+    """What each of the zone's servers shows, and the address that the resolver of the place gives."""
+    found: list[str | None] = []
+    for label in ("ns1", "ns2"):
+        answer = names.authoritative(NAME, RecordType.CNAME, label=label, place=place, now_s=now_s).answer
+        assert answer is not None
+        found.append(answer.records[0].values[0].split(".")[0] if answer.records else answer.rcode.value)
+    answer = names.resolve(NAME, RecordType.A, place=place, now_s=now_s).answer
+    assert answer is not None
+    return [*found, answer.records[-1].values[0] if answer.records else answer.rcode.value]
+
+
+EAST, WEST = "127.2.1.100", "127.2.2.100"
+
+
+def test_a_stale_server_shows_what_it_showed_when_the_fault_began(names: Names, faults: FaultBoard) -> None:
+    faults.pass_to(5.0)
+    fault_id = faults.add(Fault(kind=FaultKind.DNS_STALE, target="dns:ns2"))
+    move(names, names.cluster_name("west"), at_s=6.0)
+    for at_s in range(100, 200, 10):
+        move(names, names.cluster_name("west"), at_s=at_s)
+    assert shown(names, 300.0)[:2] == ["vault-west", "vault-east"]
+    assert names.published_cluster(300.0) == "east"
+    faults.clear(fault_id)
+    assert shown(names, 301.0)[:2] == ["vault-west", "vault-west"]
+    assert names.published_cluster(301.0) == "west"
+
+
+def test_a_stale_resolver_ignores_the_time_to_live(names: Names, faults: FaultBoard) -> None:
+    fault = Fault(kind=FaultKind.DNS_STALE, target="dns:resolver", place="clients")
+    faults.add(fault)
+    move(names, names.cluster_name("west"), at_s=1.0)
+    assert shown(names, 500.0, "clients") == ["vault-west", "vault-west", EAST]
+    assert shown(names, 500.0, "bastion") == ["vault-west", "vault-west", WEST]
+
+
+def test_a_wrong_server_leads_elsewhere(names: Names, faults: FaultBoard) -> None:
+    fault_id = faults.add(Fault(kind=FaultKind.DNS_WRONG, target="dns:ns1"))
+    assert shown(names, 1.0)[:2] == ["vault-west", "vault-east"]
+    assert names.shown_target("ns1", place="bastion", now_s=1.0) == "vault-west.example.test."
+    faults.clear(fault_id)
+    faults.add(Fault(kind=FaultKind.DNS_WRONG, target="dns:resolver", params={"text": "vault-west.example.test"}))
+    assert shown(names, 100.0) == ["vault-east", "vault-east", WEST]
+
+
+def test_a_server_that_fails_says_so_and_a_resolver_asks_the_next(names: Names, faults: FaultBoard) -> None:
+    faults.add(Fault(kind=FaultKind.DNS_SERVFAIL, target="dns:ns1"))
+    assert shown(names, 1.0) == ["SERVFAIL", "vault-east", EAST]
+    assert names.shown_target("ns1", place="bastion", now_s=1.0) is None
+    faults.add(Fault(kind=FaultKind.DNS_SERVFAIL, target="dns:ns2"))
+    assert shown(names, 100.0) == ["SERVFAIL"] * 3
