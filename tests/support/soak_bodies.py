@@ -94,6 +94,8 @@ class AtOnce:
                 return HttpReply(status=exchange.status, headers=exchange.headers, body=exchange.body, connection=1)
             case Outcome.REFUSE | Outcome.DROP:
                 raise Unreachable(Cause.REFUSED if exchange.outcome is Outcome.REFUSE else Cause.TIMEOUT, found[1])
+            case Outcome.UNTRUSTED:
+                raise Unreachable(Cause.TLS, found[1])
             case Outcome.RESET | Outcome.HANG:
                 raise OutcomeUnknown("no answer")
             case Outcome.GARBAGE:

@@ -115,6 +115,10 @@ def refuse_newer(call: Call, primary: Cluster) -> None:
 def _unwrapped(call: Call, kind: Kind, token: str, primary_api_addr: str) -> object:
     address = primary_api_addr or str((signing.claims_in(token) or {}).get("addr", ""))
     exchange = _call_out(call, address, token)
+    if exchange is not None and exchange.outcome is Outcome.UNTRUSTED:
+        why = _X509.get(exchange.body.decode(), "certificate signed by unknown authority")
+        url = f"{address}/v1/sys/wrapping/unwrap"
+        raise _refused(kind, f'error unwrapping secondary token: Post "{url}": x509: {why}')
     if exchange is None or exchange.outcome is not Outcome.ANSWER:
         host = address.removeprefix("https://")
         url = f"{address}/v1/sys/wrapping/unwrap"
@@ -140,6 +144,10 @@ def _bundle_of(call: Call, kind: Kind, secondary_id: str) -> dict[str, object]:
     return bundle.make(call.cluster, kind, secondary_id, address)
 
 
+_X509 = {
+    "expired": "certificate has expired or is not yet valid",
+    "wrong-name": "certificate is valid for somebody-else.example.test",
+}
 _REASONS = {400: "Bad Request", 403: "Forbidden", 500: "Internal Server Error", 503: "Service Unavailable"}
 
 

@@ -34,7 +34,7 @@ def deliver(world: World, wire: Wire, chance: Seeded) -> Exchange:
         return Exchange(outcome=Outcome.REFUSE)
     path = world.network.path(wire.place, wire.target)
     delay_s = cluster.knobs.latency_s + path.delay_s
-    on_the_way = _on_the_way(path, delay_s, chance)
+    on_the_way = _on_the_way(path, delay_s, chance, shook_hands=wire.shook_hands)
     if on_the_way is not None:
         return on_the_way
     if wire.target.endswith("/lb"):
@@ -76,11 +76,13 @@ def _storage_s(cluster: Cluster, node: Node, request: Request) -> float:
     return answering.slow_s
 
 
-def _on_the_way(path: Path, delay_s: float, chance: Seeded) -> Exchange | None:
+def _on_the_way(path: Path, delay_s: float, chance: Seeded, *, shook_hands: bool) -> Exchange | None:
     if path.at_connect is not None:
         return Exchange(outcome=path.at_connect, delay_s=delay_s)
     if path.loss and chance.happens(path.loss):
         return Exchange(outcome=Outcome.DROP, delay_s=delay_s)
+    if path.flaw and not shook_hands:
+        return Exchange(outcome=Outcome.UNTRUSTED, delay_s=delay_s, body=path.flaw.encode())
     if path.accepted is not None:
         return Exchange(outcome=path.accepted, delay_s=delay_s, body=path.raw)
     return None

@@ -93,12 +93,18 @@ SHAPES: Mapping[K, Shape] = {
     K.DNS_STALE: _on("dns", (52,), placed=True),
     K.DNS_WRONG: _on("dns", (), takes="text", placed=True),
     K.DNS_SERVFAIL: _on("dns", placed=True),
+    K.ONE_WAY: _on("repl", (15,)),
+    K.REPL_AT_STANDBY: _on("repl", (3,)),
+    K.MERKLE_CORRUPTED: _on("cluster region", (17,)),
+    K.MOUNT_CONFLICT: _on("cluster region", (16,)),
+    K.CERTIFICATE: _on("node cluster region lb", (5,), needs="flaw"),
     K.LICENCE_EXPIRED: _on("node cluster region", (42,), takes="edition"),
 }
 """Every kind of fault once."""
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "outcome": ("hang", "reset"),
     "rule": ("standbyok", "drsecondarycode", "tcp"),
+    "flaw": ("expired", "self-signed", "unknown-authority", "wrong-name"),
     "edition": ("production", "evaluation"),
 }
 """The words that a parameter may be, where it is not any text; the first one is the default."""

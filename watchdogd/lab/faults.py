@@ -61,6 +61,11 @@ class FaultKind(StrEnum):
     DNS_STALE = "dns_stale"  # what is shown since then is not
     DNS_WRONG = "dns_wrong"  # text: the target that the service name has there; else the first other cluster's
     DNS_SERVFAIL = "dns_servfail"
+    ONE_WAY = "one_way"  # repl:A>B: what A sends to B is lost, what B sends to A arrives
+    REPL_AT_STANDBY = "repl_at_standby"  # the replication port is a load balancer's, which sends to a standby
+    MERKLE_CORRUPTED = "merkle_corrupted"  # secondary: merkle-diff and merkle-sync in a loop, and says so
+    MOUNT_CONFLICT = "mount_conflict"  # secondary: a local mount is in the way; idle, with its link up
+    CERTIFICATE = "certificate"  # flaw: what is wrong with the certificate that is shown
     LICENCE_EXPIRED = "licence_expired"  # edition: production stays down once it is down; evaluation seals
 
 

@@ -49,11 +49,12 @@ class Path:
     delay_s: float = 0.0
     loss: float = 0.0
     application: tuple[Fault, ...] = ()
+    flaw: str = ""  # of the certificate that is shown there
 
     @property
     def is_open(self) -> bool:
         """Whether requests get through to a process at all."""
-        return self.at_connect is None and self.accepted is None and self.loss < 1.0
+        return self.at_connect is None and self.accepted is None and self.loss < 1.0 and not self.flaw
 
     def first(self, kind: FaultKind) -> Fault | None:
         """The oldest application fault of a kind."""
@@ -108,9 +109,21 @@ class Network:
             if f.target in links
         ]
         outcomes += [self.path(REPLICATION, t).at_connect or self.path(REPLICATION, t).accepted for t in targets]
-        if any(o in (Outcome.DROP, Outcome.HANG) for o in outcomes):
+        if self.is_one_way(primary, secondary) or any(o in (Outcome.DROP, Outcome.HANG) for o in outcomes):
             return Break.SWALLOWED
         return Break.REFUSED if any(o is not None for o in outcomes) else None
+
+    def is_one_way(self, source: str, to: str) -> bool:
+        """Whether what one cluster sends to another on the replication port is lost, while the other way is open."""
+        return any(f.target == f"repl:{source}>{to}" for f in self._faults.of(FaultKind.ONE_WAY))
+
+    def connect_break(self, secondary: str, primary: str) -> Break | None:
+        """What stops a new connection to the replication port, and leaves one alone that stands."""
+        if self.is_one_way(secondary, primary):
+            return Break.SWALLOWED
+        links = (f"repl:{secondary}>{primary}", f"repl:{primary}>{secondary}")
+        is_at_standby = any(f.target in links for f in self._faults.of(FaultKind.REPL_AT_STANDBY))
+        return Break.REFUSED if is_at_standby else None  # `tls: internal error` in its log (TS-bootstrap)
 
     def replication_delay_s(self, secondary: str, primary: str) -> float:
         """What delay faults add to the stream."""
@@ -160,6 +173,7 @@ class Network:
             raw=_raw(accepted),
             delay_s=sum(f.number("seconds") for f in faults if f.kind is FaultKind.DELAY),
             loss=max((f.number("probability") for f in faults if f.kind is FaultKind.LOSS), default=0.0),
+            flaw=_flaw(faults, place),
             application=tuple(f for f in faults if f.kind in _APPLICATION),
         )
 
@@ -187,6 +201,13 @@ class Network:
             "lb": host == "lb" and rest == cluster,
         }
         return meant.get(kind, False)
+
+
+def _flaw(faults: list[Fault], place: str) -> str:
+    """A load balancer does not look at the certificates of its nodes, and replication has its own."""
+    if place in (BALANCER, REPLICATION):
+        return ""
+    return next((f.text("flaw") for f in faults if f.kind is FaultKind.CERTIFICATE), "")
 
 
 def _raw(fault: Fault | None) -> bytes:

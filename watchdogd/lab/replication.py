@@ -69,6 +69,9 @@ class Replication:
             return cut
         if node.active is not None and node.active.connected_s is None and not self._is_found(cluster, primary, link):
             return Break.REFUSED
+        cut = self._network.connect_break(cluster.name, primary.name)
+        if cut is not None and node.active is not None and node.active.connected_s is None:
+            return cut
         role = primary.roles[kind]
         if far is None or role.mode is not Mode.PRIMARY or role.set_id != cluster.roles[kind].set_id:
             return Break.REFUSED
@@ -110,6 +113,9 @@ class Replication:
                 link.broken_s = now_s
             link.cause = cause
             memory.connected_s = memory.reconnect_at_s = None
+            if self._network.is_one_way(link.primary, cluster.name) and memory.heartbeat_due_s <= now_s:
+                memory.heartbeat_due_s = now_s + cluster.knobs.heartbeat_s
+                self._be_heard(kind, link, node, now_s)
             return
         if memory.connected_s is None and not self._connect(cluster, kind, link, memory, now_s):
             return
@@ -157,7 +163,8 @@ class Replication:
         """Whether a stream has nothing to go on from: the log does not reach back, or its guard is missing."""
         primary = self._clusters[link.primary]
         reaches = link.position is None or primary.store.holds_log_from(link.position)
-        if reaches and now_s < link.streams_since_s + cluster.knobs.guard_missing_every_s:
+        is_even = not self._network.holds(FaultKind.MERKLE_CORRUPTED, f"{cluster.name}/1")
+        if is_even and reaches and now_s < link.streams_since_s + cluster.knobs.guard_missing_every_s:
             return False
         syncing.begin(cluster, kind, link, primary, now_s)
         return True
@@ -165,6 +172,9 @@ class Replication:
     def _sync(self, cluster: Cluster, kind: Kind, link: Link, now_s: float) -> None:
         if self._network.holds(FaultKind.SYNCING, f"{cluster.name}/1"):
             link.state, link.state_until_s = SyncState.MERKLE_SYNC, inf
+            return
+        if self._network.holds(FaultKind.MOUNT_CONFLICT, f"{cluster.name}/1"):
+            link.state, link.state_until_s = SyncState.IDLE, inf
             return
         primary = self._clusters[link.primary]
         if link.state_until_s == inf:
@@ -211,15 +221,26 @@ class Replication:
         skew_ms = round((there_utc_s - here_utc_s) * 1000)
         took_ms = round(2000 * self._network.replication_delay_s(cluster.name, primary.name))  # there and back
         memory.peers[f"{kind}/{primary.name}"] = self._peer(far, "", here_utc_s, now_s, skew_ms, took_ms)
-        far.active.peers[f"{kind}/{link.secondary_id}"] = self._peer(
-            node, link.secondary_id, there_utc_s, now_s, -skew_ms, took_ms
-        )
+        if not self._network.is_one_way(cluster.name, primary.name):
+            self._be_heard(kind, link, node, now_s)
         if cluster.knobs.resolver_discover_servers:
             link.known_addrs = [self._spec.cluster_addr(n.target) for n in primary.voters]
         if kind is Kind.PERFORMANCE:
             link.failover_addrs = resolving.failover_addrs(self._spec, self._clusters, primary)
         else:
             cluster.roles[kind].inherited = _copied(primary.roles[Kind.PERFORMANCE])
+
+    def _be_heard(self, kind: Kind, link: Link, node: Node, now_s: float) -> None:
+        """A secondary's heartbeat reaches the active node of its primary, whether or not an answer comes back."""
+        far = self._clusters[link.primary].serving()
+        if far is None or far.active is None:
+            return
+        here_utc_s, there_utc_s = self._clock(node.target, now_s), self._clock(far.target, now_s)
+        skew_ms = -round((there_utc_s - here_utc_s) * 1000)
+        took_ms = round(2000 * self._network.replication_delay_s(node.target.partition("/")[0], link.primary))
+        far.active.peers[f"{kind}/{link.secondary_id}"] = self._peer(
+            node, link.secondary_id, there_utc_s, now_s, skew_ms, took_ms
+        )
 
     def _peer(self, node: Node, node_id: str, utc_s: float, now_s: float, skew_ms: int, duration_ms: int) -> Peer:
         return Peer(

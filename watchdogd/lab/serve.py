@@ -6,6 +6,7 @@ One process, one port, real time. The world is stepped by the clock of the loop 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -62,6 +63,7 @@ class ServedLab:
         self._started_s = self._loop.time()
         self._fronts: dict[tuple[str, str], HttpFront] = {}
         self._dns: dict[tuple[str, str], DnsFront] = {}
+        self._contexts: dict[tuple[str, Flaw], ssl.SSLContext] = {}
         self._provider: HttpFront | None = None
         self._logged_sent = self._logged_applied = self._logged_crashed = 0
         self._logged_change: str | None = None
@@ -102,6 +104,7 @@ class ServedLab:
         self.world.tick(self.now_s())
         for (place, target), front in self._fronts.items():
             front.set_door(door_of(self.world, place, target))
+            front.set_certificate(self._context(target.partition("/")[0], self.world.network.path(place, target).flaw))
         for (place, label), server in self._dns.items():
             server.set_door(Door.BLOCKED if self.names.is_silent(label, place) else Door.OPEN)
         if self._provider is not None:
@@ -150,6 +153,7 @@ class ServedLab:
                 path_and_query=arrived.path_and_query,
                 headers=arrived.headers,
                 body=arrived.body,
+                shook_hands=True,
             )
             exchange = self.world.exchange(wire, now_s=self.now_s())
             self._note()
@@ -166,15 +170,10 @@ class ServedLab:
     async def open(self, stack: AsyncExitStack) -> None:
         """Bind everything; `stack` gives it back. Raises AddressInUse."""
         spec, port = self.settings.spec, self.settings.spec.port
-        contexts = {
-            c.name: self.authority.server_context(self._identities(c.name), flaw=self._flaw(c.name))
-            for c in spec.clusters
-        }
         for place in Place:
             for target, cluster in spec.targets().items():
-                front = HttpFront(
-                    spec.ip(place, target), port, self._answer(place, target), tasks=self._tasks, tls=contexts[cluster]
-                )
+                tls = self._context(cluster, "")
+                front = HttpFront(spec.ip(place, target), port, self._answer(place, target), tasks=self._tasks, tls=tls)
                 stack.push_async_callback(front.close)
                 self._fronts[place, target] = front
         for place in RESOLVING:
@@ -194,8 +193,12 @@ class ServedLab:
         await server.open()
         self._dns[place, label] = server
 
-    def _flaw(self, cluster: str) -> Flaw:
-        return self.settings.flaws.get(cluster, Flaw.NONE)
+    def _context(self, cluster: str, flaw: str) -> ssl.SSLContext:
+        """The certificate of a cluster with the flaw of a fault, or with the one that it was started with."""
+        key = (cluster, Flaw(flaw) if flaw else self.settings.flaws.get(cluster, Flaw.NONE))
+        if key not in self._contexts:
+            self._contexts[key] = self.authority.server_context(self._identities(cluster), flaw=key[1])
+        return self._contexts[key]
 
     def _identities(self, cluster: str) -> list[str]:
         """The names and addresses that the cluster's certificate is for; the service name is one of them."""

@@ -116,6 +116,12 @@ class HttpFront:
     def door(self) -> Door:
         return self._listener.door
 
+    def set_certificate(self, tls: ssl.SSLContext) -> None:
+        """What is shown from the next connection on; those that stand are reset, as by a restart."""
+        if tls is not self._tls:
+            self._tls = tls
+            self._reset_all()
+
     def set_door(self, door: Door) -> None:
         """Raises AddressInUse."""
         if door is self.door:
@@ -181,7 +187,7 @@ class HttpFront:
                 return web.Response(status=exchange.status, headers=exchange.headers, body=exchange.body)
             case Outcome.GARBAGE:
                 return self._raw(request, exchange.body)
-            case Outcome.RESET | Outcome.REFUSE:
+            case Outcome.RESET | Outcome.REFUSE | Outcome.UNTRUSTED:
                 return self._reset(request)
             case Outcome.DROP | Outcome.HANG:
                 return await self._never(request)

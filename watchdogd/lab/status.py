@@ -10,6 +10,7 @@ from math import floor
 
 from watchdogd.lab import syncing
 from watchdogd.lab.call import Call, rfc3339
+from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.knobs import DeadLinkState, Knobs, PeersWhenDemoted
 from watchdogd.lab.node import ActiveMemory, Mode, Peer
 from watchdogd.lab.roles import Break, Kind, Link, Role, SyncState
@@ -63,7 +64,7 @@ def _extras(call: Call, role: Role) -> Status:
         return {}
     checked_utc_s = call.cluster.merkle_checked_utc_s
     return {
-        "corrupted_merkle_tree": False,
+        "corrupted_merkle_tree": call.world.network.holds(FaultKind.MERKLE_CORRUPTED, call.node.target),
         "last_corruption_check_epoch": _NEVER_EPOCH if checked_utc_s is None else str(int(checked_utc_s)),
         "ssct_generation_counter": role.ssct_generation,
     }

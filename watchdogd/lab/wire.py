@@ -24,6 +24,7 @@ class Outcome(StrEnum):
     DROP = "drop"  # nothing ever comes back: black hole, or a full accept queue
     RESET = "reset"  # accepted, applied or not as the fault says, then RST
     GARBAGE = "garbage"  # `body` is written raw instead of HTTP
+    UNTRUSTED = "untrusted"  # the certificate is refused by its sender, nothing was sent; `body` names the flaw
     HANG = "hang"  # accepted and read, never answered
 
 
@@ -40,6 +41,7 @@ class Wire:
     path_and_query: str
     headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
     body: bytes = b""
+    shook_hands: bool = False  # over sockets: the sender has seen the certificate, and goes on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

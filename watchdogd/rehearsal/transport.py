@@ -94,6 +94,10 @@ class WorldTransport:
                 self._idle[target].clear()
                 await self._wait(exchange.delay_s, timeout_s, connecting=True)
                 raise Unreachable(Cause.RESET if bound else Cause.REFUSED, target)
+            case Outcome.UNTRUSTED:
+                self._idle[target].clear()
+                await self._wait(exchange.delay_s, timeout_s, connecting=True)
+                raise Unreachable(Cause.TLS, target)
             case Outcome.DROP:
                 await asyncio.sleep(timeout_s)
                 if kept is not None:

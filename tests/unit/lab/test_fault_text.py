@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from watchdogd.lab.fault_shapes import SHAPES
+from watchdogd.lab.fault_shapes import CHOICES, SHAPES
 from watchdogd.lab.fault_text import BadFault, duration_s, parse_fault
 from watchdogd.lab.faults import Fault, FaultKind
 from watchdogd.lab.spec import WorldSpec
@@ -51,7 +51,7 @@ def test_every_kind_of_target_can_be_named(target: str) -> None:
 @pytest.mark.parametrize("kind", FaultKind)
 def test_a_kind_is_taken_at_the_targets_of_its_shape_and_at_no_other(kind: FaultKind) -> None:
     shape = SHAPES[kind]
-    words = [f"{shape.needs}=1"] if shape.needs else []
+    words = [f"{shape.needs}={CHOICES.get(shape.needs, '1')[0]}"] if shape.needs else []
     taken = set()
     for target in TARGETS:
         try:
@@ -89,6 +89,8 @@ def test_a_kind_may_be_written_with_dashes() -> None:
         ("lb_5xx", "aws", None, (), "lb_5xx does nothing at aws: it wants lb"),
         ("crash", "repl:east>west", None, (), "crash does nothing at repl:east>west"),
         ("crash", "region:bastion", None, (), "crash does nothing at region:bastion"),
+        ("lb_rule", "lb:east", None, ("rule=luck",), "rule is standbyok or drsecondarycode or tcp"),
+        ("lb_rule", "lb:east", None, (), "lb_rule needs rule=TEXT"),
         ("crash", "node:east/1", "clients", (), "crash is the same for everybody: it takes no place"),
         ("crash", "node:east/1", None, ("seconds=3",), "crash does nothing with seconds: it takes no parameter"),
     ],
