@@ -9,7 +9,6 @@ import base64
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from http import HTTPStatus
 
 from watchdogd.adapters.vault.client import NodeClient
 from watchdogd.adapters.vault.shares import UUID_BYTES, decode_operation_token
@@ -61,11 +60,11 @@ class _Slot:
 
     @classmethod
     async def open(cls, client: NodeClient, vault_token: Secret | None) -> _Slot:
-        """Look without a token first, with it where that is refused."""
+        """Look without a token first, with it where that is refused (403, or 400 `missing client token`)."""
         try:
             return cls(client, None, await client.operation_token_attempt_status())
         except Refused as no:
-            if no.status != HTTPStatus.FORBIDDEN or vault_token is None:
+            if no.kind is not Refusal.DENIED or vault_token is None:
                 raise
         return cls(client, vault_token, await client.operation_token_attempt_status(vault_token=vault_token))
 

@@ -70,7 +70,7 @@ def reply(body: object, status: int = 200) -> HttpReply:
     return HttpReply(status=status, headers={}, body=json.dumps(body).encode())
 
 
-async def generate(server: UuidEraServer) -> Secret:
+async def generate(server: UuidEraServer, vault_token: Secret | None = None) -> Secret:
     names = NameTable(pair=PairId("p"), nodes=[NODE], memory=DictMemory(), resolve=_nobody)
     client = NodeClient(
         cluster=ClusterId("west"),
@@ -80,7 +80,7 @@ async def generate(server: UuidEraServer) -> Secret:
         addresses=names,
         clock=LoopClock(),
     )
-    return await generate_operation_token(client, SHARES)
+    return await generate_operation_token(client, SHARES, vault_token=vault_token)
 
 
 async def _nobody(_: str) -> tuple[str, ...]:
@@ -91,6 +91,15 @@ async def test_a_server_of_the_uuid_era_is_given_our_own_pad() -> None:
     server = UuidEraServer()
     assert (await generate(server)).reveal() == str(TOKEN)
     assert server.did == ["look", "start", "update", "update"]
+
+
+@pytest.mark.parametrize(("status", "text"), [(403, "permission denied"), (400, "missing client token")])
+async def test_where_a_look_without_a_token_is_refused_in_whatever_words_it_is_taken_along(
+    status: int, text: str
+) -> None:
+    server = UuidEraServer(look_1=reply({"errors": [text]}, status))
+    assert (await generate(server, Secret("hvs.own"))).reveal() == str(TOKEN)
+    assert server.did == ["look", "look", "start", "update", "update"]
 
 
 @pytest.mark.parametrize(
