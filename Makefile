@@ -95,16 +95,18 @@ coverage: $(VENV)/.dev
 	$(PYTEST) -q -m "$(APART) and not live" --cov=watchdogd --cov-branch --cov-report=term
 
 # It goes on where it stopped (.soak/). What is not named is left out; without a name all of it is played. One of them alone:
-# make soak SEED=7 DAY=123, LOSS=45, STACK_DAY=3 or STACK_LOSS=45
-ASKED := $(DAYS)$(LOSSES)$(STACK_DAYS)$(STACK_LOSSES)
+# make soak SEED=7 DAY=123, LOSS=45, STACK_DAY=3, STACK_LOSS=45 or DOUBT=6. DOUBTS above all choices x all scenarios are mixes.
+ASKED := $(DAYS)$(LOSSES)$(STACK_DAYS)$(STACK_LOSSES)$(DOUBTS)
 DAYS         ?= $(if $(ASKED),0,10000)
 LOSSES       ?= $(if $(ASKED),0,10000)
 STACK_DAYS   ?= $(if $(ASKED),0,100)
 STACK_LOSSES ?= $(if $(ASKED),0,1000)
+DOUBTS       ?= $(if $(ASKED),0,30000)
 soak: $(VENV)/.dev
 	nice $(BIN)/python -m tests.soak.run --seed $(SEED) --days $(DAYS) --losses $(LOSSES) --stack-days $(STACK_DAYS) \
-	  --stack-losses $(STACK_LOSSES) $(if $(DAY),--day $(DAY)) $(if $(LOSS),--loss $(LOSS)) \
-	  $(if $(STACK_DAY),--stack-day $(STACK_DAY)) $(if $(STACK_LOSS),--stack-loss $(STACK_LOSS))
+	  --stack-losses $(STACK_LOSSES) --doubts $(DOUBTS) $(if $(DAY),--day $(DAY)) $(if $(LOSS),--loss $(LOSS)) \
+	  $(if $(STACK_DAY),--stack-day $(STACK_DAY)) $(if $(STACK_LOSS),--stack-loss $(STACK_LOSS)) \
+	  $(if $(DOUBT),--doubt $(DOUBT))
 
 # Shipped scenarios with real processes, one after the other: about a quarter of an hour. Others: make rehearse REHEARSE=NAME.
 REHEARSE ?= region-lost primary-sealed observe-only replication-link-lost leaderless-and-one-node-rate-limited \

@@ -19,3 +19,4 @@ async def test_the_scenario_goes_as_its_file_says_and_breaks_no_invariant(scenar
     played = await play(scenario)
     assert not played.wrong, str(played)
     assert not played.broken, str(played)
+    assert played.asked == scenario.asks, "`asks` names the endpoints that are asked"

@@ -1,12 +1,13 @@
-"""`make soak`: seeded days and losses, for the decision core and the whole stack; stopped at will, and gone on with.
+"""`make soak`: seeded days and losses, for the decision core and the whole stack, and every doubt with every scenario.
 
-Every day and every loss has a number, and depends on the seed and that number alone. What was done is kept in
-`.soak/`; a second call goes on from there. What fails prints the line that repeats it.
+It is stopped at will, and gone on with. Everything has a number, and depends on the seed and that number alone. What
+was done is kept in `.soak/`; a second call goes on from there. What fails prints the line that repeats it.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import sys
 import time
@@ -14,14 +15,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from tests.support.doubting import doubt_of, held_back, is_blind, play_with, told_shortly, wrong_in
 from tests.support.soak_days import DayResult, play_day, story_of_day
 from tests.support.soak_losses import LossResult, loss_of, play_loss
 from tests.support.stack_days import StackDayResult, play_stack_day, stack_day
 from tests.support.stack_losses import stack_loss
 from tests.support.stack_outcomes import StackLossResult, play_stack_loss
+from watchdogd.rehearsal.virtual_time import virtual_loop
 
-SAY_EVERY = {"days": 250, "losses": 250, "stack-days": 10, "stack-losses": 50}
-KEEP_EVERY = {"days": 10, "losses": 10, "stack-days": 1, "stack-losses": 1}
+SAY_EVERY = {"days": 250, "losses": 250, "stack-days": 10, "stack-losses": 50, "doubts": 250}
+KEEP_EVERY = {"days": 10, "losses": 10, "stack-days": 1, "stack-losses": 1, "doubts": 10}
 FOLDER = Path(__file__).parents[2] / ".soak"
 
 
@@ -103,15 +106,32 @@ def whole_loss(tally: Tally, seed: int, number: int) -> None:
         tally.slowest_s = max(tally.slowest_s, result.over_s or 0.0)
 
 
+def doubt(tally: Tally, seed: int, number: int) -> None:
+    """One scenario in a world in which one thing that nobody could confirm, or all of them, is another way."""
+    scenario, chosen = doubt_of(seed, number)
+    with asyncio.Runner(loop_factory=virtual_loop) as loop:
+        played = loop.run(play_with(scenario, chosen))
+    wrong, gates = wrong_in(played), held_back(played)
+    tally.ticks += int(scenario.until_s)
+    tally.count("judged by the invariants alone", int(is_blind(played.scenario)))
+    if wrong and gates:
+        tally.count(f"held back by the choice and paged ({gates})")
+    elif wrong:
+        tally.count("not as expected, or broken")
+        what = told_shortly(chosen)
+        tally.failed.append(f"make soak SEED={seed} DOUBT={number}  # {scenario.name} {what}: {wrong[0]}")
+
+
 KINDS: dict[str, Callable[[Tally, int, int], None]] = {
     "losses": loss,
     "days": day,
     "stack-losses": whole_loss,
     "stack-days": whole_day,
+    "doubts": doubt,
 }
 
 
-ONE = {"losses": "loss", "days": "day", "stack-losses": "stack-loss", "stack-days": "stack-day"}
+ONE = {"losses": "loss", "days": "day", "stack-losses": "stack-loss", "stack-days": "stack-day", "doubts": "doubt"}
 
 
 def go_on(kind: str, seed: int, until: int) -> Tally:
@@ -138,7 +158,7 @@ def told(kind: str, seed: int, tally: Tally) -> str:
     counts = ", ".join(f"{count} {what}" for what, count in sorted(tally.counts.items()))
     each_s = tally.seconds / max(1, tally.next)
     slowest = f", slowest {tally.slowest_s:.1f} s after its evidence began" if tally.slowest_s else ""
-    ticks = f"{tally.ticks} {'seconds' if kind.startswith('stack') else 'ticks'} played"
+    ticks = f"{tally.ticks} {'ticks' if kind in ('days', 'losses') else 'seconds'} played"
     return f"seed {seed}: {tally.next} {kind}: {counts}{slowest}; {ticks}, {each_s:.3f} s each"
 
 

@@ -18,6 +18,7 @@ from watchdogd.lab.knobs import (
     PeersWhenDemoted,
     RoleWindow,
     StandbyStatus,
+    StatusEndpoints,
     TokenEnvelope,
     WindowModes,
 )
@@ -244,6 +245,16 @@ FURTHER: tuple[Doubt, ...] = (
         ("audit_in_use_text", _text("audit_in_use_text"), ("sys/audit/<name>",)),
     ),
 )
+
+# What else must be so for a knob to show at all.
+NEEDS: Mapping[str, Mapping[str, Choice]] = {
+    "idle_after_s": {"dead_link_state": DeadLinkState.IDLE},
+    "op_token_envelope": {"authenticated_op_token": True},
+    "op_token_read_needs_read": {"authenticated_op_token": True},
+    "op_token_delete_needs_delete": {"authenticated_op_token": True},
+    "revoked_id_text": {"refuses_revoked_id": True},
+    "disabled_path_status": {"status_endpoints": StatusEndpoints.DISABLED},
+}
 
 DOUBTS: Mapping[str, Doubt] = {doubt.knob: doubt for doubt in (*LISTED, *FURTHER)}
 

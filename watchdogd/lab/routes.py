@@ -46,6 +46,7 @@ from watchdogd.lab.wire import Outcome
 PATH_DISABLED = "path disabled in replication DR secondary mode"
 CRASHED = "internal error"
 OVERLOADED = "overloaded, try again later"  # the status is of `sdk/logical/response_util.go`, the text UNCONFIRMED
+SECRETS = "secrets"
 _VERBS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE", "LIST"})
 _ROOT_ONLY = re.compile(r"^sys/generate-root/|/generate-operation-token/")
 NO_ACTIVE = "local node not active but active cluster node not found"
@@ -88,6 +89,14 @@ def routes_of(path: str) -> tuple[tuple[Route, tuple[tuple[str, str], ...]], ...
     return tuple((r, tuple(m.groupdict().items())) for rx, r in _COMPILED if (m := rx.fullmatch(path)))
 
 
+@lru_cache(maxsize=4096)
+def endpoint_of(path: str) -> str:
+    """The route behind a path, as it is spelled here, of one kind of replication; `secrets` for those of an engine."""
+    for route, params in routes_of(path):
+        return route.pattern.replace("<kind>", dict(params).get("kind", ""))
+    return "" if path.startswith(("sys/", "auth/", "/")) else SECRETS
+
+
 def is_exempt(path: str) -> bool:
     """Whether a path is not rate-limited by default (QUOTA)."""
     return any(Trait.EXEMPT in route.trait for route, _ in routes_of(path))
@@ -95,6 +104,7 @@ def is_exempt(path: str) -> bool:
 
 def answer(call: Call) -> Reply | Outcome:
     """What a node says to a request, or the outcome in place of an answer."""
+    call.world.asked[endpoint_of(call.request.path)] += 1
     window = call.cluster.window
     if window is not None and call.knobs.role_window is RoleWindow.RESET:
         return Outcome.RESET

@@ -147,7 +147,10 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One incident. `world` sets knobs of the lab, `pair` what the config says; times count from its first second."""
+    """One incident. `world` sets knobs of the lab, `pair` what the config says; times count from its first second.
+
+    `asks` are the endpoints that are asked in it, as `routes.endpoint_of` names them.
+    """
 
     title: str
     case: str
@@ -163,6 +166,7 @@ class Scenario:
     expected: tuple[Expected, ...]
     standing: tuple[Standing, ...]
     budget: Budget
+    asks: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:

@@ -12,7 +12,7 @@ from watchdogd.lab.scenario import ActLine, Budget, Do, Expected, FaultLine, Sca
 from watchdogd.lab.scenario_cases import BadScenario, Table, Toml, variants
 from watchdogd.lab.spec import WorldSpec
 
-TABLES = frozenset({"title", "stands_for", "until", "seed", "tags", "world", "pair", "fence", "budget"})
+TABLES = frozenset({"title", "stands_for", "until", "seed", "asks", "tags", "world", "pair", "fence", "budget"})
 LINES = frozenset({"fault", "act", "expect", "cases", "defaults", "matrix"})
 WHEN = frozenset({"at", "when", "nth", "plus"})
 # What an expectation may ask for, and how the story begins its lines about it.
@@ -85,6 +85,7 @@ def _scenario(case: str, table: Table) -> Scenario:
         stands_for=" ".join(_text("stands_for", table.get("stands_for")).split()),
         until_s=until_s,
         seed=_whole("seed", table.get("seed", 1)),
+        asks=frozenset(_asks(table.get("asks", []))),
         tags=frozenset(_tag(tag) for tag in _list("tags", table.get("tags", []))),
         world=_scalars("world", table.get("world", {})),
         pair=_scalars("pair", table.get("pair", {})),
@@ -262,6 +263,12 @@ def _list(place: str, value: Toml) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise BadScenario(f"{place}: a list of texts")
     return [str(one) for one in value]
+
+
+def _asks(value: Toml) -> Iterator[str]:
+    """Each endpoint, or `{ endpoint = …, only = … }` where not every variant asks it."""
+    for line in value if isinstance(value, list) else [value]:
+        yield _text("asks", line.get("endpoint") if isinstance(line, dict) else line)
 
 
 def _whole(place: str, value: Toml) -> int:

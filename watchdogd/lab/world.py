@@ -10,6 +10,7 @@ namespaces, PGP-encrypted tokens.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from watchdogd.lab.clients import SimClient
@@ -52,6 +53,7 @@ class World:
         self.applied: list[AppliedEffect] = []
         self.sent: list[SentRequest] = []
         self.crashed: list[Crash] = []
+        self.asked: Counter[str] = Counter()  # how often each endpoint was, as `routes.endpoint_of` names it
         self.counts = TrueCounts()
         self.replication = Replication(spec, self.clusters, self.network, self.utc_s, self.applied, self.counts)
         self.clients: list[SimClient] = []

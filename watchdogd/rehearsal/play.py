@@ -49,6 +49,7 @@ class Played:
     checks: tuple[Check, ...]
     refused: tuple[str, ...]
     broken: tuple[str, ...]
+    asked: frozenset[str] = frozenset()  # endpoints, as `routes.endpoint_of` names them
 
     @property
     def wrong(self) -> tuple[str, ...]:
@@ -74,6 +75,7 @@ async def play(scenario: Scenario) -> Played:
         scenario=scenario,
         story=stage.story,
         counts=stage.world.counts,
+        asked=frozenset(stage.world.asked),
         checks=checks(scenario, stage.story, stage.world.counts),
         refused=tuple(stage.wrong),
         broken=tuple(stage.invariants.broken),
