@@ -179,7 +179,7 @@ class Watch:
     async def follow_lab(self, narrator: Narrator) -> None:
         """Every event of the lab, as it happens."""
         seq = 0
-        while True:
+        while not is_told_to_stop():
             found = await self.ask_lab("GET", f"/events?after={seq}&wait_s={EVENTS_WAIT_S:g}")
             for given in found["events"]:
                 seq = given["seq"]
@@ -189,7 +189,7 @@ class Watch:
 
     async def follow_truth(self) -> None:
         """The lab's status, and since when a cluster has been an active primary."""
-        while True:
+        while not is_told_to_stop():
             self.status = await self.ask_lab("GET", "/status")
             primaries, at_s = self.active_primaries(), self.now_s()
             self.primary_since_s = {name: self.primary_since_s.get(name, at_s) for name in primaries}
@@ -197,7 +197,7 @@ class Watch:
             await asyncio.sleep(LAB_EVERY_S)
 
     async def follow_explanations(self, narrator: Narrator) -> None:
-        while True:
+        while not is_told_to_stop():
             found = await self.ask_daemon(f"/pairs/{PAIR}/explain")
             if found is not None:
                 self.explained = found
@@ -206,7 +206,7 @@ class Watch:
 
     async def follow_name(self, narrator: Narrator) -> None:
         """The answer of the caching resolver that the clients use."""
-        while True:
+        while not is_told_to_stop():
             target = await self.resolve(self.lab.client_resolver)
             if target and (not self.names or self.names[-1][1] != target):
                 self.names.append((self.now_s(), target))
@@ -226,7 +226,7 @@ class Watch:
     async def follow_daemon(self, log: Path, narrator: Narrator) -> None:
         """The daemon's log, line by line; the time of a line is when it was seen here."""
         read_to = 0
-        while True:
+        while not is_told_to_stop():
             lines, read_to = new_lines(log, read_to)
             for text in lines:
                 with suppress(ValueError):
@@ -237,7 +237,7 @@ class Watch:
             await asyncio.sleep(TAIL_EVERY_S)
 
     async def follow_writers(self, narrator: Narrator) -> None:
-        while True:
+        while not is_told_to_stop():
             for writer in self.writers.values():
                 self.read_writer(writer, narrator)
             await asyncio.sleep(TAIL_EVERY_S)
@@ -266,3 +266,12 @@ def _is(event: Event, what: str, after_s: float, detail: Mapping[str, str]) -> b
         and event.at_s >= after_s
         and all(event.detail.get(name) == value for name, value in detail.items())
     )
+
+
+def is_told_to_stop() -> bool:
+    """Whether the running task was cancelled: also where that was swallowed.
+
+    `asyncio.wait_for` of Python 3.11, which dnspython waits with, returns an answer that comes at the very moment.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
