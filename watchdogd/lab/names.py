@@ -94,7 +94,7 @@ class Names:
 
     def shown_target(self, label: str, *, place: str, now_s: float) -> str | None:
         """The CNAME target that one of the zone's servers shows for the service name; None for none, or an error."""
-        if self._dns_faults(FaultKind.DNS_SERVFAIL, label, place):
+        if self.fails(label, place):
             return None
         wrong = self._wrong_target(label, place)
         shown_s = self._shown_s(label, place, now_s)
@@ -111,6 +111,10 @@ class Names:
         if answer is None:
             answer = self.resolvers[Place(place)].resolve(name, now_s, rtype=rtype)
         return DnsReply(answer=answer, delay_s=self._dns_delay_s("resolver", place))
+
+    def fails(self, label: str, place: str) -> bool:
+        """Whether the server called `label` answers SERVFAIL to `place`."""
+        return bool(self._dns_faults(FaultKind.DNS_SERVFAIL, label, place))
 
     def is_silent(self, label: str, place: str) -> bool:
         """Whether the server called `label` answers nothing at all to `place`."""

@@ -252,7 +252,8 @@ class PlayDns:
         by_server: dict[str, str | None] = {}
         for label in SERVERS:
             target = self.names.shown_target(label, place=Place.BASTION, now_s=now_s)
-            by_server[label] = None if self.names.is_silent(label, Place.BASTION) else (target or "").rstrip(".")
+            says_nothing = self.names.is_silent(label, Place.BASTION) or self.names.fails(label, Place.BASTION)
+            by_server[label] = None if says_nothing else (target or "").rstrip(".")
         return Answers(by_server=by_server)
 
     async def resolvers(self) -> Answers:
