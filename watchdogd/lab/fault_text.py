@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from watchdogd.lab.fault_shapes import CHOICES, SHAPES
-from watchdogd.lab.faults import Fault, FaultKind
+from watchdogd.lab.fault_shapes import SHAPES
+from watchdogd.lab.faults import CHOICES, NUMBERS, TEXTS, Fault, FaultKind
 from watchdogd.lab.names import SERVERS
 from watchdogd.lab.spec import WorldSpec
 from watchdogd.lab.wire import Place
 
-_NUMBERS = frozenset({"seconds", "probability", "every_s", "times", "status"})
-_TEXTS = frozenset({"text", "method", "path", "cluster_id", "set_id", *CHOICES})
 _UNIT_S: Mapping[str, float] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 
@@ -80,7 +78,7 @@ def _check_place(kind: FaultKind, place: str | None) -> None:
 def _check_params(kind: FaultKind, params: Mapping[str, str | float]) -> None:
     shape = SHAPES[kind]
     if shape.needs and shape.needs not in params:
-        raise BadFault(f"{kind} needs {shape.needs}={'NUMBER' if shape.needs in _NUMBERS else 'TEXT'}")
+        raise BadFault(f"{kind} needs {shape.needs}={'NUMBER' if shape.needs in NUMBERS else 'TEXT'}")
     if useless := sorted(params.keys() - shape.params):
         takes = ", ".join(sorted(shape.params)) or "no parameter"
         raise BadFault(f"{kind} does nothing with {', '.join(useless)}: it takes {takes}")
@@ -91,10 +89,10 @@ def _check_params(kind: FaultKind, params: Mapping[str, str | float]) -> None:
 
 def _param(word: str) -> tuple[str, str | float]:
     name, _, value = word.partition("=")
-    if name in _TEXTS:
+    if name in TEXTS:
         return name, value
-    if name not in _NUMBERS:
-        raise BadFault(f"no parameter {name!r}: one of {', '.join(sorted(_NUMBERS | _TEXTS))}, as name=value")
+    if name not in NUMBERS:
+        raise BadFault(f"no parameter {name!r}: one of {', '.join(sorted(NUMBERS | TEXTS))}, as name=value")
     try:
         return name, float(value)
     except ValueError:

@@ -110,12 +110,25 @@ class Hung:
     left: float
 
 
-_NEEDS: Mapping[FaultKind, str] = {
+NUMBERS = frozenset({"seconds", "probability", "every_s", "times", "status"})
+"""The parameters that are numbers; every other one is text."""
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "outcome": ("hang", "reset"),
+    "rule": ("standbyok", "drsecondarycode", "tcp"),
+    "flaw": ("expired", "self-signed", "unknown-authority", "wrong-name"),
+    "edition": ("production", "evaluation"),
+}
+"""The words that a parameter may be, where it is not any text; the first one is the default."""
+TEXTS = frozenset({"text", "method", "path", "cluster_id", "set_id", *CHOICES})
+NEEDS: Mapping[FaultKind, str] = {
     FaultKind.DELAY: "seconds",
     FaultKind.LOSS: "probability",
     FaultKind.CLOCK_SKEW: "seconds",
     FaultKind.APPLIED_LATE: "seconds",
+    FaultKind.SLOW_DNS: "seconds",
     FaultKind.SLOW_STORAGE: "seconds",
+    FaultKind.LB_RULE: "rule",
+    FaultKind.CERTIFICATE: "flaw",
 }
 """Parameters that have no default. Checked when a fault is hung up, so that no request meets half a fault."""
 
@@ -133,9 +146,10 @@ class FaultBoard:
         self._next_id = 1
 
     def add(self, fault: Fault) -> int:
-        """Hang a fault up; returns the id to clear it by. Raises FaultParamError where a number is missing."""
-        if fault.kind in _NEEDS:
-            fault.number(_NEEDS[fault.kind])
+        """Hang a fault up; returns the id to clear it by. Raises FaultParamError where what it needs is missing."""
+        if name := NEEDS.get(fault.kind):
+            read = fault.number if name in NUMBERS else fault.text
+            read(name)
         fault_id, self._next_id = self._next_id, self._next_id + 1
         self._hung[fault_id] = Hung(fault, self.now_s, float(fault.params.get("times", inf)))
         self.version += 1

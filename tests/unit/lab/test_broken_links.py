@@ -4,8 +4,7 @@ import pytest
 
 from tests.unit.lab.asking import DR_STATUS, Asker, asker
 from watchdogd.lab.certs import Flaw
-from watchdogd.lab.fault_shapes import CHOICES
-from watchdogd.lab.faults import FaultKind
+from watchdogd.lab.faults import CHOICES, FaultKind
 from watchdogd.lab.wire import Outcome, Wire
 
 

@@ -4,9 +4,9 @@ import pytest
 
 from tests.unit.lab.asking import DR_STATUS, Asker, asker
 from tests.unit.lab.test_fault_text import TARGETS
-from watchdogd.lab.fault_shapes import CHOICES, SHAPES
+from watchdogd.lab.fault_shapes import SHAPES
 from watchdogd.lab.fault_text import parse_fault
-from watchdogd.lab.faults import FaultKind
+from watchdogd.lab.faults import CHOICES, FaultKind
 from watchdogd.lab.names import Names
 from watchdogd.lab.wire import Place
 from watchdogd.lab.zone import Rcode, RecordType

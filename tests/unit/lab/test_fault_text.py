@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from watchdogd.lab.fault_shapes import CHOICES, SHAPES
+from watchdogd.lab.fault_shapes import SHAPES
 from watchdogd.lab.fault_text import BadFault, duration_s, parse_fault
-from watchdogd.lab.faults import Fault, FaultKind
+from watchdogd.lab.faults import CHOICES, Fault, FaultKind
 from watchdogd.lab.spec import WorldSpec
 
 SPEC = WorldSpec()

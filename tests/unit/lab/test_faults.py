@@ -253,11 +253,23 @@ def test_faults_can_be_cleared_by_kind_and_target() -> None:
     assert (outcome(a, "east/1"), outcome(a, "west/1")) == (Outcome.ANSWER, Outcome.REFUSE)
 
 
-@pytest.mark.parametrize("kind", [FaultKind.DELAY, FaultKind.LOSS, FaultKind.CLOCK_SKEW, FaultKind.APPLIED_LATE])
-def test_a_fault_that_lacks_what_it_needs_is_not_hung_up(kind: FaultKind) -> None:
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [
+        (FaultKind.DELAY, "cluster:east"),
+        (FaultKind.LOSS, "cluster:east"),
+        (FaultKind.CLOCK_SKEW, "cluster:east"),
+        (FaultKind.APPLIED_LATE, "cluster:east"),
+        (FaultKind.SLOW_STORAGE, "cluster:east"),
+        (FaultKind.SLOW_DNS, "dns"),
+        (FaultKind.LB_RULE, "lb:east"),
+        (FaultKind.CERTIFICATE, "cluster:east"),
+    ],
+)
+def test_a_fault_that_lacks_what_it_needs_is_not_hung_up(kind: FaultKind, target: str) -> None:
     a = asker()
     with pytest.raises(FaultParamError):
-        a.fault(kind, "cluster:east")
+        a.fault(kind, target)
     assert len(a.world.faults) == 0
 
 
