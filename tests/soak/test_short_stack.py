@@ -16,7 +16,7 @@ SEED = 1
 HOUR_S = 3600.0
 RASH = Guard(
     name="down: every node is seen to be down",
-    removal=[Edit("core.views:_reach", "node.reading in counts_as_down", "not node.is_life")],
+    removal=[Edit("core.views:_reach", " and not unsure")],
     caught_by=(),
 )
 BUSY = 24.0  # as many troubles in an hour as a day has
