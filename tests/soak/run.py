@@ -18,9 +18,7 @@ from pathlib import Path
 from tests.support.doubting import doubt_of, held_back, is_blind, play_with, told_shortly, wrong_in
 from tests.support.soak_days import DayResult, play_day, story_of_day
 from tests.support.soak_losses import LossResult, loss_of, play_loss
-from tests.support.stack_days import StackDayResult, play_stack_day, stack_day
-from tests.support.stack_losses import stack_loss
-from tests.support.stack_outcomes import StackLossResult, play_stack_loss
+from watchdogd.rehearsal.stack_soak import Soaked, soak_day, soak_loss
 from watchdogd.rehearsal.virtual_time import virtual_loop
 
 SAY_EVERY = {"days": 250, "losses": 250, "stack-days": 10, "stack-losses": 50, "doubts": 250}
@@ -81,29 +79,21 @@ def loss(tally: Tally, seed: int, number: int) -> None:
 
 def whole_day(tally: Tally, seed: int, number: int) -> None:
     """One day of the whole stack."""
-    result: StackDayResult = play_stack_day(seed, number, stack_day(seed, number))
-    tally.ticks += int(result.played_s)
-    tally.count("stretches", result.stretches)
-    tally.count("stretches suspected", result.suspected)
-    tally.count("partitions that no evidence can tell", result.partitions)
-    tally.count("days with something false or broken", bool(result.wrong))
-    tally.failed += [f"make soak SEED={seed} STACK_DAY={number}  # {wrong}" for wrong in result.wrong]
+    add(tally, soak_day(seed, number), f"make soak SEED={seed} STACK_DAY={number}")
 
 
 def whole_loss(tally: Tally, seed: int, number: int) -> None:
     """One loss of the whole stack."""
-    result: StackLossResult = play_stack_loss(stack_loss(seed, number))
-    tally.ticks += int(result.lasted_s)
-    if result.missed:
-        tally.count("missed")
-        tally.failed.append(f"make soak SEED={seed} STACK_LOSS={number}  # {result.missed}")
-    elif result.paged:
-        tally.count(f"held back by the truth and paged ({result.paged})")
-        tally.count("of these paged late", int(result.is_paged_late))
-    else:
-        tally.count("published beyond the bound by no more than lost packets cost", int(result.is_late_by_links))
-        tally.count("published within the bound", int(not result.is_late_by_links))
-        tally.slowest_s = max(tally.slowest_s, result.over_s or 0.0)
+    add(tally, soak_loss(seed, number), f"make soak SEED={seed} STACK_LOSS={number}")
+
+
+def add(tally: Tally, one: Soaked, again: str) -> None:
+    """What was played of the whole stack."""
+    tally.ticks += int(one.played_s)
+    for what, by in one.counts.items():
+        tally.count(what, by)
+    tally.failed += [f"{again}  # {wrong}" for wrong in one.wrong]
+    tally.slowest_s = max(tally.slowest_s, one.slowest_s)
 
 
 def doubt(tally: Tally, seed: int, number: int) -> None:

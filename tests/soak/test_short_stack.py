@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.scenarios.removals import Edit, Guard, removed
-from tests.support.stack_days import OUR_WAYS, REPLICATION_WAYS, StackDay, Trouble, play_stack_day, stack_day
-from tests.support.stack_losses import stack_loss
-from tests.support.stack_outcomes import play_stack_loss
+from watchdogd.adapters.store.memory import NAME
 from watchdogd.lab.faults import Fault, FaultKind
+from watchdogd.rehearsal.stack_days import OUR_WAYS, REPLICATION_WAYS, StackDay, Trouble, play_stack_day, stack_day
+from watchdogd.rehearsal.stack_losses import stack_loss
+from watchdogd.rehearsal.stack_outcomes import LossPlay, judged, play_stack_loss
+from watchdogd.rehearsal.stack_play import play_through
 
 SEED = 1
 HOUR_S = 3600.0
@@ -74,3 +77,13 @@ def test_a_name_that_comes_later_than_its_story_allows_is_missed() -> None:
     loss = stack_loss(SEED, 0)
     hurried = replace(loss, due_s=loss.due_s - 30.0, spare_s=0.0)
     assert "published" in play_stack_loss(hurried).missed
+
+
+def test_a_memory_that_cannot_be_read_again_is_no_good_end() -> None:
+    loss = stack_loss(SEED, 3)
+
+    def spoilt(folder: Path) -> LossPlay:
+        (folder / NAME).write_bytes(b"no database")
+        return LossPlay(loss, folder)
+
+    assert "the memory's file cannot be read again" in judged(play_through(spoilt)).missed

@@ -35,8 +35,8 @@ from tests.support.soak_rounds import (
 )
 from watchdogd.core.model import ClusterId, Reading
 from watchdogd.core.situations import Act
+from watchdogd.rehearsal.moments import DAY_S, joined, moments
 
-DAY_S = 86_400.0
 DARK_S = 20.0  # far less than down_after: what could become a window is played from its begin
 WARM_S = 70.0  # longer than every memory of the core that a decision asks about; see the test
 AFTER_S = 15.0
@@ -90,14 +90,6 @@ def _style(chance: random.Random) -> Style:
     """A version that shows neither heartbeats nor a canary is watched by its WAL, which then has to move."""
     has_peers = chance.random() < 0.8
     return Style(has_peers=has_peers, wal_per_s=chance.choice((0.0, 5.0, 100.0) if has_peers else (5.0, 100.0)))
-
-
-def moments(chance: random.Random, per_day: float, length_s: float) -> Iterator[float]:
-    """Moments of a day that know nothing of each other."""
-    at_s = chance.expovariate(max(per_day, 1e-9) / DAY_S)
-    while at_s < length_s:
-        yield at_s
-        at_s += chance.expovariate(per_day / DAY_S)
 
 
 def _bursts(chance: random.Random, length_s: float, density: float) -> Iterator[Burst]:
@@ -187,17 +179,6 @@ def _rows(pair: Pair, length_s: float) -> Iterator[tuple[float, float]]:
         if row >= IN_A_ROW:
             at_s = pair.started_s(EAST, n, k)
             yield at_s - DARK_S, at_s
-
-
-def joined(stretches: list[tuple[float, float]], gap_s: float) -> list[tuple[float, float]]:
-    """Stretches that overlap, or are at most `gap_s` apart, as one."""
-    found: list[tuple[float, float]] = []
-    for from_s, to_s in sorted(stretches):
-        if found and from_s <= found[-1][1] + gap_s:
-            found[-1] = (found[-1][0], max(found[-1][1], to_s))
-        else:
-            found.append((from_s, to_s))
-    return found
 
 
 # -- a day -----------------------------------------------------------------------------------------------------------

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.support.soak_days import DAY_S, joined, moments
-from tests.support.stack_play import StackPlay, act, fault, play_through, scenario
 from watchdogd.core.policy import Timing
 from watchdogd.lab.faults import Fault, FaultKind
 from watchdogd.lab.knobs import DeadLinkState, RoleWindow, StandbyStatus
 from watchdogd.lab.scenario import ActLine, Do, FaultLine, Scenario, Tag
+from watchdogd.rehearsal.moments import DAY_S, joined, moments
 from watchdogd.rehearsal.site import EAST, WEST
+from watchdogd.rehearsal.stack_play import StackPlay, act, fault, play_through, scenario
 
 TIMING = Timing()
 DARK_S, GAP_S = 15.0, 12.0  # darkness is joined over gaps: a round may fall on neither side of one

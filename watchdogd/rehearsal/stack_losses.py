@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.stack_play import act, fault, scenario
 from watchdogd.core.budget import Assumed, worst_case
 from watchdogd.core.policy import Timing
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.knobs import DeadLinkState, PeersWhenDemoted, RoleWindow, StandbyStatus, WindowModes
 from watchdogd.lab.scenario import ActLine, Do, FaultLine, Scenario, Tag, When
+from watchdogd.rehearsal.stack_play import act, fault, scenario
 
 TIMING = Timing()
 STEADY_S = 75.0  # a pair that was just founded is watched for so long before anything happens to it

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.stack_losses import StackLoss
-from tests.support.stack_play import StackPlay, play_through
 from watchdogd.rehearsal.site import EAST, WEST
+from watchdogd.rehearsal.stack_losses import StackLoss
+from watchdogd.rehearsal.stack_play import StackPlay, play_through
 
 TWO_S_MAX = 20.0  # without a fence: one round in which the old primary is reached, and its demote
 DEBT_S = 60.0  # from the return of the old primary to its debt's end: its election, one round, one run

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from structlog.testing import capture_logs
 
-from tests.support.memory import ListNotifier
 from watchdogd.adapters.store.book import Book, open_book
 from watchdogd.adapters.store.journal import SqliteJournal
 from watchdogd.adapters.store.memory import NAME as MEMORY_NAME
@@ -25,14 +25,14 @@ from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import PairId
 from watchdogd.lab.faults import Fault, FaultKind
 from watchdogd.lab.scenario import ActLine, Budget, Do, FaultLine, Scalars, Scenario, Tag, When
-from watchdogd.ports import JournalHealth, Severity
+from watchdogd.ports import JournalHealth, Notice, Severity
 from watchdogd.rehearsal.play import Play
 from watchdogd.rehearsal.ports import PlayJournal
 from watchdogd.rehearsal.site import EAST, PAIR, WEST
 from watchdogd.rehearsal.virtual_time import virtual_loop
 
 T = TypeVar("T")
-IN_RAM = Path("/dev/shm")
+IN_RAM = Path("/dev/shm")  # noqa: S108  every play makes a directory of its own in it
 
 
 # -- the words of a story --------------------------------------------------------------------------------------------
@@ -128,6 +128,17 @@ class FileMemory(SqliteMemory):
         return self._texts
 
 
+@dataclass(frozen=True, slots=True)
+class Complaints:
+    """The `Notifier` of a memory that is read: there is nothing to tell of a file that only a kill has left behind."""
+
+    broken: list[str]
+
+    def tell(self, notice: Notice) -> None:
+        """As the port says."""
+        self.broken.append(f"the memory's file cannot be read again: {notice.summary}")
+
+
 class StackPlay(Play):
     """A play whose daemon has a state directory."""
 
@@ -150,7 +161,7 @@ class StackPlay(Play):
     def start(self) -> None:
         """As `Play.start`, on the files that were left."""
         self._memory_file = MemoryFile(self._folder / MEMORY_NAME)
-        texts = self._memory_file.load(ListNotifier())
+        texts = self._memory_file.load(Complaints(self.invariants.broken))
         self.memory = FileMemory(self._memory_file, AtOnce("memory"), texts)  # type: ignore[assignment]
         super().start()
 
