@@ -288,6 +288,17 @@ def run(given: argparse.Namespace) -> int:
     return play(given.file, seed=given.seed, is_json=given.json, is_real=given.live, is_kept=given.keep)
 
 
+def soak(given: argparse.Namespace) -> int:
+    """Days and losses by chance, played and judged. As `run`: the imports of the whole daemon, for this verb alone."""
+    from watchdogd.cli.lab_soak import soak as play
+
+    days = range(given.days) if given.day is None else (given.day,)
+    losses = range(given.losses) if given.loss is None else (given.loss,)
+    if not days and not losses:
+        raise Refused("nothing to soak: --days N, --losses N, or one of them alone: --day NUMBER, --loss NUMBER")
+    return play(given.seed, days=days, losses=losses)
+
+
 # ---------------------------------------------------------------------------------------------------------- asking
 
 
@@ -338,6 +349,7 @@ def _parser() -> argparse.ArgumentParser:
     fenced.add_argument("verb", choices=["check", "on", "off"])
     fenced.set_defaults(run=fence)
     _add_run(verbs.add_parser("run", help="play a scenario: an incident as a file, and what must come of it"))
+    _add_soak(verbs.add_parser("soak", help="play days and losses by chance, and look for what is false or missed"))
     verbs.add_parser("knobs", help="what nobody could confirm about Vault, and its choices").set_defaults(run=knobs)
     _add_demo(verbs.add_parser("demo", help="the main job: a region is lost, and the daemon fails over"))
     for each in (shown, told, followed, listed, cleared, fenced, *broken):
@@ -354,6 +366,16 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--live", action="store_true", help="with real processes, in real time")
     parser.add_argument("--keep", action="store_true", help="with --live: keep the directory with every log")
     parser.set_defaults(run=run)
+
+
+def _add_soak(parser: argparse.ArgumentParser) -> None:
+    days, losses = parser.add_mutually_exclusive_group(), parser.add_mutually_exclusive_group()
+    days.add_argument("--days", type=_whole, default=0, metavar="N", help="so many days without a loss")
+    days.add_argument("--day", type=_whole, metavar="NUMBER", help="this one alone: what a failure prints")
+    losses.add_argument("--losses", type=_whole, default=0, metavar="N", help="so many true losses after random days")
+    losses.add_argument("--loss", type=_whole, metavar="NUMBER", help="this one alone")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed plays the same (default: %(default)s)")
+    parser.set_defaults(run=soak)
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
@@ -406,6 +428,12 @@ def _duration(text: str) -> float:
         return duration_s(text)
     except BadFault as exc:
         raise argparse.ArgumentTypeError(str(exc)) from exc
+
+
+def _whole(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
+    return int(text)
 
 
 if __name__ == "__main__":
