@@ -8,10 +8,12 @@ import pytest
 
 from watchdogd.lab.counts import TrueCounts
 from watchdogd.lab.faults import FaultKind
-from watchdogd.lab.scenario import Do, Scenario, Tag
+from watchdogd.lab.scenario import CREDENTIALS, Ask, Do, Scenario, Tag
 from watchdogd.lab.scenario_cases import BadScenario
 from watchdogd.lab.scenario_file import load_scenarios, parse_scenarios
+from watchdogd.lab.spec import WorldSpec
 from watchdogd.lab.story import Story, judge
+from watchdogd.lab.world import World
 
 GOOD = """
 title = "a-title"
@@ -25,6 +27,8 @@ target = "region:east"
 situation = "S-30"
 between = ["40s", "50s"]
 """
+ASK = "[[act]]\nat = '3s'\ndo = 'ask'\n"
+GET = ASK + "target = 'east'\npath = 'sys/health'\nanswers = 200\n"
 SHIPPED = sorted((Path(__file__).parents[2] / "watchdogd" / "lab" / "scenarios").glob("*.toml"))
 
 
@@ -44,6 +48,40 @@ def test_a_file_is_a_time_line_of_faults_acts_and_expectations() -> None:
         5.0,
     )
     assert (scenario.expected[0].seen, scenario.expected[0].before_s) == ("situation S-30", 50.0)
+
+
+def test_a_person_asks_and_what_an_answer_gave_is_there_for_the_next() -> None:
+    first = GET + "says = '\"a\": 1'\nkeep = { nonce = 'data.nonce' }\n"
+    second = ASK + "target = 'west/2'\npath = 'x'\nas = 'root_token'\nbody = { key = '$nonce' }\nanswers = 400\n"
+    asks = [act.ask for act in good(first + second).acts]
+    assert asks == [
+        Ask(
+            target="east",
+            method="GET",
+            path="sys/health",
+            caller="",
+            body="",
+            status=200,
+            says=('"a": 1',),
+            lacks=(),
+            keep={"nonce": "data.nonce"},
+        ),
+        Ask(
+            target="west/2",
+            method="POST",
+            path="x",
+            caller="root_token",
+            body='{"key": "$nonce"}',
+            status=400,
+            says=(),
+            lacks=(),
+            keep={},
+        ),
+    ]
+
+
+def test_a_person_was_given_what_the_world_gives() -> None:
+    assert World(WorldSpec(), seed=1).credentials().keys() == CREDENTIALS
 
 
 def test_cases_and_a_matrix_are_crossed_and_fill_their_names_in() -> None:
@@ -86,6 +124,23 @@ do = "kill"
         ("[[act]]\nat = '3s'\ndo = 'ack'\ncluster = 'east'", "act 1: unknown cluster"),
         ("[[act]]\nat = '3s'\nnth = 2\ndo = 'ack'", "nth and plus belong to when"),
         ("[[act]]\nat = '3s'\ndo = 'clear'\nkind = 'krash'", "no fault 'krash'"),
+        (ASK + "target = 'mars'\npath = 'sys/health'\nanswers = 200", "act 1.target: no node and no cluster 'mars'"),
+        (ASK + "target = 'east/lb'\npath = 'sys/health'\nanswers = 200", "act 1.target: no node and no cluster"),
+        (ASK + "target = 'east'\npath = 'sys/health'", "act 1: ask needs answers"),
+        (ASK + "target = 'east'\npath = '/v1/sys/health'\nanswers = 200", "act 1.path: what follows /v1/"),
+        (ASK + "target = 'east'\npath = 'sys/health'\nanswers = 20", "act 1.answers: the status of the answer"),
+        (GET + "method = 'BREW'", "act 1.method: no method 'BREW': one of GET"),
+        (GET + "says = 3", "act 1.says: a text, or a list of texts"),
+        (GET + "lacks = ['']", "act 1.lacks: a text, or a list of texts"),
+        (GET + "token = 'x'", "act 1: unknown token"),
+        (GET + "as = 'Root'", "act 1.as: the name of a value"),
+        (GET + "as = 'nonce'", "act 1.as: no value 'nonce' is kept above: there are client_token"),
+        (GET + "body = 'x'", "act 1.body: a table"),
+        (GET + "body = { at = 12:00:00 }", "act 1.body: no JSON"),
+        (GET + "body = { a = [{ b = '$nonce' }] }", "act 1.body: no value 'nonce' is kept above"),
+        (GET + "keep = { nonce = 3 }", "act 1.keep.nonce: the path of a field"),
+        (GET + "keep = { share_1 = 'x' }", "act 1.keep.share_1: is what a person was given already"),
+        (GET + "keep = ['nonce']", "act 1.keep: a table"),
         ("[[expect]]\nbefore = '3s'", "expect 2: one of situation"),
         ("[[expect]]\nsituation = 'S-30'\nbetween = ['3s']", "two times"),
         ("[[expect]]\nsituation = 'S-30'\nbetween = ['3s', '5s']\nbefore = '4s'", "between is after and before"),

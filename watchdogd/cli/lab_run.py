@@ -33,6 +33,7 @@ WHO: Mapping[str, tuple[str, Tone]] = {
     "published": ("dns", Tone.GOOD),
     "fence": ("fence", Tone.ACT),
     "act": ("file", Tone.ACT),
+    "reply": ("vault", Tone.PLAIN),
     "order": ("operator", Tone.ACT),
     "decision": ("decision", Tone.TITLE),
     "run": ("run", Tone.ACT),

@@ -55,6 +55,7 @@ class Do(StrEnum):
     PROMOTE = "promote"  # cluster: somebody promotes it by hand
     DEMOTE = "demote"  # cluster
     POINT_NAME = "point-name"  # target: a cluster, or any name; at the provider
+    ASK = "ask"  # target, path, method, as, body, answers, says, lacks, keep: a person asks Vault; see `Ask`
     SPOIL_TOKEN = "spoil-token"  # noqa: S105  token: `a`, `b`, `share_1`: the file holds another from now on
     MEND_TOKEN = "mend-token"  # noqa: S105  token
 
@@ -65,6 +66,12 @@ ORDERS = frozenset(
         Do.RUN_PROCEED, Do.RUN_ABORT, Do.RUN_ADOPT,
     }
 )  # fmt: skip
+
+
+# What a person was given when the pair was set up; kept somewhere else by each.
+CREDENTIALS = frozenset(
+    "root_token client_token role_id secret_id dr_token_a dr_token_b share_1 share_2 share_3 share_4 share_5".split()
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +94,27 @@ class FaultLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One request of a person to Vault, and what it must be answered.
+
+    `target` is a node, or a cluster: its active node. `caller` is the name of a value, sent as Vault token. In `body`,
+    JSON, a text `$NAME` stands for such a value: one of CREDENTIALS, or what an earlier request kept. `says` are pieces
+    of the answer, as JSON with a space behind each colon and comma, and `lacks` are pieces of none. `keep` tells by
+    name what is kept of the answer: the path of a field, `wrap_info.token`.
+    """
+
+    target: str
+    method: str
+    path: str
+    caller: str
+    body: str
+    status: int
+    says: tuple[str, ...]
+    lacks: tuple[str, ...]
+    keep: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ActLine:
     """Somebody does something. `refused` is the code that an order must be refused with; empty: it must be taken."""
 
@@ -94,6 +122,7 @@ class ActLine:
     do: Do
     given: Scalars = field(default_factory=dict)
     refused: str = ""
+    ask: Ask | None = None
 
     def text(self, key: str, default: str = "") -> str:
         """A text among what was given."""

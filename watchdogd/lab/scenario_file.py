@@ -9,6 +9,7 @@ from pathlib import Path
 from watchdogd.lab.fault_text import BadFault, duration_s, parse_fault
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.scenario import ActLine, Budget, Do, Expected, FaultLine, Scalars, Scenario, Standing, Tag, When
+from watchdogd.lab.scenario_asks import ASKS, MAY_LACK, check_values, parse_ask
 from watchdogd.lab.scenario_cases import BadScenario, Table, Toml, variants
 from watchdogd.lab.spec import WorldSpec
 
@@ -43,6 +44,7 @@ TAKES: Mapping[Do, frozenset[str]] = {
     Do.PROMOTE: frozenset({"cluster"}),
     Do.DEMOTE: frozenset({"cluster"}),
     Do.POINT_NAME: frozenset({"target"}),
+    Do.ASK: ASKS,
     Do.SPOIL_TOKEN: frozenset({"token"}),
     Do.MEND_TOKEN: frozenset({"token"}),
 }
@@ -55,6 +57,7 @@ OPTIONAL: Mapping[Do, frozenset[str]] = {
     Do.CUT_ANCHORS: frozenset({"for"}),
     Do.WITNESS_SEES: frozenset({"for"}),
     Do.CLEAR: frozenset({"kind", "target"}),
+    Do.ASK: MAY_LACK,
 }
 
 
@@ -109,6 +112,7 @@ def _check(scenario: Scenario) -> None:
     for when in scenario.moments:
         if when.at_s is not None and when.at_s >= scenario.until_s:
             raise BadScenario(f"{when.at_s:g} s is not before until, {scenario.until_s:g} s: it would never be")
+    check_values(scenario.acts)
     for wanted in scenario.expected:
         if wanted.before_s is not None and wanted.before_s > scenario.until_s and not wanted.since:
             raise BadScenario(f"expect {wanted.seen!r} before {wanted.before_s:g} s: the scenario ends earlier")
@@ -149,6 +153,10 @@ def _act(place: str, line: Table) -> ActLine:
         given["for"] = _seconds(f"{place}.for", given["for"])
     if do is Do.CLEAR and "kind" in given and given["kind"] not in tuple(FaultKind):
         raise BadScenario(f"{place}.kind: no fault {given['kind']!r}: one of {', '.join(FaultKind)}")
+    if do is Do.ASK:
+        ask = parse_ask(place, given)
+        told = {"method": ask.method, "target": ask.target, "path": ask.path}
+        return ActLine(when=_when(place, line), do=do, given=told, ask=ask)
     return ActLine(
         when=_when(place, line), do=do, given=_scalars(place, given), refused=str(line.get("refused", "")),
     )  # fmt: skip

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from watchdogd.daemon.protocol import Asked
 from watchdogd.lab.faults import FaultKind
-from watchdogd.lab.scenario import ORDERS, ActLine, Do, FaultLine
+from watchdogd.lab.scenario import ORDERS, ActLine, Ask, Do, FaultLine
+from watchdogd.lab.wire import Outcome, Place, Wire
+from watchdogd.lab.world import World
 from watchdogd.lab.zone import RecordType
 from watchdogd.ports import Record
+from watchdogd.rehearsal import by_hand
 from watchdogd.rehearsal.memory import Revoked
 from watchdogd.rehearsal.ports import AWS_HEADERS, CHANGES, SlowWrite, change_batch
 from watchdogd.rehearsal.site import OPERATOR, PAIR, secrets_of, spoilt
@@ -29,6 +32,7 @@ class Acts:
 
     stage: Play
     tasks: asyncio.TaskGroup
+    kept: dict[str, str] = field(default_factory=dict)  # of the answers that a person got
     _running: set[asyncio.Task[None]] = field(default_factory=set)
 
     def happen(self, line: FaultLine | ActLine) -> None:
@@ -137,8 +141,31 @@ class Acts:
                 stage.secrets[line.text("token")] = spoilt(stage.scenario, line.text("token"))
             case Do.MEND_TOKEN:
                 stage.secrets[line.text("token")] = secrets_of(world)[line.text("token")]
+            case Do.ASK if line.ask is not None:
+                self._ask_vault(line.ask)
             case _:
                 stage.wrong.append(f"act {line.do}: there is no daemon now")
+
+    def _ask_vault(self, ask: Ask) -> None:
+        """At once, from where operators work: an answer's delay is not waited for."""
+        stage, world = self.stage, self.stage.world
+        try:
+            request = by_hand.sent(ask, {**world.credentials(), **self.kept})
+        except KeyError as exc:
+            stage.wrong.append(f"act ask {ask.path}: {exc} was never kept")
+            return
+        wire = Wire(
+            place=Place.BASTION,
+            target=_node_of(world, ask.target),
+            method=ask.method,
+            path_and_query=request.path_and_query,
+            headers=request.headers,
+            body=request.body,
+        )
+        exchange = world.exchange(wire, now_s=world.now_s)
+        status = exchange.status if exchange.outcome is Outcome.ANSWER else 0
+        stage.tell(f"reply {status or exchange.outcome} {ask.method} {ask.path}")
+        stage.wrong.extend(by_hand.take(ask, status, exchange.body, self.kept))
 
     def _point_name_at(self, target: str) -> None:
         """At the provider, past whatever is wrong with our own way to it; the servers show it when it has spread."""
@@ -148,6 +175,14 @@ class Acts:
         expected = Record(targets=held.values, ttl_s=held.ttl_s)
         body = change_batch(names.service_name, expected, replace(expected, targets=(name,)), "by hand")
         names.route53.exchange("POST", CHANGES, AWS_HEADERS, body.encode(), now_s)
+
+
+def _node_of(world: World, target: str) -> str:
+    """The node that is meant: of a cluster the active one, or its first where none is."""
+    if "/" in target:
+        return target
+    active = world.clusters[target].serving()
+    return active.target if active is not None else f"{target}/1"
 
 
 def body_of(line: ActLine, reason: str, open_run: str) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from watchdogd.daemon.api import VERBS
-from watchdogd.lab.scenario import ORDERS, ActLine, Do, FaultLine
+from watchdogd.lab.scenario import ORDERS, ActLine, Ask, Do, FaultLine
 from watchdogd.ports import Record
+from watchdogd.rehearsal import by_hand
 from watchdogd.rehearsal.acts import RESTART_S, body_of
 from watchdogd.rehearsal.ports import AWS_HEADERS, CHANGES, change_batch
 from watchdogd.rehearsal.settings_file import write_secret
@@ -32,6 +33,7 @@ class RealActs:
 
     stage: RealPlay
     tasks: asyncio.TaskGroup
+    kept: dict[str, str] = field(default_factory=dict)  # of the answers that a person got
     _running: set[asyncio.Task[None]] = field(default_factory=set)
 
     def happen(self, line: FaultLine | ActLine) -> None:
@@ -118,6 +120,8 @@ class RealActs:
                 await self._by_hand(line.text("cluster"), "primary/demote", {})
             case Do.POINT_NAME:
                 await self._point_name_at(line.text("target"))
+            case Do.ASK if line.ask is not None:
+                await self._ask_vault(line.ask)
             case _:
                 stage.refused.append(f"act {line.do} cannot be done with real processes")
 
@@ -128,12 +132,34 @@ class RealActs:
 
     async def _by_hand(self, cluster: str, path: str, body: dict[str, str]) -> None:
         """As somebody would with curl, at the active node."""
-        lab, status = self.stage.lab, await self.stage.ask.lab("GET", "/status")
-        active = status["clusters"][cluster]["active"] or f"{cluster}/1"
-        address = lab.clusters[cluster].nodes[int(active.partition("/")[2]) - 1]
+        lab, address = self.stage.lab, await self._address_of(cluster)
         headers = {"X-Vault-Token": lab.credentials["root_token"]}
         url = f"{address}/v1/sys/replication/{lab.kind}/{path}"
         await self._post(url, ssl.create_default_context(cafile=lab.ca_file), headers=headers, json=body)
+
+    async def _ask_vault(self, ask: Ask) -> None:
+        stage, address = self.stage, await self._address_of(ask.target)
+        try:
+            request = by_hand.sent(ask, {**stage.lab.credentials, **self.kept})
+        except KeyError as exc:
+            stage.refused.append(f"act ask {ask.path}: {exc} was never kept")
+            return
+        url = f"{address}{request.path_and_query}"
+        tls = ssl.create_default_context(cafile=stage.lab.ca_file)
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(HAND_TIMEOUT_S)) as session:
+            given: dict[str, Any] = {"headers": request.headers, "data": request.body or None}
+            async with session.request(ask.method, url, ssl=tls, **given) as reply:
+                status, body = reply.status, await reply.read()
+        stage.tell(f"reply {status} {ask.method} {ask.path}")
+        stage.refused.extend(by_hand.take(ask, status, body, self.kept))
+
+    async def _address_of(self, target: str) -> str:
+        """Of a node, or of the active node of a cluster; of its first where none is active."""
+        cluster, _, number = target.partition("/")
+        if not number:
+            status = await self.stage.ask.lab("GET", "/status")
+            number = (status["clusters"][cluster]["active"] or f"{cluster}/1").partition("/")[2]
+        return self.stage.lab.clusters[cluster].nodes[int(number) - 1]
 
     async def _point_name_at(self, target: str) -> None:
         lab = self.stage.lab

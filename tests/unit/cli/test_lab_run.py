@@ -59,6 +59,31 @@ def test_what_did_not_hold_is_told_with_the_line_that_repeats_it(
     assert "again: watchdogd-lab run 'a-quiet-quarter-of-a-minute' --seed 1" in said
 
 
+def test_an_answer_that_is_another_and_a_value_that_never_came_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = "[[act]]\nat = '3s'\ndo = 'ask'\ntarget = 'west/2'\npath = 'sys/health'\nanswers = 503\n"
+    second = "[[act]]\nat = '4s'\ndo = 'ask'\ntarget = 'east'\npath = 'sys/leader'\nas = 'it'\nanswers = 200\n"
+    assert lab.main(["run", written(tmp_path, f"{QUIET}{first}keep = {{ it = 'version' }}\n{second}")]) == 1
+    said = capsys.readouterr().out
+    assert "vault     reply 472 GET sys/health" in said
+    assert "FAILED  GET sys/health at west/2 was answered 472 " in said
+    assert "FAILED  act ask sys/leader: 'it' was never kept" in said
+
+
+def test_of_a_cluster_without_an_active_node_the_first_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = "[[fault]]\nat = '2s'\nkind = '{kind}'\ntarget = 'cluster:west'\n"
+    ask = "[[act]]\nat = '4s'\ndo = 'ask'\ntarget = 'west'\npath = 'sys/leader'\nanswers = {status}\nsays = '{says}'\n"
+    sealed = lost.format(kind="seal") + ask.format(status=503, says="Vault is sealed")
+    assert lab.main(["run", written(tmp_path, QUIET + sealed)]) == 0
+    assert (
+        lab.main(["run", written(tmp_path, QUIET + lost.format(kind="crash") + ask.format(status=200, says="x"))]) == 1
+    )
+    assert "reply refuse GET sys/leader" in capsys.readouterr().out
+
+
 def test_of_many_cases_only_those_that_fail_are_told_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = QUIET + '[[expect]]\nonly = "case=second"\npublished = "west"\n' + CASES
     assert lab.main(["run", written(tmp_path, text)]) == 1
