@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+
+import pytest
 
 from tests.support.drill import Drill
-from tests.support.drill_site import EAST, WEST, Setting
+from tests.support.drill_site import EAST, TIMING, WEST, Setting
 from watchdogd.core.entries import Runbook, RunOutcome, RunUnparked
 from watchdogd.core.ledger import DebtState, ElectionState, RunState
 from watchdogd.core.model import NodeSeen
 from watchdogd.errors import Refusal, Refused
 from watchdogd.lab.faults import FaultKind
 from watchdogd.ports import FenceOutcome, FenceResult, FenceVerb
+from watchdogd.runbooks.roll_back import SETTLE_S
 
 REFUSED = Setting(tokens=("client_token", "dr_token_a"))
 FAILED = FenceResult(outcome=FenceOutcome.FAILED, output="no such gateway")
@@ -141,6 +145,38 @@ async def test_the_source_is_promoted_back_only_after_the_target_was_secondary_f
         since_s = drill.site.now_s()
         await ended(drill, Runbook.FAILOVER, RunOutcome.ROLLED_BACK, within_s=200)
         assert next(at for at, verb, to in drill.site.sent if (verb, to) == ("promote", EAST)) - since_s >= 55.0
+
+
+@pytest.mark.parametrize(("cut_s", "sent"), [(1.2, 1), (12.0, 0)])
+async def test_only_a_gap_beyond_gap_max_puts_the_way_back_off(cut_s: float, sent: int) -> None:
+    """A link that loses a look now and then does not leave the pair without a primary for ever."""
+    async with Drill(replace(REFUSED, timing=replace(TIMING, gap_max_s=9.0))) as drill:
+        await demoted_in_vain(drill)
+        await drill.until(lambda: drill.ledger.run is not None and drill.run.abort_asked, within_s=60)
+        give_back_a_token(drill)
+        since_s = drill.site.now_s()
+        for _ in range(5):
+            await asyncio.sleep(20.0)
+            drill.site.break_(FaultKind.RESET, "link:bastion>west")
+            await asyncio.sleep(cut_s)
+            drill.site.mend(kind=FaultKind.RESET)
+        assert drill.site.applied("promote", EAST) == sent
+        assert drill.site.applied("promote", WEST) == 0
+        if sent:
+            # the two gaps before it hid west: they are no part of the settle time
+            at_s = next(at_s for at_s, verb, to in drill.site.sent if (verb, to) == ("promote", EAST))
+            assert at_s - since_s >= SETTLE_S + 2 * cut_s
+
+
+async def test_the_source_is_not_promoted_back_by_a_last_look_that_does_not_see_the_target() -> None:
+    async with Drill(replace(REFUSED, timing=replace(TIMING, gap_max_s=9.0))) as drill:
+        await demoted_in_vain(drill)
+        await drill.until(lambda: drill.ledger.run is not None and drill.run.abort_asked, within_s=60)
+        give_back_a_token(drill)
+        await asyncio.sleep(50.0)
+        drill.site.break_(FaultKind.RESET, "link:bastion>west")
+        await asyncio.sleep(200.0)
+        assert drill.site.sent_to("promote", EAST) == 0
 
 
 async def test_a_daemon_told_to_stop_between_demote_and_roll_back_goes_on_to_its_end() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.support.drill import Drill
 from tests.support.drill_failover import failed_over, given_up, lost, parked
 from tests.support.drill_site import EAST, TIMING, WEST, Setting
-from watchdogd.core.ledger import DebtState
+from watchdogd.core.ledger import DebtState, RunState
 from watchdogd.lab.faults import FaultKind
 from watchdogd.runbooks.roll_back import SETTLE_S
 
@@ -49,6 +49,24 @@ async def test_an_unknown_promote_is_given_up_by_hand_once_the_target_has_stayed
         assert drill.ledger.open_debt is not None  # not settled yet
         await given_up(drill, within_s=60)
         await drill.until(lambda: drill.is_settled(EAST), within_s=30)
+
+
+@pytest.mark.parametrize(("cut_s", "is_given_up"), [(1.2, True), (12.0, False)])
+async def test_only_a_gap_beyond_gap_max_puts_the_abort_off(cut_s: float, *, is_given_up: bool) -> None:
+    """A link that loses a look now and then does not keep east fenced for ever."""
+    async with Drill(Setting(timing=replace(TIMING, gap_max_s=9.0))) as drill:
+        await unknown(drill)
+        await drill.abort()
+        for _ in range(5):
+            await asyncio.sleep(20.0)
+            drill.site.break_(FaultKind.RESET, "link:bastion>west")
+            await asyncio.sleep(cut_s)
+            drill.site.mend(kind=FaultKind.RESET)
+        if is_given_up:
+            await given_up(drill, within_s=1)
+        else:
+            assert drill.ledger.open_debt is not None
+            assert drill.run.state is RunState.PARKED
 
 
 async def test_an_unknown_promote_that_is_aborted_and_then_takes_effect_goes_on_to_its_end() -> None:

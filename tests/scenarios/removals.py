@@ -330,7 +330,7 @@ ACTS = (
     ),
     _guard(
         "outcome unknown: no second send before a NO has settled",
-        Edit("runbooks.performing:Performance._may_send", "return self.unsure_since_s is None or", "return True or"),
+        Edit("runbooks.performing:Performance._may_send", "return self.unsure is None or", "return True or"),
         caught_by=["promotes-reply-is-lost[lands-late]"],
     ),
     _guard(

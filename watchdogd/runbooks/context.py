@@ -26,6 +26,7 @@ from watchdogd.ports import (
     Record,
     Severity,
 )
+from watchdogd.runbooks.settling import Settling
 
 UNWRITABLE_POLL_S = 2.0
 
@@ -78,7 +79,7 @@ class Memo:
     change_id: str = ""
     record: Record | None = None  # the service name as the provider held it at the last guard
     without_quorum_since_s: float | None = None  # since when the promoted cluster was seen with too few nodes
-    secondary_since_s: float | None = None  # since when the promoted-in-vain cluster was seen as secondary
+    stays_secondary: Settling = field(default_factory=Settling)  # the cluster that was promoted in vain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

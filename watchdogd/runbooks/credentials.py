@@ -8,7 +8,7 @@ from watchdogd.errors import Need, NeedsOperator, OutcomeUnknown, Refusal, Refus
 from watchdogd.ports import Severity
 from watchdogd.runbooks.context import RunContext
 from watchdogd.runbooks.evidence import is_promote_unsent
-from watchdogd.runbooks.step import Done
+from watchdogd.runbooks.seen import Done
 
 
 async def a_credential_is_ready(ctx: RunContext) -> Done:

@@ -15,7 +15,8 @@ from watchdogd.core.naming import NameSeen, bare_name, name_fact
 from watchdogd.errors import MalformedReply, Need, NeedsOperator, OutcomeUnknown, Refusal, Refused, Unreachable
 from watchdogd.ports import ChangeRef, Record, Severity
 from watchdogd.runbooks.context import RunContext
-from watchdogd.runbooks.step import Done, Procedure, Safe, Step, always, end_as_it_is
+from watchdogd.runbooks.seen import Done
+from watchdogd.runbooks.step import Procedure, Safe, Step, always, end_as_it_is
 
 PUBLISH = "publish"
 BACK_OFF_MAX_S = 30.0

@@ -41,8 +41,9 @@ from watchdogd.runbooks.evidence import (
     what_is_missing,
 )
 from watchdogd.runbooks.performing import perform
-from watchdogd.runbooks.roll_back import PROMOTE_BACK, PROMOTE_BACK_STEP, SETTLE_S
-from watchdogd.runbooks.step import Done, Procedure, Safe, Step, always
+from watchdogd.runbooks.roll_back import PROMOTE_BACK, PROMOTE_BACK_STEP, SETTLE_S, remember_secondary
+from watchdogd.runbooks.seen import Done, is_primary
+from watchdogd.runbooks.step import Procedure, Safe, Step, always
 
 FENCE_OFF_DEADLINE_S, FENCE_OFF_POLL_S = 300.0, 5.0
 DEMOTE_SHOWS_S = 30.0
@@ -141,10 +142,7 @@ async def target_is_primary(ctx: RunContext) -> Done:
     look = await ctx.young_look() if is_unsent else await ctx.look(only=ctx.run.target)
     if is_unsent:
         ensure_nothing_foreign(ctx, look.facts)
-    view = look.facts.view(ctx.run.target)
-    if view.is_active_primary:
-        return Done.YES
-    return Done.NO if view.is_active_secondary else Done.CANNOT_SEE
+    return is_primary(look.facts.view(ctx.run.target))
 
 
 async def promote_guard(ctx: RunContext) -> None:
@@ -322,12 +320,12 @@ async def _watch_unknown_promote(ctx: RunContext, why: str) -> None:
 
 def _unknown_promote(ctx: RunContext, why: str) -> Step:
     async def is_known(ctx: RunContext) -> Done:
-        seen = await target_is_primary(ctx)
-        now_s, since_s = ctx.clock.now_s(), ctx.memo.secondary_since_s
-        ctx.memo.secondary_since_s = (since_s if since_s is not None else now_s) if seen is Done.NO else None
-        if ctx.memo.secondary_since_s is not None and now_s - ctx.memo.secondary_since_s >= SETTLE_S:
-            raise NeedsOperator(Need.STOPPED, f"{why}; {ctx.run.target} has stayed secondary")
-        return seen
+        target = ctx.run.target
+        look = await ctx.look(only=target)
+        remember_secondary(ctx, look, target)
+        if ctx.memo.stays_secondary.is_over(SETTLE_S, now_s=look.ended_s):
+            raise NeedsOperator(Need.STOPPED, f"{why}; {target} has stayed secondary")
+        return is_primary(look.facts.view(target))
 
     return Step(
         name=PROMOTE,

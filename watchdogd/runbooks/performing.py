@@ -22,7 +22,9 @@ from watchdogd.core.parked import RunVerb, command, commands
 from watchdogd.errors import MalformedReply, Need, NeedsOperator, OutcomeUnknown, Refusal, Refused, Unreachable
 from watchdogd.ports import Severity
 from watchdogd.runbooks.context import RunContext, RunGone, RunStopped, StepEvent, StepOutcome
-from watchdogd.runbooks.step import Done, Safe, Step
+from watchdogd.runbooks.seen import Done
+from watchdogd.runbooks.settling import Settling
+from watchdogd.runbooks.step import Safe, Step
 
 PARKED_POLL_S = 2.0
 # What was parked for these waits for an operator's verb even when its end is seen; lateness ends by itself.
@@ -56,9 +58,7 @@ class Performance:
     step: Step
     ctx: RunContext
     began_s: float
-    unsure_since_s: float | None = None
-    seen_at_s: float = 0.0  # the last look that was not blind
-    is_blind: bool = False
+    unsure: Settling | None = None  # None while no send is without a known outcome
     deadline_from_s: float = 0.0
     wait_s: float = 0.0
     not_before_s: float = 0.0
@@ -75,7 +75,7 @@ class Performance:
             return
         self.deadline_from_s = self.ctx.clock.now_s()
         if self.ctx.record(self.step.name).is_unsure:
-            self.unsure_since_s = self.ctx.clock.now_s()  # what happened before the crash is unknown: settle anew
+            self._settle_anew()  # what happened before the crash is unknown
         self.is_parked = self.ctx.run.state is RunState.PARKED
         while not await self._written_turn():
             await asyncio.sleep(self._pause_s())
@@ -198,27 +198,23 @@ class Performance:
             raise NeedsOperator(Need.VETO, self.step.ends_unseen)
 
     def _go_on_settling(self, seen: Done) -> None:
-        # As in every window (DESIGN 4): what nobody saw does not count, and begins it anew when longer than `gap_max`.
-        if seen is Done.CANNOT_SEE:
-            self.is_blind = True
-            return
-        now_s = self.ctx.clock.now_s()
-        if self.is_blind and self.unsure_since_s is not None:
-            blind_s = now_s - self.seen_at_s
-            is_gap = blind_s > self.ctx.policy.timing.gap_max_s
-            self.unsure_since_s = now_s if is_gap else self.unsure_since_s + blind_s
-        self.is_blind, self.seen_at_s = False, now_s
+        if self.unsure is not None:
+            now_s, gap_max_s = self.ctx.clock.now_s(), self.ctx.policy.timing.gap_max_s
+            self.unsure = self.unsure.after(seen, now_s=now_s, gap_max_s=gap_max_s)
+
+    def _settle_anew(self) -> None:
+        self.unsure = Settling.begun(self.ctx.clock.now_s())
 
     def _may_send(self) -> bool:
         now_s = self.ctx.clock.now_s()
         if now_s < self.not_before_s:
             return False
-        return self.unsure_since_s is None or now_s - self.unsure_since_s >= self.step.settle_s
+        return self.unsure is None or self.unsure.is_over(self.step.settle_s, now_s=now_s)
 
     def _wait_for(self, refused: Refused) -> None:
         # An earlier send of unknown outcome stays unknown; this one certainly did not happen.
         if not self.ctx.record(self.step.name).is_unsure:
-            self.unsure_since_s = None
+            self.unsure = None
         self.answered = refused.detail or str(refused)
         self.wait_s = min(self.step.poll_s_max, max(self.step.poll_s, self.wait_s * 2))
         self.not_before_s = self.ctx.clock.now_s() + self.wait_s
@@ -263,7 +259,7 @@ class Performance:
             await self._void(entries)
             raise
         except (OutcomeUnknown, MalformedReply) as unknown:
-            self.unsure_since_s = ctx.clock.now_s()
+            self._settle_anew()
             self.answered = str(unknown)
             self._tell(StepOutcome.UNKNOWN, str(unknown))
         except Unreachable as unreachable:
@@ -271,10 +267,10 @@ class Performance:
         except Refused as refused:
             await self._not_applied(refused)
         except NeedsOperator:
-            self.unsure_since_s = ctx.clock.now_s()
+            self._settle_anew()
             raise
         else:
-            self.unsure_since_s = ctx.clock.now_s()
+            self._settle_anew()
             self.is_just_sent = True
             self.waits_since_s = None
             self.answered = ""

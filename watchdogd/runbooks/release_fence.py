@@ -6,7 +6,8 @@ from watchdogd.errors import Refusal, Refused
 from watchdogd.ports import Severity
 from watchdogd.runbooks import fencing
 from watchdogd.runbooks.context import RunContext
-from watchdogd.runbooks.step import Done, Procedure, Safe, Step, end_as_it_is
+from watchdogd.runbooks.seen import Done
+from watchdogd.runbooks.step import Procedure, Safe, Step, end_as_it_is
 
 
 async def target_is_open(ctx: RunContext) -> Done:

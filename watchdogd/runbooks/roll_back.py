@@ -1,7 +1,7 @@
 """Promote the source back: after our own demote, when the target certainly did not become primary.
 
 No primary is an outage, two primaries are a data loss: both clusters must be seen as secondary, each by its own
-active node, for the whole settle time and at the last look.
+active node, for the whole settle time and at the last look. A look that failed counts for nothing (`Settling`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from watchdogd.errors import Need, NeedsOperator, Refusal, Refused
 from watchdogd.ports import Look, Severity
 from watchdogd.runbooks import credentials
 from watchdogd.runbooks.context import RunContext
-from watchdogd.runbooks.step import Done, Procedure, Safe, Step, end_as_it_is
+from watchdogd.runbooks.seen import Done, has_left_secondary, is_primary
+from watchdogd.runbooks.step import Procedure, Safe, Step, end_as_it_is
 
 PROMOTE_BACK = "promote_back"
 SETTLE_S = 60.0  # covers the slowest promote seen
@@ -37,32 +38,27 @@ def _away(ctx: RunContext) -> ClusterId:
 async def source_is_back(ctx: RunContext) -> Done:
     """What the cluster's own active node says of itself."""
     look = await ctx.look()
-    _remember_secondary(ctx, look)
-    view = look.facts.view(_back(ctx))
-    if view.is_active_primary:
-        return Done.YES
-    return Done.NO if view.is_active_secondary else Done.CANNOT_SEE
+    remember_secondary(ctx, look, _away(ctx))
+    return is_primary(look.facts.view(_back(ctx)))
 
 
 async def promote_back_guard(ctx: RunContext) -> None:
     """Both are secondary by a new look, one of them for the whole settle time; and a credential."""
     look, back, away = await ctx.look(), _back(ctx), _away(ctx)
-    _remember_secondary(ctx, look)
+    remember_secondary(ctx, look, away)
     if look.facts.view(away).is_active_primary:
         raise NeedsOperator(Need.FOREIGN, f"{away} is an active primary: {back} is not promoted back")
     if not look.facts.view(back).is_active_secondary:
         raise Refused(Refusal.NOT_YET, f"no active node of {back} says secondary")
-    since_s = ctx.memo.secondary_since_s
-    if since_s is None or look.ended_s - since_s < SETTLE_S:
+    if not ctx.memo.stays_secondary.is_over(SETTLE_S, now_s=look.ended_s):
         raise Refused(Refusal.NOT_YET, f"{away} was not seen as secondary for {SETTLE_S:.0f} s")
     await credentials.ensure_credential(ctx, back)
 
 
-def _remember_secondary(ctx: RunContext, look: Look) -> None:
-    if not look.facts.view(_away(ctx)).is_active_secondary:
-        ctx.memo.secondary_since_s = None
-    elif ctx.memo.secondary_since_s is None:
-        ctx.memo.secondary_since_s = look.ended_s
+def remember_secondary(ctx: RunContext, look: Look, cluster: ClusterId) -> None:
+    """Whether `cluster`, promoted in vain, still says secondary: fed with every look at it."""
+    seen, gap_max_s = has_left_secondary(look.facts.view(cluster)), ctx.policy.timing.gap_max_s
+    ctx.memo.stays_secondary = ctx.memo.stays_secondary.after(seen, now_s=look.ended_s, gap_max_s=gap_max_s)
 
 
 async def promote_back(ctx: RunContext) -> None:

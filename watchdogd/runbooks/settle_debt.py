@@ -13,7 +13,8 @@ from watchdogd.errors import Need, NeedsOperator, Refusal, Refused
 from watchdogd.ports import Severity
 from watchdogd.runbooks import credentials, fencing
 from watchdogd.runbooks.context import RunContext
-from watchdogd.runbooks.step import Done, Procedure, Safe, Step, always, end_as_it_is
+from watchdogd.runbooks.seen import Done
+from watchdogd.runbooks.step import Procedure, Safe, Step, always, end_as_it_is
 
 DEMOTE = "demote"
 

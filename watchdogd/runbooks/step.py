@@ -9,14 +9,7 @@ from enum import StrEnum
 from watchdogd.core.entries import Entry, RunEnded, RunOutcome
 from watchdogd.errors import Need
 from watchdogd.runbooks.context import RunContext
-
-
-class Done(StrEnum):
-    """Whether the end of a step is seen."""
-
-    YES = "yes"
-    NO = "no"  # seen not to be so
-    CANNOT_SEE = "cannot_see"
+from watchdogd.runbooks.seen import Done
 
 
 class Safe(StrEnum):
