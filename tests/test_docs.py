@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from watchdogd.adapters.metrics import TABLE
-from watchdogd.cli import ctl, demo, lab, main
+from watchdogd.cli import ctl, lab, main, performing
 from watchdogd.core.budget import worst_case
 from watchdogd.core.gates import GATES, is_waivable
 from watchdogd.core.parked import NEVER_SKIPPED
@@ -164,7 +164,7 @@ def test_every_exit_code_of_watchdogd_is_in_the_manual() -> None:
 
 def test_every_exit_code_of_the_lab_is_in_its_guide() -> None:
     codes = {int(row[0]) for row in rows(section(LAB, "## Exit codes of `watchdogd-lab`"))}
-    assert codes == {lab.OK, lab.USAGE, lab.TRY_AGAIN, demo.BROKEN}
+    assert codes == {lab.OK, lab.USAGE, lab.TRY_AGAIN, performing.BROKEN}
 
 
 # ---------------------------------------------------------------------------------------- situations, gates, runbooks

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -109,13 +111,35 @@ def room() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-def played(room: Path, text: str) -> tuple[int, str, str]:
+def begun(room: Path, text: str) -> subprocess.Popen[str]:
     file = room / "own.toml"
     file.write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "watchdogd.cli.lab", "run", str(file), "--live", "--json"]
     environment = {**os.environ, "TMPDIR": str(room), "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(command, cwd=room, env=environment, text=True, capture_output=True, timeout=150, check=False)
-    return ended.returncode, ended.stdout, ended.stderr
+    return subprocess.Popen(
+        command, cwd=room, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def played(room: Path, text: str) -> tuple[int, str, str]:
+    with begun(room, text) as process:
+        told, why = process.communicate(timeout=150)
+    return process.returncode, told, why
+
+
+def has_daemon(room: Path) -> bool:
+    return any(path.is_socket() for path in room.glob("watchdogd-run-*/run/control.sock"))
+
+
+async def until_has_daemon(room: Path) -> None:
+    async with asyncio.timeout(30):
+        while not has_daemon(room):
+            await asyncio.sleep(0.1)
+
+
+def pid_of_the_lab(room: Path) -> int:
+    (described,) = room.glob("watchdogd-run-*/lab/lab.json")
+    return int(json.loads(described.read_text(encoding="utf-8"))["pid"])
 
 
 def test_a_failover_goes_with_real_processes_as_its_file_says(room: Path) -> None:
@@ -145,3 +169,15 @@ def test_what_cannot_be_done_with_real_processes_is_refused_by_name_before_anyth
     assert "people-at-work: act step-clock: the wall clock of this machine is not ours to move" in why
     assert "people-at-work: when 'sent promote west': the very moment cannot be hit from outside" in why
     assert [path.name for path in room.iterdir()] == ["own.toml"]
+
+
+def test_a_lab_that_dies_is_told_in_a_sentence_and_everything_else_is_stopped(room: Path) -> None:
+    with begun(room, ORDERED) as process:
+        asyncio.run(until_has_daemon(room))
+        os.kill(pid_of_the_lab(room), signal.SIGKILL)
+        told, why = process.communicate(timeout=60)
+    assert process.returncode == 1, told + why
+    assert "FAILED: the lab " in why
+    assert "/log/lab.log" in why
+    assert "Traceback" not in why
+    assert "kept: " in why

@@ -10,17 +10,12 @@ a reader who left counts as.
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import signal
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-
-import aiohttp
 
 from watchdogd.cli import demo_story as story
 from watchdogd.cli.demo_config import (
@@ -39,6 +34,7 @@ from watchdogd.cli.demo_story import Props
 from watchdogd.cli.demo_summary import Bounds, Expectation, Moments, expectations, read_back, show_counts, show_numbers
 from watchdogd.cli.demo_voice import Tone, Voice
 from watchdogd.cli.demo_watch import Watch, Writer
+from watchdogd.cli.performing import performed
 from watchdogd.rehearsal.processes import (
     Child,
     Stage,
@@ -47,8 +43,7 @@ from watchdogd.rehearsal.processes import (
     free_port,
     is_free,
     last_line,
-    left_running,
-    obeying_signals,
+    none_left,
     spent_by,
 )
 
@@ -57,7 +52,7 @@ LAB_UP_WITHIN_S = 20.0
 LAB_PORT, PORTS_TRIED = 8200, 4
 WRITERS = 3
 POLL_S = 0.05
-OK, BROKEN = 0, 1
+OK = 0
 
 
 class Break(StrEnum):
@@ -68,75 +63,26 @@ class Break(StrEnum):
 
 def demo(*, is_kept: bool, broken: str | None) -> int:
     """Perform, and clean up; the exit status."""
-    directory = Path(tempfile.mkdtemp(prefix="watchdogd-demo-"))
-    interrupted: list[signal.Signals] = []
-    status = BROKEN
-    try:
-        status = asyncio.run(_perform(directory, broken, interrupted))
-    except Unmet as unmet:
-        _say_what_failed(unmet, directory)
-    except asyncio.CancelledError:
-        if not interrupted:
-            raise
-        status = 128 + interrupted[0]
-        print(f"\ninterrupted by {interrupted[0].name}: everything was stopped", file=sys.stderr)
-    except BrokenPipeError:
-        status = 128 + signal.SIGPIPE
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # nobody reads; the interpreter flushes at its end
-    finally:
-        if is_kept or status == BROKEN:
-            print(f"\nkept: {directory} (it holds made-up tokens only)")
-        else:
-            shutil.rmtree(directory, ignore_errors=True)
-    return status
+    perform = partial(_perform, broken=broken)
+    return performed("watchdogd-demo-", perform, within_s=DEADLINE_S, is_kept=is_kept, out=sys.stdout)
 
 
-def _say_what_failed(unmet: Unmet, directory: Path) -> None:
-    print(f"\nFAILED: {unmet.sentence}")
-    for path in unmet.look_at:
-        print(f"  look at {path}")
-    print(f"  and at  {directory}/log, {directory}/watchdogd.toml")
-
-
-async def _perform(directory: Path, broken: str | None, interrupted: list[signal.Signals]) -> int:
-    """Raises Unmet; asyncio.CancelledError when interrupted."""
+async def _perform(directory: Path, broken: str | None) -> int:
+    """Raises Unmet."""
     start_s = asyncio.get_running_loop().time()
 
     def now_s() -> float:
         return asyncio.get_running_loop().time() - start_s
 
     voice = Voice(sys.stdout, now_s)
-    deadline = asyncio.timeout(DEADLINE_S)
     try:
-        with obeying_signals(interrupted):
-            async with deadline, Stage() as stage:
-                await _play(directory, broken, voice, stage)
-    except TimeoutError as exc:
-        if deadline.expired():
-            raise Unmet(f"the whole of it took longer than {DEADLINE_S:.0f} s", directory / "log") from exc
-        raise _cause(exc, directory) from exc
-    except (BaseExceptionGroup, aiohttp.ClientError) as exc:
-        raise _cause(exc, directory) from exc
+        async with Stage() as stage:
+            await _play(directory, broken, voice, stage)
     finally:
         voice.flush()
-    if left := left_running(directory):
-        raise Unmet(f"still running: {'; '.join(left)}")
+    none_left(directory)
     voice.line(f"every expectation held; nothing is left running; {now_s():.0f} s", Tone.GOOD)
     return OK
-
-
-def _cause(exc: BaseException, directory: Path) -> BaseException:
-    """The one thing that made everything else stop."""
-    match exc:
-        case BaseExceptionGroup():
-            return _cause(exc.exceptions[0], directory)
-        case aiohttp.ClientError() | TimeoutError():
-            why = str(exc) or type(exc).__name__
-            return Unmet(f"the lab does not answer: {why}", directory / "log" / "lab.log")
-        case _:
-            return exc
 
 
 # ----------------------------------------------------------------------------------------------------------- the stage

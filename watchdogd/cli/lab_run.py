@@ -6,22 +6,21 @@ it cannot be played with real processes; 128 + signal when interrupted.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import textwrap
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from watchdogd.cli.demo_voice import Tone, Voice
+from watchdogd.cli.performing import performed
 from watchdogd.rehearsal.files import Line, NoScenario, Scenario, scenarios_of
 from watchdogd.rehearsal.limits import CannotBeReal, reasons
 from watchdogd.rehearsal.play import Played, play_at_once
-from watchdogd.rehearsal.processes import Unmet, left_running, obeying_signals
+from watchdogd.rehearsal.processes import none_left
 from watchdogd.rehearsal.real_play import play_for_real
 
 OK, BROKEN, USAGE = 0, 1, 2
@@ -81,39 +80,20 @@ def run_for_real(scenarios: Sequence[Scenario], *, is_json: bool, is_kept: bool)
     if why := [f"  {one.name}: {reason}" for one in scenarios for reason in reasons(one)]:
         raise CannotBeReal("\n".join(["cannot be played with real processes (without --live it can):", *why]))
     told: list[Mapping[str, object]] | None = [] if is_json else None
-    statuses = [_perform(scenario, told, is_kept=is_kept) for scenario in scenarios]
+    status = OK
+    for scenario in scenarios:
+        perform = partial(_perform, scenario, told=told)
+        within_s = scenario.until_s + GRACE_S
+        ended = performed("watchdogd-run-", perform, within_s=within_s, is_kept=is_kept, out=sys.stderr)
+        status = status or ended
+        if ended > BROKEN:
+            break  # interrupted, or nobody reads: the others are not wanted any more
     if told is not None:
         print(json.dumps(told, indent=2))
-    return next((status for status in statuses if status), OK)
-
-
-def _perform(scenario: Scenario, told: list[Mapping[str, object]] | None, *, is_kept: bool) -> int:
-    directory = Path(tempfile.mkdtemp(prefix="watchdogd-run-"))
-    interrupted: list[signal.Signals] = []
-    status = BROKEN
-    try:
-        status = asyncio.run(_play(scenario, directory, interrupted, told))
-    except Unmet as unmet:
-        print(f"FAILED: {unmet.sentence}", *(f"  look at {path}" for path in unmet.look_at), sep="\n", file=sys.stderr)
-    except asyncio.CancelledError:
-        if not interrupted:
-            raise
-        status = 128 + interrupted[0]
-        print(f"interrupted by {interrupted[0].name}: everything was stopped", file=sys.stderr)
-    finally:
-        if is_kept or status == BROKEN:
-            print(f"kept: {directory} (it holds made-up tokens only)", file=sys.stderr)
-        else:
-            shutil.rmtree(directory, ignore_errors=True)
     return status
 
 
-async def _play(
-    scenario: Scenario,
-    directory: Path,
-    interrupted: list[signal.Signals],
-    told: list[Mapping[str, object]] | None,
-) -> int:
+async def _perform(scenario: Scenario, directory: Path, told: list[Mapping[str, object]] | None) -> int:
     """`told`: for programs; None where people read along."""
     voice = Voice(sys.stdout, float)
 
@@ -125,11 +105,8 @@ async def _play(
         voice.title(f"{scenario.name}, seed {scenario.seed}, with real processes: {scenario.until_s:.0f} s")
         voice.line(scenario.stands_for, Tone.MUTED)
         voice.line()
-    with obeying_signals(interrupted):
-        async with asyncio.timeout(scenario.until_s + GRACE_S):
-            played = await play_for_real(scenario, directory, on_line if told is None else _nobody)
-    if left := left_running(directory):
-        raise Unmet(f"still running: {'; '.join(left)}")
+    played = await play_for_real(scenario, directory, on_line if told is None else _nobody)
+    none_left(directory)
     if told is None:
         sum_up(played, voice)
     else:

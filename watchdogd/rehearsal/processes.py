@@ -15,11 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import aiohttp
+
 import watchdogd
 
 STOP_S_MAX = 15.0  # a daemon stops at its next safe point; here none is far
 ROOT = Path(watchdogd.__file__).parents[1]
 PROC = Path("/proc")
+REQUEST_FAILED = (aiohttp.ClientError, TimeoutError)
 
 
 class Unmet(Exception):
@@ -29,6 +32,23 @@ class Unmet(Exception):
         super().__init__(sentence)
         self.sentence = sentence
         self.look_at = look_at
+
+
+def cause(exc: BaseException, lab_log: Path) -> BaseException:
+    """The one thing that made everything else stop; a request that failed is it when there is nothing else."""
+    raised = [*_single(exc)]
+    first = next((one for one in raised if not isinstance(one, REQUEST_FAILED)), raised[0])
+    if isinstance(first, REQUEST_FAILED):
+        return Unmet(f"the lab does not answer: {str(first) or type(first).__name__}", lab_log)
+    return first
+
+
+def _single(exc: BaseException) -> Iterator[BaseException]:
+    if isinstance(exc, BaseExceptionGroup):
+        for one in exc.exceptions:
+            yield from _single(one)
+    else:
+        yield exc
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -166,6 +186,12 @@ def left_running(directory: Path) -> Sequence[str]:
             if int(entry.parent.name) != os.getpid() and any(str(directory) in word for word in words[1:]):
                 found.append(f"{entry.parent.name}: {' '.join(words).strip()}")
     return found
+
+
+def none_left(directory: Path) -> None:
+    """Raises Unmet while a process names `directory`."""
+    if left := left_running(directory):
+        raise Unmet(f"still running: {'; '.join(left)}")
 
 
 def spent_by(child: Child) -> tuple[float, float] | None:

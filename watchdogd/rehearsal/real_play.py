@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import aiohttp
+
 from watchdogd.adapters.clock import SystemClock
 from watchdogd.adapters.config import load_config
 from watchdogd.errors import ConfigError
@@ -25,7 +27,7 @@ from watchdogd.rehearsal.asking import Asking
 from watchdogd.rehearsal.eyes import Eyes
 from watchdogd.rehearsal.limits import CannotBeReal, reasons
 from watchdogd.rehearsal.play import Played
-from watchdogd.rehearsal.processes import ROOT, Child, Stage, Unmet, command, free_port
+from watchdogd.rehearsal.processes import ROOT, Child, Stage, Unmet, cause, command, free_port
 from watchdogd.rehearsal.real_acts import RealActs
 from watchdogd.rehearsal.settings_file import TTL_S, Place, write_settings
 from watchdogd.rehearsal.site import WORLD_KEYS, fence_plan_of
@@ -155,9 +157,9 @@ class RealPlay:
                 self._acts.stop()
                 for task in following:
                     task.cancel()
-        except* Unmet as group:
-            raise _first(group) from None
-        await self._end()
+            await self._end()
+        except (BaseExceptionGroup, aiohttp.ClientError) as exc:
+            raise cause(exc, self.place.log("lab.log")) from exc
 
     async def _begin(self) -> None:
         for number in range(int(str(self.scenario.world.get("writers", 1)))):
@@ -274,11 +276,6 @@ class RealPlay:
         words += ["--every", str(WRITE_EVERY_S), "--timeout", str(WRITE_TIMEOUT_S)]
         argv = [sys.executable, "-m", "watchdogd.lab.client_program", *words]
         return await self._stage.start(name, argv, log=self.place.log(f"{name}.log"))
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 # -- the stage -------------------------------------------------------------------------------------------------------
