@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 FOREVER_S = 3600
-ACTED = " but acted"
+ACTED = " but acted"  # one that hangs, fails or is killed may have closed the network before
 
 
 def main(argv: list[str]) -> int:

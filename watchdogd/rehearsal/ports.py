@@ -26,6 +26,7 @@ from watchdogd.ports import (
     HttpRequest,
     Record,
 )
+from watchdogd.rehearsal.fence_program import ACTED
 from watchdogd.rehearsal.memory import Fuse, MemoryJournal, Revoked
 from watchdogd.rehearsal.transport import WorldTransport
 
@@ -175,8 +176,6 @@ class FencePlan:
         return ends.pop(0) if len(ends) > 1 else ends[0]
 
 
-# One that hangs, fails or is killed may have closed the network before: `exit 1 but acted`.
-ACTED = " but acted"
 ENDS = {
     "exit 0": FenceOutcome.DONE,
     "exit 75": FenceOutcome.TRY_AGAIN,
@@ -230,8 +229,7 @@ class PlayDns:
     async def observe(self) -> Record:
         """As `DnsProvider.observe`."""
         query = f"name={self.names.service_name}&type=CNAME&maxitems=1"
-        answer = await self._ask("GET", f"/2013-04-01/hostedzone/{ZONE_ID}/rrset?{query}")
-        return Record(targets=tuple(re.findall(r"<Value>(.*?)</Value>", answer)), ttl_s=int(_one("TTL", answer)))
+        return record_in(await self._ask("GET", f"/2013-04-01/hostedzone/{ZONE_ID}/rrset?{query}"))
 
     async def swap(self, expected: Record, wanted: Record, comment: str) -> ChangeRef:
         """As `DnsProvider.swap`."""
@@ -281,6 +279,11 @@ class PlayDns:
             case _:
                 await asyncio.sleep(AWS_TIMEOUT_S)
                 raise OutcomeUnknown("route53 did not answer")
+
+
+def record_in(text: str) -> Record:
+    """The one record of a list of them, in XML."""
+    return Record(targets=tuple(re.findall(r"<Value>(.*?)</Value>", text)), ttl_s=int(_one("TTL", text)))
 
 
 def change_batch(name: str, expected: Record, wanted: Record, comment: str) -> str:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import signal
 import ssl
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
 from watchdogd.daemon.api import VERBS
 from watchdogd.lab.scenario import ORDERS, ActLine, Ask, Do, FaultLine
-from watchdogd.ports import Record
 from watchdogd.rehearsal import by_hand
 from watchdogd.rehearsal.acts import RESTART_S, body_of
-from watchdogd.rehearsal.ports import AWS_HEADERS, CHANGES, change_batch
+from watchdogd.rehearsal.ports import AWS_HEADERS, CHANGES, change_batch, record_in
 from watchdogd.rehearsal.settings_file import write_secret
 from watchdogd.rehearsal.site import PAIR, spoilt
 
@@ -169,11 +167,9 @@ class RealActs:
         url = f"{lab.route53_url}{CHANGES}"
         async with aiohttp.ClientSession(headers=AWS_HEADERS) as session:
             async with session.get(f"{url.rstrip('/')}?{query}") as reply:
-                held = await reply.text()
-        targets = tuple(re.findall(r"<Value>(.*?)</Value>", held))
-        ttl_s = int(re.findall(r"<TTL>(\d+)</TTL>", held)[0])
-        expected, new = Record(targets=targets, ttl_s=ttl_s), Record(targets=(wanted,), ttl_s=ttl_s)
-        batch = change_batch(f"{lab.service_name}.", expected, new, "by hand")
+                held = record_in(await reply.text())
+        new = replace(held, targets=(wanted,))
+        batch = change_batch(f"{lab.service_name}.", held, new, "by hand")
         await self._post(url, False, headers=AWS_HEADERS, data=batch)
 
     async def _post(self, url: str, tls: ssl.SSLContext | bool, **given: Any) -> None:

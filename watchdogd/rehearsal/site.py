@@ -30,7 +30,8 @@ from watchdogd.lab.spec import ClusterSpec, WorldSpec
 from watchdogd.lab.wire import Place
 from watchdogd.lab.world import World
 from watchdogd.lab.zone import RecordType
-from watchdogd.rehearsal.ports import ACTED, ENDS, FencePlan
+from watchdogd.rehearsal.fence_program import ACTED
+from watchdogd.rehearsal.ports import ENDS, FencePlan
 from watchdogd.secret import Secret
 
 PAIR = PairId("prod")
