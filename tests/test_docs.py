@@ -26,6 +26,7 @@ from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.policies import parse
 from watchdogd.lab.setup import DR_POLICY
+from watchdogd.rehearsal.files import shipped
 from watchdogd.runbooks.catalog import PROCEDURES
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +35,6 @@ OURS = [page for page in PAGES if page.name != "architecture.md"]  # what people
 MANUAL = (ROOT / "docs" / "manual.md").read_text(encoding="utf-8")
 LAB = (ROOT / "docs" / "lab.md").read_text(encoding="utf-8")
 SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "watchdogd").rglob("*.py")))
-SCENARIOS = {path.stem for path in (ROOT / "watchdogd" / "lab" / "scenarios").glob("*.toml")}
 PARSERS = {"watchdogd": main._parser(), "watchdogctl": ctl.parser(), "watchdogd-lab": lab._parser()}
 PLACEHOLDERS = {"ACTION": "cutover-dns", "N": "1", "SEQ": "1", "HASH": "00ff"}
 CODE = re.compile(r"`([^`\n]+)`")
@@ -318,7 +318,7 @@ def test_every_failure_mode_of_the_list_stands_in_its_table_once() -> None:
 @pytest.mark.parametrize("row", rows(section(LAB, "## Failure modes")), ids=lambda row: row[0])
 def test_what_shows_a_failure_mode_exists_and_what_shows_nothing_says_why(row: list[str]) -> None:
     number, _, shown, lacks = row
-    known = {"fault": set(FaultKind), "knob": {knob.name for knob in fields(Knobs)}, "scenario": SCENARIOS}
+    known = {"fault": set(FaultKind), "knob": {knob.name for knob in fields(Knobs)}, "scenario": set(shipped())}
     for what, name in shown_by(shown):
         assert (ROOT / name).is_file() if what == "test" else name in known.get(what, ()), f"{what} {name}"
     assert shown or lacks.startswith("cannot be shown"), "neither what shows it nor why nothing does"

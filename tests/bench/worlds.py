@@ -11,7 +11,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import watchdogd.lab
 from tests.bench.overhead import STEADY, cpu_s, situations, until_steady
 from tests.support.configs import toml
 from tests.support.live_daemon import DaemonProcess, Line, started
@@ -28,12 +27,11 @@ from tests.support.live_pair import (
 )
 from watchdogd.lab.events import What
 from watchdogd.lab.lab_file import LabFile, NoLab
-from watchdogd.lab.scenario_file import load_scenarios
+from watchdogd.rehearsal.files import scenarios_of
 from watchdogd.rehearsal.play import play
 from watchdogd.rehearsal.virtual_time import virtual_loop
 
 FAILOVER = "region-lost-at-defaults"
-SCENARIO_FILE = Path(watchdogd.lab.__file__).parent / "scenarios" / f"{FAILOVER}.toml"
 # What any server of its kind has to do before it can answer: start, read its libraries, make a certificate.
 BARE_SERVER = "import aiohttp.web, dns.message, trustme; trustme.CA().issue_cert('127.0.0.1')"
 UP_S_MAX, POLL_S, LOOK_EVERY_S = 30.0, 0.01, 2.0
@@ -58,7 +56,7 @@ class Played:
 
 def played(rounds: int) -> Played:
     """The same failover so many times, each as its file says. Raises WentWrong."""
-    (scenario,) = load_scenarios(SCENARIO_FILE)
+    (scenario,) = scenarios_of(FAILOVER)
     begun_s = time.perf_counter()
     for _ in range(rounds):
         with asyncio.Runner(loop_factory=virtual_loop) as runner:

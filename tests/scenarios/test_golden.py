@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from watchdogd.lab.scenario_file import load_scenarios
+from watchdogd.rehearsal.files import scenarios_of
 from watchdogd.rehearsal.play import play
 
 GOLDEN = Path(__file__).parent / "golden"
-SHIPPED = Path(__file__).parents[2] / "watchdogd" / "lab" / "scenarios"
 TOLD = {
     "region-lost": "region-lost",
     "veto-between-intent-and-first-byte": "veto-between-intent-and-first-byte",
@@ -26,7 +25,7 @@ TOLD = {
 
 @pytest.mark.parametrize("file", TOLD)
 async def test_the_story_is_told_as_it_was(file: str) -> None:
-    scenario = next(one for one in load_scenarios(SHIPPED / f"{file}.toml") if one.name == TOLD[file])
+    (scenario,) = scenarios_of(TOLD[file])
     told = (await play(scenario)).story.text()
     kept = GOLDEN / f"{file}.txt"
     if os.environ.get("WATCHDOGD_WRITE_GOLDEN"):

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from tests.guards import GATES, NAMED_GATES, VETOES
 from tests.scenarios.removals import GUARDS, Guard, removed
 from watchdogd.lab.scenario import Scenario
-from watchdogd.lab.scenario_file import load_scenarios
+from watchdogd.rehearsal.files import scenarios_of, shipped
 from watchdogd.rehearsal.play import play
 
-FILES = (Path(__file__).parents[2] / "watchdogd" / "lab" / "scenarios").glob("*.toml")
-BY_NAME = {scenario.name: scenario for file in FILES for scenario in load_scenarios(file)}
+BY_NAME = {scenario.name: scenario for name in shipped() for scenario in scenarios_of(name)}
 
 
 def test_every_gate_is_among_the_guards() -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from watchdogd.lab.counts import TrueCounts
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.scenario import CREDENTIALS, Ask, Do, Scenario, Tag
 from watchdogd.lab.scenario_cases import BadScenario
-from watchdogd.lab.scenario_file import load_scenarios, parse_scenarios
+from watchdogd.lab.scenario_file import parse_scenarios
 from watchdogd.lab.spec import WorldSpec
 from watchdogd.lab.story import Story, judge
 from watchdogd.lab.world import World
+from watchdogd.rehearsal.files import scenarios_of, shipped
 
 GOOD = """
 title = "a-title"
@@ -29,7 +28,6 @@ between = ["40s", "50s"]
 """
 ASK = "[[act]]\nat = '3s'\ndo = 'ask'\n"
 GET = ASK + "target = 'east'\npath = 'sys/health'\nanswers = 200\n"
-SHIPPED = sorted((Path(__file__).parents[2] / "watchdogd" / "lab" / "scenarios").glob("*.toml"))
 
 
 def good(text: str = "") -> Scenario:
@@ -215,12 +213,12 @@ def test_what_was_not_as_expected_is_said_in_sentences() -> None:
     assert "something waited for 'never told' number 1, which never came" in found
 
 
-@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
-def test_a_shipped_file_is_named_like_its_title(file: Path) -> None:
-    assert {scenario.title for scenario in load_scenarios(file)} == {file.stem}
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_file_is_named_like_its_title(name: str) -> None:
+    assert {scenario.title for scenario in scenarios_of(name)} == {name}
 
 
 def test_only_scenarios_of_the_two_tags_may_cost_two_writable_primaries() -> None:
-    costly = [s for file in SHIPPED for s in load_scenarios(file) if s.budget.two_writable_primaries_s]
+    costly = [s for name in shipped() for s in scenarios_of(name) if s.budget.two_writable_primaries_s]
     assert costly
     assert all(scenario.tags for scenario in costly)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from watchdogd.lab.scenario import Scenario
-from watchdogd.lab.scenario_file import load_scenarios
+from watchdogd.rehearsal.files import scenarios_of, shipped
 from watchdogd.rehearsal.play import play
 
-FILES = sorted((Path(__file__).parents[2] / "watchdogd" / "lab" / "scenarios").glob("*.toml"))
-SHIPPED = [scenario for file in FILES for scenario in load_scenarios(file)]
+SHIPPED = [scenario for name in shipped() for scenario in scenarios_of(name)]
 
 
 @pytest.mark.parametrize("scenario", SHIPPED, ids=lambda scenario: scenario.name)

@@ -11,15 +11,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from watchdogd.lab.doubts import ATTEMPT, DOUBTS, NEEDS, PROMOTE, STATUS, VERSIONS, Choice, shown
 from watchdogd.lab.scenario import Do, Scenario
-from watchdogd.lab.scenario_file import load_scenarios
+from watchdogd.rehearsal import files
 from watchdogd.rehearsal.play import Played, play
 
-SCENARIOS = Path(__file__).parents[2] / "watchdogd" / "lab" / "scenarios"
 VERSION = "vault_version"
 Chosen = Mapping[str, Choice]
 
@@ -30,7 +28,7 @@ def shipped() -> tuple[Scenario, ...]:
 
     But those in which a person asks Vault: what they must be answered is true of the defaults.
     """
-    found = [scenario for file in sorted(SCENARIOS.glob("*.toml")) for scenario in load_scenarios(file)]
+    found = [scenario for name in files.shipped() for scenario in files.scenarios_of(name)]
     untold = [one for one in found if all(act.do is not Do.ASK for act in one.acts)]
     return tuple(sorted(untold, key=lambda one: (_rounds(one), one.name)))
 
