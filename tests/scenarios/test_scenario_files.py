@@ -10,7 +10,7 @@ from watchdogd.lab.scenario import CREDENTIALS, Ask, Do, Scenario, Tag
 from watchdogd.lab.scenario_cases import BadScenario
 from watchdogd.lab.scenario_file import parse_scenarios
 from watchdogd.lab.spec import WorldSpec
-from watchdogd.lab.story import Story, judge
+from watchdogd.lab.story import Story, checks
 from watchdogd.lab.world import World
 from watchdogd.rehearsal.files import scenarios_of, shipped
 
@@ -32,6 +32,10 @@ GET = ASK + "target = 'east'\npath = 'sys/health'\nanswers = 200\n"
 
 def good(text: str = "") -> Scenario:
     return parse_scenarios(GOOD + text)[0]
+
+
+def wrong_in(scenario: Scenario, story: Story, counts: TrueCounts) -> list[str]:
+    return [check.wrong for check in checks(scenario, story, counts) if check.wrong]
 
 
 def test_a_file_is_a_time_line_of_faults_acts_and_expectations() -> None:
@@ -171,9 +175,9 @@ def test_an_expectation_without_words_means_every_line_about_its_subject() -> No
     scenario = good("[[expect]]\npage = ''\nnever = true")
     story = Story()
     story.add(45.0, "situation S-30")
-    assert judge(scenario, story, TrueCounts()) == ()
+    assert wrong_in(scenario, story, TrueCounts()) == []
     story.add(50.0, "page S-32")
-    assert judge(scenario, story, TrueCounts()) == ("'page' must not be, but was at 50.0 s",)
+    assert wrong_in(scenario, story, TrueCounts()) == ["'page' must not be, but was at 50.0 s"]
 
 
 def test_a_scenario_that_expects_nothing_is_refused() -> None:
@@ -201,7 +205,7 @@ def test_what_was_not_as_expected_is_said_in_sentences() -> None:
     story.add(15.0, "sent promote west")
     story.states.append((60.0, {"elected": "east"}))
     counts = TrueCounts(no_primary_s=3.0)
-    found = "\n".join(judge(scenario, story, counts))
+    found = "\n".join(wrong_in(scenario, story, counts))
     assert "'situation S-30' wanted between" in found
     assert "seen: 12.0" in found
     assert "'run failover' must not be, but was at 13.0 s" in found

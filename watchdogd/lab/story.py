@@ -85,11 +85,6 @@ def checks(
     )
 
 
-def judge(scenario: Scenario, story: Story, counts: TrueCounts) -> tuple[str, ...]:
-    """Everything that is not as the scenario expects, each in one sentence; empty when all is."""
-    return tuple(check.wrong for check in checks(scenario, story, counts) if check.wrong)
-
-
 def _asked(wanted: Expected) -> str:
     """What is expected, in words."""
     span = "" if wanted.before_s is None else f"before {wanted.before_s:g} s"
