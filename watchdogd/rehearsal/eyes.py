@@ -27,7 +27,7 @@ from watchdogd.rehearsal.site import PAIR
 from watchdogd.rehearsal.words import Told, line_of_notice, line_of_todo, lines_of_entry, state_of
 
 LOG_EVERY_S, JOURNAL_EVERY_S, STANDING_EVERY_S = 0.05, 0.25, 0.5
-HISTORY = 200
+HISTORY = 200  # the newest entries that one look asks for: far more than are written between two looks
 Tell = Callable[[str, str, float], None]  # a line, more about it, and when
 
 

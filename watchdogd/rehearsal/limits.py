@@ -21,8 +21,8 @@ SETTINGS: Mapping[str, str] = {
 # Lines between which the daemon waits for nothing that can be seen from outside.
 TOO_SHORT = ("sent", "answered", "journal", "step", "decision", "fence")
 SEEN_WITHIN_S = 1.0  # a line of the daemon is seen, and acted on, within this
-# What only the transcript of a world in memory, or the fence of virtual time, tells.
 TOKENS, VERSION_OF_WEST = "operation_tokens", "vault_version_of_west"
+# What only the transcript of a world in memory, or the fence of virtual time, tells. TOLD: what is told outside too.
 NOT_TOLD = ("world", "fence")
 TOLD = ("world fault", "world client network")
 

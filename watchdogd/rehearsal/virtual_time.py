@@ -21,6 +21,10 @@ def virtual_loop() -> asyncio.AbstractEventLoop:
 
 
 def move(loop: asyncio.AbstractEventLoop, by_s: float) -> None:
-    """Let the clock of a virtual loop jump while nothing of it runs, as it does for a process that was stopped."""
+    """Let the clock of a virtual loop jump while nothing of it runs, as it does for a process that was stopped.
+
+    Looptime has no call for it: `setup_looptime(start=...)` would also forget the threads that the loop waits for. The
+    names are those of looptime 0.9; where they are others, this is a KeyError.
+    """
     own = vars(loop)
     own["_LoopTimeEventLoop__now"] += round(by_s * own["_LoopTimeEventLoop__resolution_reciprocal"])
