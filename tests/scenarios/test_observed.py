@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.stage import Stage
 from watchdogd.core.decision import Execution
+from watchdogd.core.entries import RunOutcome
 from watchdogd.core.facts import Sight
-from watchdogd.core.policy import Timing
+from watchdogd.core.policy import FencePolicy, Level, PairPolicy, Timing
 from watchdogd.lab.faults import FaultKind
-from watchdogd.ports import Severity
-from watchdogd.rehearsal.site import DEMO
+from watchdogd.ports import FenceOutcome, FenceResult, Severity
+from watchdogd.rehearsal.site import DEMO, EAST
 
 HEALTHY_BY_S = 20.0
+
+
+def unfenced(policy: PairPolicy) -> PairPolicy:
+    """A pair whose primary no fence holds."""
+    east = replace(policy.cluster(EAST), fence=FencePolicy(waived="SEC-1"))
+    return replace(policy, clusters={**policy.clusters, EAST: east})
 
 
 def detection_s(timing: Timing) -> float:
@@ -81,9 +90,49 @@ async def test_a_sealed_primary_is_paged_and_left_alone() -> None:
         await stage.run_till("S-24", within_s=20)
         await stage.run_for(60)
         assert stage.timeline[-1].situation == "S-24"
-        assert not any(todo.goes for todo in stage.decision.todo)
+        assert stage.decision.todo == ()
         assert stage.ledger.runs == ()
         assert "S-24" in stage.notifier.pages
+
+
+async def test_nobody_fails_over_past_a_sealed_primary_whatever_is_waived() -> None:
+    """It is one unseal away from being a primary: promote would come as its nodes hold their election."""
+    async with Stage(level=Level.APPROVE, change=unfenced, writers=2) as stage:
+        await healthy(stage)
+        stage.fault(FaultKind.SEAL, "cluster:east")
+        await stage.run_till("S-24", within_s=20)
+        await stage.run_for(2)
+        answer = await stage.ask("failover", target="west", waive="window")
+        assert answer.is_error
+        assert "sealed does not count as down" in str(answer.body)
+        assert stage.ledger.runs == ()
+        stage.world.faults.clear(kind=FaultKind.SEAL)
+        await stage.run_for(60)
+        assert stage.world.counts.two_writable_primaries_s == 0
+        assert stage.world.applied == []
+
+
+async def test_a_failover_without_its_window_ends_when_a_node_of_the_primary_turns_out_sealed() -> None:
+    """Its processes come back sealed while the fence closes; then somebody unseals them."""
+    async with Stage(level=Level.APPROVE, writers=2) as stage:
+        await healthy(stage)
+        stage.fault(FaultKind.CRASH, "cluster:east")
+        await stage.run_till("S-30", within_s=60)
+        stage.fence.result = FenceResult(outcome=FenceOutcome.TRY_AGAIN)
+        assert not (await stage.ask("failover", target="west", waive="window")).is_error
+        await stage.run_for(2)
+        stage.fault(FaultKind.SEAL, "cluster:east")
+        stage.world.faults.clear(kind=FaultKind.CRASH)
+        await stage.run_for(4)
+        stage.fence.result = None
+        await stage.run_for(10)
+        (run,) = stage.ledger.runs
+        assert run.outcome is RunOutcome.ABORTED
+        assert "sealed does not count as down" in run.why
+        stage.world.faults.clear(kind=FaultKind.SEAL)
+        await stage.run_for(60)
+        assert stage.world.counts.two_writable_primaries_s == 0
+        assert stage.world.applied == []
 
 
 async def test_both_regions_out_of_sight_is_never_taken_for_a_failure() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from watchdogd.core.entries import Runbook, RunOutcome
+from watchdogd.core.entries import Runbook
 from watchdogd.core.facts import Facts, GateAnswer
 from watchdogd.core.gates import is_waivable
 from watchdogd.core.ledger import Ledger, RunState
@@ -13,6 +13,7 @@ from watchdogd.core.model import ClusterId
 from watchdogd.core.naming import NameSeen
 from watchdogd.core.policy import Level, PairPolicy
 from watchdogd.core.situations import LEFT_FENCE, Act, NameRow, Phase, Row, name_situation_of, situation_of
+from watchdogd.core.views import sealed_not_dead
 
 # Gates that every run asks; a failover asks all of them.
 EVERY_RUN = frozenset({"paused", "tilt", "state", "slot", "stale", "blind"})
@@ -107,10 +108,10 @@ def _todo(row: Row, facts: Facts, policy: PairPolicy) -> Todo | None:
         case Act.FAILOVER:
             level = _held(failover, facts)
             return _make(row, facts, Runbook.FAILOVER, level, elected, partner, gates=facts.closed_gates())
-        case Act.PAGE if row.is_failover_blocked:
+        case Act.PAGE if row.is_failover_blocked and not sealed_not_dead(facts.elected):
             level = min_level(failover, Level.APPROVE)
             return _make(row, facts, Runbook.FAILOVER, level, elected, partner, gates=facts.closed_gates())
-        case Act.PAGE if row.may_be_primary:
+        case Act.PAGE if row.may_be_primary and facts.elected.is_active_primary:
             return _demote_by_hand(row, facts, policy)
         case Act.HEAL:
             return _make(row, facts, None, min_level(policy.levels.heal, Level.APPROVE), elected, partner)
@@ -119,10 +120,15 @@ def _todo(row: Row, facts: Facts, policy: PairPolicy) -> Todo | None:
 
 
 def _demote_by_hand(row: Row, facts: Facts, policy: PairPolicy) -> Todo:
-    """Nothing of ours demotes what it cannot read: the command asks the node that is, or is named as, active."""
+    """Nothing of ours demotes what it cannot read: the command asks the node that is, or is named as, active.
+
+    Only an address of the config is named: what a cluster calls its active node may be a load balancer, or the service
+    name, behind which the elected cluster stands by now.
+    """
     partner = facts.partner
-    named = (node.names.address for node in partner.nodes if node.is_life and node.names and node.names.address)
-    address = partner.active.node if partner.active is not None else next(named, "ACTIVE_NODE")
+    named = {node.names.address.rstrip("/") for node in partner.nodes if node.is_life and node.names}
+    known = partner.active.node if partner.active is not None else None
+    address = known or next((node.node for node in partner.nodes if node.node in named), "ACTIVE_NODE")
     return Todo(
         runbook=None,
         execution=Execution.WAIT,
@@ -189,10 +195,8 @@ def _name_todo(row: NameRow, facts: Facts, policy: PairPolicy) -> Todo | None:
 
 
 def _is_given_up(ledger: Ledger) -> bool:
-    """True when an operator aborted the newest run that moved the name there: the next one waits for its command."""
-    moved = (run for run in reversed(ledger.recent_runs) if run.runbook is Runbook.CUTOVER_DNS)
-    newest = next(moved, None)
-    return newest is not None and newest.outcome is RunOutcome.ABORTED and newest.target == ledger.elected
+    """True when an operator aborted to move the name in this epoch: the next run waits for its command."""
+    return ledger.name_given_up_at == ledger.epoch
 
 
 def min_level(one: Level, two: Level) -> Level:

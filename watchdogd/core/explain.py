@@ -141,8 +141,7 @@ def would_act_when(facts: Facts, decision: Decision) -> Iterator[str]:
         yield "one cluster is seen as active primary with the pinned ids"
         return
     if facts.elected_side is Side.SEALED:
-        by_hand = f", or an operator says so: {decision.todo[0].command}" if decision.todo else ""
-        yield f"never by itself: sealed does not count as down here (`sealed_is_down`); unseal it{by_hand}"
+        yield "never while it is sealed: sealed does not count as down here (`sealed_is_down`); unseal it"
     elif facts.elected_side is not Side.DOWN:
         yield f"{facts.elected.cluster} is seen to be down for the whole window"
     if facts.sight in (Sight.SEES, Sight.RUNNING):

@@ -28,8 +28,10 @@ from watchdogd.core.entries import (
     PromoteIntended,
     Resumed,
     RunAbortAsked,
+    Runbook,
     RunEnded,
     RunOpened,
+    RunOutcome,
     RunParked,
     RunUnparked,
     Stamp,
@@ -302,7 +304,24 @@ def _(entry: RunEnded, ledger: Ledger, stamp: Stamp) -> Ledger:
     if ledger.run is None or ledger.run.run_id != entry.run_id:
         return ledger
     ended = replace(ledger.run, state=RunState.ENDED, outcome=entry.outcome, why=entry.why, touched=stamp)
-    return replace(ledger, run=None, recent_runs=(*ledger.recent_runs, ended)[-RECENT_RUNS:])
+    return replace(
+        ledger,
+        run=None,
+        recent_runs=(*ledger.recent_runs, ended)[-RECENT_RUNS:],
+        name_given_up_at=_name_given_up_at(ended, ledger),
+    )
+
+
+def _name_given_up_at(ended: Run, ledger: Ledger) -> int | None:
+    if ended.runbook is not Runbook.CUTOVER_DNS:
+        return ledger.name_given_up_at
+    match ended.outcome:
+        case RunOutcome.ABORTED:
+            return ledger.epoch
+        case RunOutcome.SUCCEEDED:
+            return None
+        case _:
+            return ledger.name_given_up_at
 
 
 @_apply.register

@@ -162,6 +162,7 @@ class Ledger:
     ack_asked_by: RunId | None = None
     hold: str = ""
     foreign: str = ""  # what somebody else changed, until it is adopted
+    name_given_up_at: int | None = None  # the epoch at which an operator aborted to move the name
     attempts: Mapping[ClusterId, str] = field(default_factory=dict)  # our nonces
     tokens_left: Mapping[ClusterId, str] = field(default_factory=dict)  # fingerprints
 

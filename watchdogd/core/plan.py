@@ -63,8 +63,10 @@ class Plan:
 
     @property
     def waits_for_time_alone(self) -> bool:
-        """True when it is blocked, and by nothing but waiting time."""
-        return bool(self.blocked_by) and all(gate.gate in OPENED_BY_TIME for gate in self.blocked_by)
+        """True when it is blocked, and by nothing but waiting time that runs."""
+        return bool(self.blocked_by) and all(
+            gate.gate in OPENED_BY_TIME and gate.until_s is not None for gate in self.blocked_by
+        )
 
 
 def failover_plan(

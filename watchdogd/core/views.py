@@ -50,6 +50,17 @@ def sealed_counts_as_down(policy: PairPolicy, cluster: ClusterId) -> bool:
     return policy.sealed_is_down and bool(fence.command) and fence.on_failure is OnFenceFailure.BLOCK
 
 
+def sealed_not_dead(view: ClusterView) -> str:
+    """Which node of the cluster is sealed and does not count as down, as a sentence; empty when none is.
+
+    Whatever is waived: a sealed cluster is one unseal away from being a primary (DESIGN 4: never on "sealed" alone).
+    """
+    node = next((node for node in view.unsure if node.reading in SEALED), None)
+    if node is None:
+        return ""
+    return f"{node.node} of {view.cluster} is {node.reading}, and sealed does not count as down (`sealed_is_down`)"
+
+
 def named_as_active(view: ClusterView) -> frozenset[str]:
     """The cluster addresses that the nodes of a cluster name as those of its active node."""
     return frozenset(

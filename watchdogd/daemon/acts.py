@@ -25,6 +25,7 @@ from watchdogd.core.ledger import Ledger, Run, RunState
 from watchdogd.core.model import ClusterId
 from watchdogd.core.parked import RunVerb, why_not, why_not_adopted
 from watchdogd.core.plan import Agreed, Plan
+from watchdogd.core.views import sealed_not_dead
 from watchdogd.daemon.deciding import Standing
 from watchdogd.daemon.observed import resuming
 from watchdogd.daemon.plans import NOT_DECIDED, PlanBook, Wish, no_cluster, not_waivable, plan_of
@@ -111,6 +112,8 @@ def _never(desk: Desk, standing: Standing, target: ClusterId) -> Answer | None:
     if facts.elected.is_active_primary:
         source = facts.elected.cluster
         return refuse(Code.BLOCKED, f"{source} is an active primary: promoting {target} would make two of them")
+    if sealed := sealed_not_dead(facts.elected):
+        return refuse(Code.BLOCKED, f"{sealed}: unseal it, or stop it")
     if Side.WRONG in (facts.elected_side, facts.partner_side):
         wrong = facts.elected.wrong or facts.partner.wrong
         return refuse(Code.BLOCKED, f"not the pair that the config pins: {wrong}")

@@ -138,7 +138,7 @@ def _row_notice(question: Question, row: Row) -> Iterator[Notice]:
         + (f"; {sentence(decision, question.facts)}" if decision.todo else ""),
         *(_unread(question) if row.names_unread else ()),
         *(_second_primary(question) if row.may_be_primary else ()),
-        *(_sealed(question) if row.is_failover_blocked and question.facts.elected_side is Side.SEALED else ()),
+        *(_sealed(question) if row.act is Act.PAGE and question.facts.elected_side is Side.SEALED else ()),
         *_why_not(question, todo),
         command=todo.command if todo is not None and question.facts.ledger.run is None else "",
     )
@@ -203,11 +203,11 @@ def _unread(question: Question) -> Iterator[str]:
 
 
 def _sealed(question: Question) -> Iterator[str]:
-    sealed, target = question.facts.ledger.elected, question.facts.partner.cluster
-    yield f"unseal {sealed}, and nothing else has to be done; nothing is failed over by itself while it is sealed"
+    sealed = question.facts.ledger.elected
+    yield f"unseal {sealed}, and nothing else has to be done; nothing is failed over while it is sealed"
     yield (
-        f"or promote {target} by the command: what {sealed} had not sent is lost, and {sealed} owes its demotion: "
-        "once it is unsealed it is a primary until it is demoted"
+        "if it cannot be unsealed: stop its nodes, so that they are dead and not sealed; or set `sealed_is_down` (it "
+        "needs a fence that blocks) and reload"
     )
 
 
@@ -226,8 +226,8 @@ def _second_primary(question: Question) -> Iterator[str]:
 def _way_out(node: NodeSeen, *, is_target: bool) -> str:
     if node.wrong_id:
         return f"another cluster answers there: correct the addresses, or the pinned ids, of {node.cluster}"
-    if node.reading in SEALED:  # nobody fails over to a cluster that is sealed
-        return "unseal it" if is_target else "unseal it; or fail over past it, by the waiver of `window`"
+    if node.reading in SEALED:  # nobody fails over to a cluster that is sealed, or past one
+        return "unseal it" if is_target else "unseal it, or stop it: sealed does not count as down"
     if node.reading is Reading.OURS:
         return f"check that address from here, its certificate, and tls.ca_file and tls.server_name of {node.cluster}"
     return "that is no answer of Vault's: see what answers there, or list it under `ignore`"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from watchdogd.core.facts import Facts, GateAnswer, Side, Sight
-from watchdogd.core.gates import without
+from watchdogd.core.gates import WAITING_TIME, without
 from watchdogd.core.ledger import FenceState
 from watchdogd.core.model import Reach
 from watchdogd.core.parked import PROMOTE
+from watchdogd.core.views import sealed_not_dead
 from watchdogd.errors import Need, NeedsOperator, Refusal, Refused
 from watchdogd.runbooks.context import RunContext
 
@@ -50,6 +51,8 @@ def veto_against(ctx: RunContext, facts: Facts) -> str:
     if source.reach is Reach.UP:
         seen = next((node for node in source.nodes if node.is_life), None)
         return f"{run.source} is alive: {seen.node if seen else 'a node'} {seen.why if seen else 'answers'}"
+    if ctx.waives(WAITING_TIME) and (sealed := sealed_not_dead(source)):
+        return f"{sealed}: unsealed it is a primary, and no window would tell"
     if facts.sight is Sight.SEES and not _may_pass_a_sighting(ctx):
         return f"{run.target} or a witness sees {run.source}"
     return ""

@@ -9,9 +9,19 @@ import pytest
 from tests.support.entries import run_opened
 from tests.support.pair import EAST, WEST, Rounds, policy_of, stamp
 from watchdogd.core.decision import Decision, Execution, decide
-from watchdogd.core.entries import Entry, FirstElected, Runbook, RunEnded, RunOutcome, RunParked
-from watchdogd.core.fold import fold
-from watchdogd.core.ledger import Election, ElectionState
+from watchdogd.core.entries import (
+    Adopted,
+    DebtClosed,
+    ElectionConfirmed,
+    Entry,
+    FirstElected,
+    PromoteIntended,
+    Runbook,
+    RunEnded,
+    RunOutcome,
+    RunParked,
+)
+from watchdogd.core.fold import RECENT_RUNS, fold
 from watchdogd.core.model import RunId
 from watchdogd.core.naming import NameFact, NameSeen
 from watchdogd.core.situations import Phase
@@ -22,13 +32,24 @@ RUN = RunId("run-1")
 def decided(*entries: Entry, epoch_is_ours: bool = False) -> Decision:
     """A healthy pair whose name publishes its secondary, after `entries`."""
     *_, (_, facts, _) = Rounds().run(100.0)
-    ledger = fold([(entry, stamp(0.0)) for entry in (FirstElected(cluster=EAST), *entries)])
-    if epoch_is_ours:
-        ours = Election(epoch=1, cluster=EAST, state=ElectionState.CONFIRMED, run_id=RunId("run-0"))
-        ledger = replace(ledger, elections=(ours,))
+    first = failed_over_to_east(RunId("run-0"), epoch=1) if epoch_is_ours else (FirstElected(cluster=EAST),)
+    ledger = fold([(entry, stamp(0.0)) for entry in (*first, *entries)])
     name = NameFact(seen=NameSeen.PUBLISHES_PARTNER, serving=WEST, published=("west",), unasked=())
     signature = replace(facts.signature, is_run_open=ledger.run is not None)
     return decide(replace(facts, ledger=ledger, name=name, signature=signature), policy_of())
+
+
+def failed_over_to_east(run: RunId, *, epoch: int) -> tuple[Entry, ...]:
+    """West was primary, and a run of ours promoted east."""
+    before = FirstElected(cluster=WEST) if epoch == 1 else Adopted(epoch=epoch - 1, cluster=WEST, by_uid=0, reason="x")
+    return (
+        before,
+        run_opened(run, source=WEST, target=EAST),
+        PromoteIntended(run_id=run, epoch=epoch, elected=EAST, debtor=WEST),
+        ElectionConfirmed(epoch=epoch),
+        RunEnded(run_id=run, outcome=RunOutcome.SUCCEEDED, why="x"),
+        DebtClosed(epoch=epoch, seen="x"),
+    )
 
 
 def cutover(outcome: RunOutcome) -> tuple[Entry, ...]:
@@ -44,6 +65,24 @@ def test_a_name_whose_move_was_aborted_waits_for_its_command(outcome: RunOutcome
     is_given_up = outcome is RunOutcome.ABORTED
     assert todo.execution is (Execution.WAIT if is_given_up else Execution.GO)
     assert todo.command == "watchdogctl approve cutover-dns east --pair prod --reason '...'"
+
+
+def test_an_abort_of_an_earlier_epoch_does_not_hold_the_name_of_a_later_failover() -> None:
+    """The name was given up in the first incident, and moved by hand; weeks later ours is the newest epoch again."""
+    given_up = cutover(RunOutcome.ABORTED)
+    assert decided(*given_up, epoch_is_ours=True).todo[0].execution is Execution.WAIT
+    again = failed_over_to_east(RunId("run-2"), epoch=3)
+    assert decided(*given_up, *again, epoch_is_ours=True).todo[0].execution is Execution.GO
+
+
+def test_a_name_that_was_given_up_stays_so_however_many_runs_come_after_it() -> None:
+    later: list[Entry] = []
+    for number in range(RECENT_RUNS):
+        run = RunId(f"settle-{number}")
+        later.append(run_opened(run, Runbook.SETTLE_DEBT, source=WEST, target=EAST, situation="S-19"))
+        later.append(RunEnded(run_id=run, outcome=RunOutcome.SUPERSEDED, why="x"))
+    (todo,) = decided(*cutover(RunOutcome.ABORTED), *later, epoch_is_ours=True).todo
+    assert todo.execution is Execution.WAIT
 
 
 def test_a_pair_is_frozen_while_its_run_is_parked_and_acting_while_it_goes_on() -> None:

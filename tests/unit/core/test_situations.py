@@ -107,8 +107,8 @@ def test_unclassified_is_only_an_elected_secondary_whose_partner_cannot_be_read(
     [
         ("S-42", {"elected": Side.DOWN, "partner": Side.PRIMARY, "debt": Debt.OPEN}),
         ("S-44", {"elected": Side.PRIMARY, "partner": Side.SEALED, "debt": Debt.OPEN}),
-        ("S-44", {"elected": Side.PRIMARY, "partner": Side.UP, "debt": Debt.OPEN}),
-        ("S-44", {"elected": Side.UP, "partner": Side.UP, "debt": Debt.OPEN}),
+        ("S-44", {"elected": Side.PRIMARY, "partner": Side.UP, "debt": Debt.OPEN, "is_foreign": False}),
+        ("S-44", {"elected": Side.UP, "partner": Side.UP, "debt": Debt.OPEN, "is_foreign": False}),
         ("S-46", {"elected": Side.PRIMARY, "partner": Side.WRONG, "debt": Debt.OPEN}),
         ("S-48", {"elected": Side.PRIMARY, "partner": Side.PRIMARY, "debt": Debt.OPEN, "is_foreign": True}),
         ("S-48", {"elected": Side.PRIMARY, "partner": Side.PRIMARY, "debt": Debt.NONE}),
