@@ -164,7 +164,7 @@ class Acts:
         )
         exchange = world.exchange(wire, now_s=world.now_s)
         status = exchange.status if exchange.outcome is Outcome.ANSWER else 0
-        stage.tell(f"reply {status or exchange.outcome} {ask.method} {ask.path}")
+        stage.tell(*by_hand.reply_line(ask, status or exchange.outcome.value))
         stage.wrong.extend(by_hand.take(ask, status, exchange.body, self.kept))
 
     def _point_name_at(self, target: str) -> None:

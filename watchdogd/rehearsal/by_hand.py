@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from watchdogd.lab.scenario import Ask
+from watchdogd.lab.story import Line, Story
+
+PROMOTE = "sys/replication/dr/secondary/promote"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +19,17 @@ class Sent:
     path_and_query: str
     headers: Mapping[str, str]
     body: bytes
+
+
+def reply_line(ask: Ask, status: int | str) -> tuple[str, str]:
+    """What the story says of an answer: status, request; and which cluster was asked."""
+    return f"reply {status} {ask.method} {ask.path}", f"cluster={ask.target.partition('/')[0]}"
+
+
+def promotes(story: Story) -> tuple[Line, ...]:
+    """The lines of promotes by hand that were taken; each names its cluster."""
+    taken = (*story.of(f"reply 200 POST {PROMOTE}"), *story.of(f"reply 200 PUT {PROMOTE}"))
+    return (*story.of("act promote"), *taken)
 
 
 def sent(ask: Ask, values: Mapping[str, str]) -> Sent:

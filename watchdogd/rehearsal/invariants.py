@@ -15,6 +15,7 @@ from watchdogd.core.ledger import DebtState, Ledger, Run
 from watchdogd.core.model import ClusterId, Mode, NodeSeen
 from watchdogd.core.situations import Phase
 from watchdogd.ports import FenceVerb, Severity
+from watchdogd.rehearsal.by_hand import promotes
 
 if TYPE_CHECKING:
     from watchdogd.rehearsal.play import Play
@@ -158,7 +159,7 @@ class Invariants:
         self._applied = len(effects)
 
     def _is_by_hand(self, cluster: str, at_s: float) -> bool:
-        acts = [line for line in self._stage.story.of("act promote") if f"cluster={cluster}" in line.more]
+        acts = [line for line in promotes(self._stage.story) if f"cluster={cluster}" in line.more]
         return any(abs(line.at_s - at_s) < STEP_OF_HAND_S for line in acts)
 
     def _no_fence_left(self) -> None:

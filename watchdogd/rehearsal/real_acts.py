@@ -148,7 +148,7 @@ class RealActs:
             given: dict[str, Any] = {"headers": request.headers, "data": request.body or None}
             async with session.request(ask.method, url, ssl=tls, **given) as reply:
                 status, body = reply.status, await reply.read()
-        stage.tell(f"reply {status} {ask.method} {ask.path}")
+        stage.tell(*by_hand.reply_line(ask, status))
         stage.refused.extend(by_hand.take(ask, status, body, self.kept))
 
     async def _address_of(self, target: str) -> str:

@@ -24,6 +24,7 @@ from watchdogd.lab.lab_file import LabFile, NoLab
 from watchdogd.lab.scenario import Scenario
 from watchdogd.lab.story import Line, Story, checks
 from watchdogd.rehearsal.asking import Asking
+from watchdogd.rehearsal.by_hand import promotes
 from watchdogd.rehearsal.eyes import Eyes
 from watchdogd.rehearsal.limits import CannotBeReal, reasons
 from watchdogd.rehearsal.play import Played
@@ -210,7 +211,7 @@ class RealPlay:
     def _promoted_twice(self) -> Sequence[str]:
         """I3, as far as it shows outside: no more promotes than failovers and roll-backs, and those by hand."""
         runs = sum(len([*self.story.of(f"run {name} opened")]) for name in ("failover", "roll-back"))
-        by_hand = len([*self.story.of("act promote")])
+        by_hand = len(promotes(self.story))
         applied = self.eyes.applied.count("promote")
         return [f"I3 broken: {applied} promotes were applied by {runs} runs"] if applied > 2 * runs + by_hand else []
 
