@@ -27,6 +27,7 @@ situation = "S-10"
 before = "10s"
 """
 WRONG = '[[expect]]\nsituation = "S-30"\n[[expect]]\nat = "end"\nelected = "west"\n'
+DOCS = Path(__file__).parents[3] / "docs" / "lab.md"
 CASES = "[cases.first]\nx = 1\n[cases.second]\nx = 2\n"
 
 
@@ -47,6 +48,16 @@ def test_a_story_is_told_with_its_costs_and_its_expectations(
     assert "two writable primaries         0.0 s  of at most 0 s" in said
     assert "  ok      situation S-10, before 10 s" in said
     assert "every expectation and every invariant held; seed 7" in said
+
+
+def test_the_file_of_the_manual_holds_as_it_is_written_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = DOCS.read_text(encoding="utf-8").partition("A file is TOML:\n\n```\n")[2].partition("```")[0]
+    status = lab.main(["run", written(tmp_path, example)])
+    said = capsys.readouterr().out
+    assert status == lab.OK, said
+    assert "every expectation and every invariant held" in said
 
 
 def test_what_did_not_hold_is_told_with_the_line_that_repeats_it(
