@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+import signal
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,3 +74,16 @@ async def promote_west(facts: LabFacts) -> None:
 def test_without_a_lab_it_says_how_to_start_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lab.main(["follow", "--dir", str(tmp_path)]) == lab.USAGE
     assert "start one with `watchdogd-lab up`" in capsys.readouterr().err
+
+
+def test_when_nobody_reads_on_it_ends_without_a_word(tmp_path: Path) -> None:
+    follow = [sys.executable, "-m", "watchdogd.cli.lab", "follow", "--dir", str(tmp_path)]
+    with served_lab(tmp_path):
+        following = subprocess.Popen(follow, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert following.stdout is not None
+        assert following.stdout.readline().startswith("SIMULATOR")
+        following.stdout.close()
+        assert following.wait(WITHIN_S) == 128 + signal.SIGPIPE
+        assert following.stderr is not None
+        with following.stderr as said:
+            assert said.read() == ""

@@ -52,10 +52,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = given.run
     try:
-        return run(given)
+        status = run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads; it is flushed at the end
+        return 128 + signal.SIGPIPE
     except (NoLab, BadFault, Refused, Gone) as exc:
         print(f"watchdogd-lab: {exc}", file=sys.stderr)
         return TRY_AGAIN if run is fence and isinstance(exc, NoLab | Gone) else USAGE
+    return status
 
 
 # ---------------------------------------------------------------------------------------------------------- up

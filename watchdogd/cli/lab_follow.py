@@ -129,7 +129,10 @@ async def _until_the_end(lab: LabFacts, out: TextIO) -> int:
 
 
 async def tell(lab: LabFacts, out: TextIO) -> None:
-    """Everything since the lab began, and then as it happens; returns when the lab does not answer any more."""
+    """Everything since the lab began, and then as it happens; returns when the lab does not answer any more.
+
+    Raises: BrokenPipeError, when nobody reads on.
+    """
     began_s = asyncio.get_running_loop().time()
     ahead_s = [0.0]  # of the lab's clock, once it is known: all times are the lab's
 
@@ -140,6 +143,7 @@ async def tell(lab: LabFacts, out: TextIO) -> None:
     voice = Voice(out, now_s)
     voice.line(BANNER, Tone.MUTED)
     follower = Follower(voice)
+    is_read = True
     try:
         async with Watch(nowhere, lab, now_s) as watch, asyncio.TaskGroup() as tasks:
             ahead_s[0] = watch.adopt_lab_clock()
@@ -151,10 +155,16 @@ async def tell(lab: LabFacts, out: TextIO) -> None:
                 voice.flow(),
             ):
                 tasks.create_task(loop)
+    except* BrokenPipeError:
+        is_read = False
     except* (aiohttp.ClientError, TimeoutError, OSError):
-        voice.line("the lab does not answer any more", Tone.WARN)
+        if is_read:
+            voice.line("the lab does not answer any more", Tone.WARN)
     finally:
-        voice.flush()
+        if is_read:
+            voice.flush()
+    if not is_read:
+        raise BrokenPipeError
 
 
 async def _follow_truth(watch: Watch, follower: Follower) -> None:

@@ -12,6 +12,11 @@ EMPTY = "none"
 LB_HOST = 100
 """The last number of a load balancer's address, `127.PLACE.CLUSTER.100`."""
 
+NODES_MAX = LB_HOST - 1
+PORT_MAX = 65535
+
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,38}[A-Za-z0-9])?")  # it becomes a label of the zone
+_VERSION = re.compile(r"\d+(\.\d+){1,3}(\+(ce|ent))?")
 _PLACES: Mapping[str, int] = {place.value: n for n, place in enumerate(Place, start=1)}
 _ADDRESS = re.compile(r"^(?:https?://)?127\.(\d+)\.(\d+)\.(\d+)(?::\d+)?(?:/.*)?$")
 
@@ -26,6 +31,14 @@ class ClusterSpec:
     vault_version: str = "1.19.0"
     vault_id: str = ""
     knobs: Knobs | None = None  # None: the world's
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"a cluster is called by letters, digits and dashes, not {self.name!r}")
+        if not 1 <= self.nodes <= NODES_MAX:
+            raise ValueError(f"a cluster has 1 to {NODES_MAX} nodes, not {self.nodes}")
+        if not _VERSION.fullmatch(self.vault_version):
+            raise ValueError(f"{self.vault_version!r} is no version of Vault: as 1.19.0, or 1.19.0+ce")
 
     @property
     def number(self) -> str:
@@ -69,7 +82,8 @@ class WorldSpec:
             raise ValueError(f"a world needs clusters with different names, got {names}")
         if self.kind not in ("dr", "performance", EMPTY):
             raise ValueError(f"replication kind is dr, performance or {EMPTY}, got {self.kind!r}")
-
+        if not 1 <= self.port <= PORT_MAX:
+            raise ValueError(f"a port is from 1 to {PORT_MAX}, not {self.port}")
         if not self.is_empty and any(c.is_community for c in self.clusters):
             raise ValueError(f"Community Edition does not replicate: a world of it is of kind {EMPTY}")
 
