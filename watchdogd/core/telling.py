@@ -8,7 +8,7 @@ from typing import assert_never
 
 from watchdogd.core.facts import Facts, Signature
 from watchdogd.core.policy import Timing
-from watchdogd.core.situations import Row, Told
+from watchdogd.core.situations import Act, Row, Told
 
 WARN_AT = 0.5  # of a window
 
@@ -32,6 +32,21 @@ def is_due(row: Row, timing: Timing, *, held_s: float, progress: float) -> bool:
             assert_never(row.told)
 
 
+def loudness(row: Row) -> int:
+    """0 for a row that nobody is told of, 1 for one that warns, 2 for one that pages, or would if no run told it."""
+    match row.act:
+        case Act.NOTHING | Act.CONTINUE:
+            return 0
+        case Act.ALERT | Act.HEAL | Act.LAST_PRIMARY:
+            return 1
+        case Act.PAGE | Act.FREEZE | Act.RELEASE_FENCE:
+            return 2
+        case Act.FAILOVER | Act.SETTLE_DEBT | Act.ROLL_BACK | Act.CUTOVER_DNS:
+            return 2
+        case _:
+            assert_never(row.act)
+
+
 def why(row: Row, facts: Facts) -> str:
     """What is seen, for people. It concludes nothing: what a secondary heard may be from just before a loss."""
     link = next((window for window in facts.windows if window.name == "link"), None)
@@ -49,6 +64,7 @@ class Holding:
 
     What could not be read for a short while says nothing: for `gap_max` it neither begins a hold anew nor takes a page
     away. What was seen, and contradicts a row, ends its hold at once (DESIGN section 4 asks the same of the evidence).
+    A row that is due waits for no quieter one that is told.
     """
 
     rows: Mapping[str, Row] = field(default_factory=dict)  # by hold: the one that matched last
@@ -69,9 +85,9 @@ class Holding:
             since_s={**held.since_s, row.hold: since_s},
             seen_s={**held.seen_s, row.hold: now_s},
         )
-        if self._goes_on(row, seen, timing, now_s):
-            return after
         due = is_due(row, timing, held_s=now_s - since_s, progress=progress)
+        if self._goes_on(row, seen, timing, now_s) and not (due and self._is_quieter_than(row)):
+            return after
         return replace(after, told=row if due else None, told_s=now_s)
 
     def _still_held(self, row: Row, seen: Signature, timing: Timing, now_s: float) -> Holding:
@@ -93,6 +109,9 @@ class Holding:
         if told is None or told.alarm == row.alarm or row.told is Told.AT_ONCE:
             return False
         return now_s - self.told_s <= timing.gap_max_s and not _is_over(told, row, seen)
+
+    def _is_quieter_than(self, row: Row) -> bool:
+        return self.told is None or loudness(self.told) < loudness(row)
 
 
 def _is_over(held: Row, row: Row, seen: Signature) -> bool:

@@ -21,7 +21,7 @@ from watchdogd.core.link import LinkWatch
 from watchdogd.core.model import ClusterId, RunId
 from watchdogd.core.policy import Level, Timing
 from watchdogd.core.situations import LEFT_FENCE, SITUATIONS, Act, Phase, Row, Told, situation_of
-from watchdogd.core.telling import Holding, is_due, why, why_told
+from watchdogd.core.telling import Holding, is_due, loudness, why, why_told
 from watchdogd.core.windows import link_window
 
 EAST, WEST = ClusterId("east"), ClusterId("west")
@@ -235,3 +235,25 @@ def test_one_tick_of_another_row_that_denies_nothing_changes_no_page() -> None:
         assert not is_told or told[before : before + gap] == smooth[before : before + gap], (row.row, between)
     assert {"S-22 S-36", "S-36 S-22"} & set(met) == {"S-22 S-36"}
     assert len(met) > 20
+
+
+def test_a_page_that_is_due_is_told_at_once_whatever_quieter_row_is_told() -> None:
+    """Sequences at random: a row that holds, then a louder one that is lost every few seconds to the first."""
+    chance, met = random.Random(11), Counter[str]()
+    quiet_boxes = [box for box in BOXES if not box.row.is_healthy and loudness(box.row) < 2]
+    loud_boxes = [box for box in BOXES if loudness(box.row) == 2 and box.row.told is not Told.AT_ONCE]
+    for _ in range(600):
+        quiet, loud = chance.choice(quiet_boxes), chance.choice(loud_boxes)
+        before, after = quiet.example(chance), loud.example(chance)
+        if loud.row.is_denied_by(before):
+            continue
+        met[f"{quiet.row.id} {loud.row.id}"] += 1
+        held_s, seen_s, lost_s = chance.randrange(1, 130), chance.randrange(2, 9), chance.randrange(1, 4)
+        alone_s = first_s([after] * 130, loud.row.id)
+        assert alone_s is not None
+        lossy = [after, *[*[after] * seen_s, *[before] * lost_s] * 30]
+        told = [told_of(one) for one in played([*[before] * held_s, *lossy])][held_s:]
+        late = {told[second] for second, seen in enumerate(lossy) if second >= alone_s and seen is after}
+        assert late == {loud.row.id}, (quiet.row, loud.row)
+    assert {"S-16 S-44", "S-13 S-44"} & set(met)
+    assert len(met) > 5

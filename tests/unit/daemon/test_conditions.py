@@ -28,6 +28,8 @@ from watchdogd.core.facts import CredentialSeen, Facts
 from watchdogd.core.ledger import Debt, DebtState, FenceState, HeldFence
 from watchdogd.core.model import Mode, NodeSeen, Reading, RunId
 from watchdogd.core.policy import Timing
+from watchdogd.core.situations import Act, Told, situation_of
+from watchdogd.core.telling import loudness
 from watchdogd.core.watch import PairWatch
 from watchdogd.daemon.conditions import Question, Timers, conditions
 from watchdogd.ports import Severity
@@ -98,6 +100,18 @@ def test_the_end_of_a_credential_is_told_in_the_unit_that_still_says_something(l
     asked = replace(asked, around=replace(asked.around, credentials=(token,)))
     told = {notice.key: notice.summary for notice in conditions(asked)}
     assert told.get("credential_expiring:dr-token-1") == (said and f"dr-token-1 {said}")
+
+
+# -- how loud ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("act", Act)
+def test_a_row_is_as_loud_as_it_counts_while_another_one_is_told(act: Act) -> None:
+    *_, (_, facts, decision) = Rounds().run(100.0)
+    row = replace(situation_of(facts.signature), id="S-0", act=act, told=Told.AT_ONCE)
+    asked = replace(question(facts), decision=replace(decision, row=row, beneath=row, todo=()))
+    severity = next((notice.severity for notice in conditions(asked) if notice.key == "S-0"), None)
+    assert {None: 0, Severity.WARN: 1, Severity.PAGE: 2}[severity] == loudness(row)
 
 
 # -- a debtor that nobody can read -------------------------------------------------------------------------------------
@@ -190,6 +204,30 @@ def test_a_debtor_that_cannot_be_read_is_demoted_by_nobody_while_the_elected_clu
 def test_one_round_that_fails_at_a_debtor_pages_nobody() -> None:
     told = [(asked.facts.now.at_s, {notice.key for notice in conditions(asked)}) for asked in back()]
     assert [at_s for at_s, keys in told if "S-44" in keys] == [at_s for at_s, _ in told if at_s >= 1 + Timing().fresh_s]
+
+
+@pytest.mark.parametrize("is_sealed", [True, False])
+def test_the_alert_of_a_dead_debtor_does_not_hide_its_page_when_it_is_back_on_a_lossy_link(*, is_sealed: bool) -> None:
+    """S-16 is told while east is dead, and matches again in each third round that is lost once east is back."""
+    policy, timers, watch = policy_of(nodes=1), Timers(), PairWatch(policy=policy_of(nodes=1))
+    debt = Debt(epoch=1, debtor=EAST, creditor=WEST, state=DebtState.OWED, since=stamp(0.0))
+    ledger, told = replace(elected(WEST), debts=(debt,)), dict[int, set[str]]()
+    for at_s in range(3, 300, 3):
+        back = seen(EAST, 1, at_s, Reading.SEALED) if is_sealed else active(EAST, 1, at_s, None)
+        is_seen = at_s > 100 and at_s % 9
+        east = back if is_seen else seen(EAST, 1, at_s, Reading.SILENT)
+        watch = watch.observe_all([active(WEST, 1, at_s, status_of(Mode.PRIMARY)), east])
+        for now_s in (at_s, at_s + 1, at_s + 2):
+            at = around(float(now_s))
+            watch, facts = watch.assess(ledger, at)
+            asked = Question(
+                facts=facts, decision=decide(facts, policy), around=at, policy=policy, resets=(), timers=timers
+            )
+            told[now_s] = {notice.key for notice in conditions(asked)}
+    assert "S-16" in told[99]
+    paged = [now_s for now_s, keys in told.items() if "S-44" in keys]
+    assert paged[0] <= 102 + Timing().fresh_s + 3  # the round that is lost then says nothing
+    assert paged == [*range(paged[0], 300)]
 
 
 # -- what could not be looked at ---------------------------------------------------------------------------------------
