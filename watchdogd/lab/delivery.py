@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
 
-from watchdogd.lab import index, routes
+from watchdogd.lab import index, routes, routes_quota
 from watchdogd.lab.call import Call, Request
 from watchdogd.lab.counts import SentRequest
 from watchdogd.lab.faults import Fault, FaultKind
@@ -102,9 +102,9 @@ def _instead(path: Path, request: Request) -> Reply | None:
     strange = path.first(FaultKind.STRANGE)
     if strange is not None and "text" in strange.params:
         return Reply(status=int(strange.number("status", 200)), body=strange.text("text").encode(), headers=_HTML)
-    if path.first(FaultKind.STALE_INDEX) is not None and not routes.is_exempt(request.path) and _has_index(request):
+    if path.first(FaultKind.STALE_INDEX) is not None and not routes.is_local(request.path) and _has_index(request):
         return errors(412, index.NOT_THERE)
-    if path.first(FaultKind.RATE_LIMITED) is not None and not routes.is_exempt(request.path):
+    if path.first(FaultKind.RATE_LIMITED) is not None and request.path not in routes_quota.EXEMPT:
         return errors(429, f'request path "{request.path}": rate limit quota exceeded')
     return None
 

@@ -18,7 +18,6 @@ class Trait(Flag):
     NONE = 0
     LOCAL = auto()  # every node answers it itself, sealed or not
     ON_DR_SECONDARY = auto()  # stays open there (section 6)
-    EXEMPT = auto()  # not rate-limited by default (QUOTA)
     REDIRECTED = auto()  # a standby sends the client to the active node, and forwards nothing (BAO-HANDLER)
 
 
@@ -33,6 +32,5 @@ class Route:
     trait: Trait = Trait.NONE
 
 
-LOCAL = Trait.LOCAL | Trait.ON_DR_SECONDARY | Trait.EXEMPT
+LOCAL = Trait.LOCAL | Trait.ON_DR_SECONDARY
 ON_DR = Trait.ON_DR_SECONDARY
-OPEN = Trait.ON_DR_SECONDARY | Trait.EXEMPT

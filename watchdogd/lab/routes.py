@@ -97,9 +97,9 @@ def endpoint_of(path: str) -> str:
     return "" if path.startswith(("sys/", "auth/", "/")) else SECRETS
 
 
-def is_exempt(path: str) -> bool:
-    """Whether a path is not rate-limited by default (QUOTA)."""
-    return any(Trait.EXEMPT in route.trait for route, _ in routes_of(path))
+def is_local(path: str) -> bool:
+    """Whether every node answers a path itself, before anything is asked of its cluster."""
+    return any(Trait.LOCAL in route.trait for route, _ in routes_of(path))
 
 
 def answer(call: Call) -> Reply | Outcome:

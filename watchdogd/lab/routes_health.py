@@ -15,7 +15,7 @@ from watchdogd.lab.knobs import RoleWindow, WindowModes
 from watchdogd.lab.node import Mode
 from watchdogd.lab.reply import Rejected, Reply, Unanswered, bare, empty, errors
 from watchdogd.lab.roles import Kind
-from watchdogd.lab.route import LOCAL, Route, Trait
+from watchdogd.lab.route import LOCAL, Route
 from watchdogd.lab.status import canary_age_ms
 
 _TRUE, _FALSE = {"1", "t", "T", "TRUE", "true", "True"}, {"0", "f", "F", "FALSE", "false", "False", ""}
@@ -298,7 +298,7 @@ def _hex(text: str) -> bytes | None:
 
 ROUTES: tuple[Route, ...] = (
     Route("GET HEAD", "sys/health", health, "HEALTHSRC HEALTHDOC", LOCAL),
-    Route("GET", "sys/leader", who_is_active, "APILEADER OBS", Trait.LOCAL | Trait.ON_DR_SECONDARY),
+    Route("GET", "sys/leader", who_is_active, "APILEADER OBS", LOCAL),
     Route("GET", "sys/seal-status", seal_status, "SEALDOC OBS", LOCAL),
     Route("PUT", "sys/unseal", unseal, "OBS TC", LOCAL),
 )

@@ -13,7 +13,7 @@ from watchdogd.lab.call import Call
 from watchdogd.lab.node import Mode
 from watchdogd.lab.reply import HEADERS, Rejected, Reply, bare, errors
 from watchdogd.lab.roles import Kind
-from watchdogd.lab.route import ON_DR, Route, Trait
+from watchdogd.lab.route import LOCAL, Route
 from watchdogd.lab.routes_health import is_sealed, licence_ends
 from watchdogd.lab.status import remote_wal, wal_of
 
@@ -82,4 +82,4 @@ def _gauges(call: Call) -> Iterator[tuple[str, int]]:
     yield "vault.autopilot.failure_tolerance", max(0, healthy - cluster.quorum)
 
 
-ROUTES: tuple[Route, ...] = (Route("GET", "sys/metrics", metrics, "KEY TEL OBS", Trait.LOCAL | ON_DR),)
+ROUTES: tuple[Route, ...] = (Route("GET", "sys/metrics", metrics, "KEY TEL OBS", LOCAL),)

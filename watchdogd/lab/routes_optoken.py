@@ -14,7 +14,7 @@ from watchdogd.lab.knobs import TokenEnvelope
 from watchdogd.lab.node import Attempt, Mode
 from watchdogd.lab.reply import Rejected, Reply, bare, empty, errors
 from watchdogd.lab.roles import Kind
-from watchdogd.lab.route import OPEN, Route, Trait
+from watchdogd.lab.route import ON_DR, Route
 from watchdogd.lab.routes_health import WRONG_SHARES, decode_share
 
 _PREFIXED, _PLAIN = 28, 26
@@ -179,8 +179,8 @@ def _finish(call: Call, running: Attempt) -> str:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET PUT DELETE", f"{DR_PATH}/attempt", attempt, "GENROOT GRHTTP111", OPEN),
-    Route("PUT", f"{DR_PATH}/update", update, "GENROOT GRHTTP111 OBS", OPEN),
-    Route("GET PUT DELETE", "sys/generate-root/attempt", attempt, "GENROOT OBS", Trait.EXEMPT),
-    Route("PUT", "sys/generate-root/update", update, "GENROOT OBS", Trait.EXEMPT),
+    Route("GET PUT DELETE", f"{DR_PATH}/attempt", attempt, "GENROOT GRHTTP111", ON_DR),
+    Route("PUT", f"{DR_PATH}/update", update, "GENROOT GRHTTP111 OBS", ON_DR),
+    Route("GET PUT DELETE", "sys/generate-root/attempt", attempt, "GENROOT OBS"),
+    Route("PUT", "sys/generate-root/update", update, "GENROOT OBS"),
 )

@@ -13,7 +13,7 @@ from watchdogd.lab.faults import Fault, FaultKind
 from watchdogd.lab.fields import boolean, go_duration, not_converted, whole
 from watchdogd.lab.node import Node
 from watchdogd.lab.reply import HEADERS, Rejected, Reply, bare, empty, errors
-from watchdogd.lab.route import ON_DR, Route, Trait
+from watchdogd.lab.route import LOCAL, ON_DR, Route, Trait
 from watchdogd.lab.routes_roles import is_operation_token
 
 _READ, _UPDATE = frozenset({"read"}), frozenset({"update"})
@@ -208,7 +208,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "sys/storage/raft/autopilot/configuration", autopilot_configuration, "APIRAFT", ON_DR),
     Route("PUT", "sys/storage/raft/autopilot/configuration", configure_autopilot, "APIRAFT", ON_DR),
     Route("GET PUT", "sys/storage/raft/configuration", raft_configuration, "RAFTDOC VAGRANT", ON_DR),
-    Route("PUT", "sys/storage/raft/join", join, "OBS RAFTDOC", Trait.LOCAL | ON_DR),
+    Route("PUT", "sys/storage/raft/join", join, "OBS RAFTDOC", LOCAL),
     Route("PUT", "sys/storage/raft/remove-peer", remove_peer, "RAFTDOC", ON_DR),
     Route("GET", "sys/storage/raft/snapshot", save, "APIRAFT BAO-HANDLER", _HERE),
     Route("PUT", "sys/storage/raft/snapshot", restore, "RAFTDOC", _HERE),

@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from tests.unit.lab.asking import DR_STATUS, PROMOTE, Asker, asker
+from tests.unit.lab.asking import ATTEMPT, DR_STATUS, PROMOTE, Asker, asker
 from watchdogd.lab.faults import Fault, FaultKind, FaultParamError
 from watchdogd.lab.route import Route
 from watchdogd.lab.routes import ROUTES
@@ -148,6 +148,15 @@ def test_rate_limits_spare_health_and_hit_the_rest() -> None:
         429,
         429,
     ]
+
+
+@pytest.mark.parametrize("path", ["sys/init", ATTEMPT])
+def test_rate_limits_do_not_spare_what_the_list_of_exempt_paths_leaves_out(path: str) -> None:
+    # QUOTA: sys/generate-root is in the list, its counterpart on a DR secondary is not, nor is sys/init.
+    a = asker()
+    a.fault(FaultKind.RATE_LIMITED, "cluster:west")
+    assert a.ask("west/1", path).status == 429
+    assert a.ask("west/1", "sys/generate-root/attempt").status != 429
 
 
 def test_a_node_may_say_active_while_it_cannot_say_who_is() -> None:
