@@ -1,8 +1,8 @@
 """The whole life of a failover on three grounds: the lab, real processes of OpenBao, and a licensed Vault Enterprise.
 
 The steps are written once (`tests/support/real_steps.py`). OpenBao has no replication: what needs it is asked for, and
-refused there. Nobody here has a licence: the third ground runs only where two variables name one (`make enterprise`),
-and was never run by those who wrote it.
+refused there. The third ground was never run against Vault Enterprise: it runs only where two variables name a licensed
+one (`make enterprise`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ async def on_openbao(folder: Path) -> AsyncIterator[tuple[Ground, ServedWorld]]:
 
 @asynccontextmanager
 async def on_vault(folder: Path) -> AsyncIterator[tuple[Ground, ServedWorld]]:
-    """Never run by those who wrote it: what it takes for granted of Enterprise is what the lab was built on."""
+    """Never run against Vault Enterprise: what it takes for granted of Enterprise is what the lab was built on."""
     binary = await asyncio.to_thread(licensed, os.environ)
     async with on_processes(folder, binary, has_replication=True, patience=ENTERPRISE_PATIENCE) as stands:
         yield stands

@@ -2,7 +2,7 @@
 
 `python -m tests.support.licensed` says in one line whether they will do, as `make enterprise` asks before it begins.
 Sources: `vault version` prints `Vault vX.Y.Z` (developer.hashicorp.com/vault/docs/commands/version), with the suffix
-`+ent` that `version` of sys/health has (HEALTHSRC of the reference; that the command shows it is told from memory). A
+`+ent` that `version` of sys/health has (HEALTHSRC of the reference; UNCONFIRMED that the command shows it). A
 licence is loaded from the file that VAULT_LICENSE_PATH names (.../vault/docs/enterprise/license/autoloading).
 """
 
@@ -65,7 +65,7 @@ def main() -> int:
     except Misconfigured as exc:
         sys.stderr.write(f"make enterprise: {exc}\n")
         return 2
-    said = "NOT VERIFIED: those who wrote this suite could not run it against Vault Enterprise; see docs/lab.md"
+    said = "NOT VERIFIED: this suite was never run against Vault Enterprise; see docs/lab.md"
     sys.stdout.write(f"{_version(binary.program)}\n{said}\n")
     return 0
 

@@ -1,6 +1,6 @@
 """sys/audit, sys/audit-hash: audit devices that are listed and write nothing.
 
-Sources: the API documents of Vault and its sources for the texts (knobs where the referee has none: OpenBao 2.x takes
+Sources: the API documents of Vault and its sources for the texts (knobs where OpenBao has none: its 2.x takes
 audit devices from its configuration only). A device is an entry of the store and replicates, unless it is local.
 """
 

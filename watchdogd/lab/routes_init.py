@@ -1,6 +1,6 @@
 """sys/init: the first keys and the first token of an empty cluster.
 
-Sources: OBS obs1 (texts and order of checks; a real OpenBao is the referee), section 8 of the reference. The nodes of a
+Sources: OBS obs1 (texts and order of checks; of a real OpenBao), section 8 of the reference. The nodes of a
 world find each other: once one of them is initialised and active the others count as initialised, and join when they
 are unsealed, as with `retry_join`. No key and no token is encrypted for PGP here.
 """

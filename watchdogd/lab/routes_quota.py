@@ -1,7 +1,7 @@
 """sys/quotas: how many requests a client may send, to all of a node or to one mount; what is more is answered 429.
 
 Sources: QUOTA (which paths are exempt by default), OBS (a real OpenBao asked the same). Every node counts for itself,
-by the place of the client, in windows that begin with their first request. A DR secondary limits nobody (from memory).
+by the place of the client, in windows that begin with their first request. UNCONFIRMED: a DR secondary limits nobody.
 """
 
 from __future__ import annotations
