@@ -24,19 +24,17 @@ from tests.support.doubting import (
     wrong_in,
 )
 from tests.unit.lab.living import ASKS, whole_life
+from watchdogd.lab.scenario import Scenario
 
-BY_DAEMON = [(knob, chosen) for knob, chosen in choices() if scenario_for(knob)]
+BY_DAEMON = [(scenario, chosen) for knob, chosen in choices() if (scenario := scenario_for(knob))]
 BY_HAND = [chosen for knob, chosen in choices() if not scenario_for(knob)]
 MIXED = [*enumerate(pairwise(dimensions(), seed=1))]
 # Over a promotion, and with a token that is generated on the way: of each mix one of them here, both in the soak.
 STORIES = ("region-lost", "token-refused[all-expired-in-the-middle-and-shares-generate]")
 
 
-@pytest.mark.parametrize(("knob", "chosen"), BY_DAEMON, ids=[told(chosen) for _, chosen in BY_DAEMON])
-async def test_the_daemon_does_right_whatever_vault_does_here(knob: str, chosen: Chosen) -> None:
-    scenario = scenario_for(knob)
-    assert scenario is not None
-    assert scenario.asks & endpoints_of(knob)
+@pytest.mark.parametrize(("scenario", "chosen"), BY_DAEMON, ids=[told(chosen) for _, chosen in BY_DAEMON])
+async def test_the_daemon_does_right_whatever_vault_does_here(scenario: Scenario, chosen: Chosen) -> None:
     played = await play_with(scenario, chosen)
     assert wrong_in(played) == (), str(played)
 

@@ -24,9 +24,10 @@ def test_what_the_primary_sends_is_lost_and_it_goes_on_hearing_its_secondary() -
     assert (seen_from_primary(a), seen_from_secondary(a)) == ("connected", ("disconnected", "transient_failure"))
     a.write("east/lb", "x")
     a.wait(5)
-    assert a.world.clusters["west"].store.get("kv/secret/x") is None
+    assert a.world.clusters["west"].store.get("logical/secret/x") is None
     a.world.faults.clear()
     a.wait(10)
+    assert a.world.clusters["west"].store.get("logical/secret/x") is not None
     assert (seen_from_primary(a), seen_from_secondary(a)) == ("connected", ("connected", "ready"))
 
 
