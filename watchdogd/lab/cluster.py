@@ -54,7 +54,7 @@ class Cluster:
         self.vault_id = spec.vault_id or self.chance.uuid()
         self.nodes = [Node(target=f"{self.name}/{n}", number=n) for n in range(1, spec.nodes + 1)]
         self.store = store
-        store.is_replica = self.is_performance_secondary
+        store.asks_replica = self._asks_replica
         self.roles = {kind: Role(mode=Mode.DISABLED) for kind in Kind}
         self.window: Window | None = None
         self.active: Node | None = None
@@ -118,6 +118,7 @@ class Cluster:
     def is_dr_secondary(self) -> bool:
         return self.roles[Kind.DR].mode is Mode.SECONDARY
 
+    @property
     def is_performance_secondary(self) -> bool:
         """Whether another cluster alone writes what performance clusters share."""
         return self.roles[Kind.PERFORMANCE].mode is Mode.SECONDARY
@@ -125,6 +126,9 @@ class Cluster:
     def is_active_primary(self, kind: Kind) -> bool:
         """Whether it has an active node that serves as primary of this kind now."""
         return self.active is not None and self.window is None and self.roles[kind].mode is Mode.PRIMARY
+
+    def _asks_replica(self) -> bool:
+        return self.is_performance_secondary
 
     @property
     def _election_s(self) -> float:

@@ -133,8 +133,8 @@ def _acknowledge(world: World, call: Call, exchange: Exchange) -> None:
     if call.written is None or exchange.outcome is not Outcome.ANSWER or exchange.status >= 300:
         return
     key, entry = call.written
-    is_nobody_s_else = entry.is_local and world.kind is Kind.PERFORMANCE  # promised to be on this cluster alone
-    if call.request.place == Place.CLIENTS and key.startswith(DATA) and not is_nobody_s_else:
+    is_local_only = entry.is_local and world.kind is Kind.PERFORMANCE  # promised to be on this cluster alone
+    if call.request.place == Place.CLIENTS and key.startswith(DATA) and not is_local_only:
         world.acknowledge(call.writer or call.cluster, key, entry)
 
 

@@ -22,6 +22,7 @@ from watchdogd.lab.knobs import (
     TokenEnvelope,
     WindowModes,
 )
+from watchdogd.lab.routes import SECRETS
 
 Choice = object
 """A value of a field of `Knobs`."""
@@ -38,8 +39,6 @@ class Doubt:
 
 
 HEALTH, STATUS = "sys/health", "sys/replication/dr/status"
-SECRETS = "secrets"
-"""Every path of a secrets engine."""
 PROMOTE, UPDATE_PRIMARY, DISABLE, MAKE_KEY = (
     f"sys/replication/dr/secondary/{verb}" for verb in ("promote", "update-primary", "disable", "generate-public-key")
 )

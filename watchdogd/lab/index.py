@@ -24,9 +24,7 @@ NOT_THERE = "required index state not present"
 def of(cluster: Cluster) -> str:
     """What a write gives its client."""
     state = f"v1:{_id(cluster)}:{cluster.store.last_wal}:{_shared(cluster)}"
-    entry = cluster.store.get(tokens.KEYRING)
-    key = str(entry.value["key"]) if entry is not None else ""
-    seal = hmac.new(key.encode(), state.encode(), hashlib.sha256).hexdigest()
+    seal = hmac.new(tokens.first_key(cluster.store).encode(), state.encode(), hashlib.sha256).hexdigest()
     return base64.b64encode(f"{state}:{seal}".encode()).decode()
 
 
@@ -51,14 +49,14 @@ def demand(call: Call) -> None:
 def _has(cluster: Cluster, of_id: str, local: int, shared: int) -> bool:
     if of_id != _id(cluster):
         return cluster.knobs.index_scope is IndexScope.CLUSTER
-    if cluster.is_performance_secondary():
+    if cluster.is_performance_secondary:
         return _shared(cluster) >= shared
     return cluster.store.last_wal >= local and _shared(cluster) >= shared
 
 
 def _shared(cluster: Cluster) -> int:
     """How far a cluster is in the log of its performance primary, which may be its own."""
-    if not cluster.is_performance_secondary():
+    if not cluster.is_performance_secondary:
         return cluster.store.last_shared_wal
     link = cluster.roles[Kind.PERFORMANCE].link
     return 0 if link is None else link.reached_wal

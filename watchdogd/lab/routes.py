@@ -46,7 +46,7 @@ from watchdogd.lab.wire import Outcome
 PATH_DISABLED = "path disabled in replication DR secondary mode"
 CRASHED = "internal error"
 OVERLOADED = "overloaded, try again later"  # the status is of `sdk/logical/response_util.go`, the text UNCONFIRMED
-SECRETS = "secrets"
+SECRETS = "secrets"  # what `endpoint_of` calls every path of a secrets engine
 _VERBS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE", "LIST"})
 _ROOT_ONLY = re.compile(r"^sys/generate-root/|/generate-operation-token/")
 NO_ACTIVE = "local node not active but active cluster node not found"
@@ -104,7 +104,7 @@ def is_local(path: str) -> bool:
 
 def answer(call: Call) -> Reply | Outcome:
     """What a node says to a request, or the outcome in place of an answer."""
-    call.world.asked[endpoint_of(call.request.path)] += 1
+    call.world.asked.add(endpoint_of(call.request.path))
     window = call.cluster.window
     if window is not None and call.knobs.role_window is RoleWindow.RESET:
         return Outcome.RESET

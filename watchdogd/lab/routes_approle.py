@@ -241,7 +241,7 @@ def _use(call: Call, secret: SecretId) -> None:
     """One use less; the last one removes it. It is counted where it is written, the token that it gives is not."""
     if not secret.num_uses:
         return
-    store = forwarding.at_primary(call).store if call.store.is_replica() else call.store
+    store = forwarding.at_primary(call).store if call.store.is_replica else call.store
     if secret.num_uses == 1:
         store.delete(secret.key, now_s=call.now_s)
     else:

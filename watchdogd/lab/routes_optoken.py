@@ -24,7 +24,7 @@ DR_PATH = "sys/replication/dr/secondary/generate-operation-token"
 def attempt(call: Call) -> Reply:
     """GET, PUT and DELETE .../attempt [GENROOT]."""
     _admit(call)
-    _be_too_late(call)
+    _taken_over(call)
     match call.request.method:
         case "PUT":
             return _start(call)
@@ -38,7 +38,7 @@ def attempt(call: Call) -> Reply:
 def update(call: Call) -> Reply:
     """PUT .../update [GENROOT, OBS]: one share; a wrong set resets the progress and leaves the attempt open."""
     _admit(call)
-    _be_too_late(call)
+    _taken_over(call)
     share = decode_share(call.text("key"))
     running = _running(call)
     if running is None:
@@ -93,7 +93,7 @@ def _admit(call: Call) -> None:
     call.authorise(wanted=wanted)
 
 
-def _be_too_late(call: Call) -> None:
+def _taken_over(call: Call) -> None:
     """Where a fault says so, somebody else has cancelled whatever ran here, and begun an attempt of his own."""
     fault = call.world.network.fault_on(FaultKind.FOREIGN_ATTEMPT, call.node.target)
     running = _running(call)

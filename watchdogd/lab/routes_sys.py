@@ -6,9 +6,8 @@ from watchdogd.lab import tokens
 from watchdogd.lab.call import Call, rfc3339
 from watchdogd.lab.fields import UNSUPPORTED_PATH
 from watchdogd.lab.knobs import LicenceBody
-from watchdogd.lab.node import Mode, Node
+from watchdogd.lab.node import Node
 from watchdogd.lab.reply import Rejected, Reply, empty, envelope, errors
-from watchdogd.lab.roles import Kind
 from watchdogd.lab.route import Route
 from watchdogd.lab.routes_health import licence_ends
 
@@ -42,7 +41,7 @@ def key_status(call: Call) -> Reply:
     """GET sys/key-status [a real OpenBao]: the term of the keyring, also at the top."""
     call.authorise()
     term = tokens.newest_term(call.store)
-    since = call.store.get(tokens.KEYRING if term == 1 else f"{tokens.KEYRING_TERMS}{term}")
+    since = call.store.get(tokens.term_path(term))
     from_wal = 0 if since is None else int(str(since.value.get("from_wal", 0)))
     data = {
         "encryptions": max(1, call.store.last_wal - from_wal),
@@ -55,12 +54,11 @@ def key_status(call: Call) -> Reply:
 def rotate(call: Call) -> Reply:
     """PUT sys/rotate and sys/rotate/keyring: a new term; what earlier terms sealed stays readable (TOKDOC)."""
     call.authorise(sudo=True)
-    if call.cluster.roles[Kind.PERFORMANCE].mode is Mode.SECONDARY:
+    if call.cluster.is_performance_secondary:
         return errors(400, "cannot rotate on a replication secondary")
     key = call.cluster.chance.octets(32).hex()
-    call.write(
-        f"{tokens.KEYRING_TERMS}{tokens.newest_term(call.store) + 1}", {"key": key, "from_wal": call.store.last_wal}
-    )
+    path = tokens.term_path(tokens.newest_term(call.store) + 1)
+    call.write(path, {"key": key, "from_wal": call.store.last_wal})
     return empty()
 
 

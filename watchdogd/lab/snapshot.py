@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 
 from watchdogd.lab.store import Store, Value
-from watchdogd.lab.tokens import KEYRING
+from watchdogd.lab.tokens import first_key
 
 META, STATE, SUMS, SEALED = "meta.json", "state.bin", "SHA256SUMS", "SHA256SUMS.sealed"
 _SMALLEST = 10  # bytes of a gzip header
@@ -107,6 +107,4 @@ def _state(store: Store) -> bytes:
 
 
 def _sealed(store: Store, sums: bytes) -> bytes:
-    entry = store.get(KEYRING)
-    key = str(entry.value["key"]) if entry is not None else ""
-    return hmac.new(key.encode(), sums, hashlib.sha512).digest()
+    return hmac.new(first_key(store).encode(), sums, hashlib.sha512).digest()

@@ -61,17 +61,23 @@ class Store:
     """Durable data of one cluster. WAL numbers are its own: those of two stores cannot be compared (INTERNALS).
 
     `merkle_root` is the same on two stores exactly if they hold the same writes, and changes with every write;
-    `shared_root` and `last_shared_wal` leave the local ones out. Where `is_replica` holds, it
-    writes no others.
+    `shared_root` and `last_shared_wal` leave the local ones out. Where `is_replica` holds, it writes no others.
     """
 
-    def __init__(self, name: str, *, last_wal: int, log_max: int, is_replica: Callable[[], bool] = _never) -> None:
-        self._name, self.is_replica, self.is_overloaded = name, is_replica, False
+    def __init__(self, name: str, *, last_wal: int, log_max: int) -> None:
+        self._name = name
+        self.asks_replica: Callable[[], bool] = _never  # whoever owns the roles says so
+        self.is_overloaded = False
         self.last_wal = self.last_shared_wal = last_wal
         self._entries: dict[str, Entry] = {}
         self._log: deque[LogEntry] = deque(maxlen=log_max)
         self._end = 0  # position one past the newest entry of the log; positions never repeat
         self._root = self._local_root = 0
+
+    @property
+    def is_replica(self) -> bool:
+        """Whether another cluster alone writes what is not local."""
+        return self.asks_replica()
 
     @property
     def merkle_root(self) -> str:
@@ -105,7 +111,7 @@ class Store:
         """A write of this cluster itself. Raises Overloaded; ReadOnly where only the performance primary may."""
         self._admit()
         is_local = self._belongs_here(key, value)
-        if not is_local and self.is_replica():
+        if not is_local and self.is_replica:
             raise ReadOnly
         uid = f"{self._name}-{self.last_wal + 1}-{self._end}"
         entry = Entry(uid=uid, value=value, at_utc_s=utc_s, is_local=is_local)
@@ -118,7 +124,7 @@ class Store:
         known = self._entries.get(key)
         if known is None:
             return False
-        if not known.is_local and self.is_replica():
+        if not known.is_local and self.is_replica:
             raise ReadOnly
         self._apply(key, None, now_s, is_local=known.is_local)
         return True

@@ -225,6 +225,11 @@ def first_key(store: Store) -> str:
     return _key_of_term(store, 1)
 
 
+def term_path(term: int) -> str:
+    """Where the store has the key of a term."""
+    return KEYRING if term == 1 else f"{KEYRING_TERMS}{term}"
+
+
 def newest_term(store: Store) -> int:
     """The term that seals what is sealed now."""
     return max((int(key.removeprefix(KEYRING_TERMS)) for key in store.keys(KEYRING_TERMS)), default=1)
@@ -236,7 +241,7 @@ def term_of(text: str) -> int:
 
 
 def _key_of_term(store: Store, term: int) -> str:
-    entry = store.get(KEYRING if term == 1 else f"{KEYRING_TERMS}{term}")
+    entry = store.get(term_path(term))
     return "" if entry is None else str(entry.value["key"])
 
 

@@ -3,14 +3,12 @@
 The same seed, spec and sequence of calls gives the same bytes. Nothing here reads a clock or opens a socket.
 
 What this world cannot show: writes that a node accepts and then loses inside its own cluster (raft commits at once),
-a primary whose nodes are cut from each other inside one region, corrupted merkle trees, several
-namespaces, PGP-encrypted tokens.
+a primary whose nodes are cut from each other inside one region, several namespaces, PGP-encrypted tokens.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from collections.abc import Callable, Mapping
 
 from watchdogd.lab.clients import SimClient
@@ -53,7 +51,7 @@ class World:
         self.applied: list[AppliedEffect] = []
         self.sent: list[SentRequest] = []
         self.crashed: list[Crash] = []
-        self.asked: Counter[str] = Counter()  # how often each endpoint was, as `routes.endpoint_of` names it
+        self.asked: set[str] = set()  # every endpoint that was, as `routes.endpoint_of` names it
         self.counts = TrueCounts()
         self.replication = Replication(spec, self.clusters, self.network, self.utc_s, self.applied, self.counts)
         self.clients: list[SimClient] = []
