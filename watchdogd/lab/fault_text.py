@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from watchdogd.lab.fault_shapes import SHAPES
-from watchdogd.lab.faults import CHOICES, NUMBERS, TEXTS, Fault, FaultKind
+from watchdogd.lab.faults import CHOICES, NUMBERS, TEXTS, Fault, FaultKind, number_of
 from watchdogd.lab.names import SERVERS
 from watchdogd.lab.spec import WorldSpec
 from watchdogd.lab.wire import Place
@@ -82,6 +82,9 @@ def _check_params(kind: FaultKind, params: Mapping[str, str | float]) -> None:
     if useless := sorted(params.keys() - shape.params):
         takes = ", ".join(sorted(shape.params)) or "no parameter"
         raise BadFault(f"{kind} does nothing with {', '.join(useless)}: it takes {takes}")
+    for name, value in params.items():
+        if isinstance(value, float) and not (number := number_of(kind, name)).takes(value):
+            raise BadFault(f"{name} of {kind} is {number}, not {value:g}")
     for name in params.keys() & CHOICES.keys():
         if params[name] not in CHOICES[name]:
             raise BadFault(f"{name} is {' or '.join(CHOICES[name])}")
@@ -92,7 +95,7 @@ def _param(word: str) -> tuple[str, str | float]:
     if name in TEXTS:
         return name, value
     if name not in NUMBERS:
-        raise BadFault(f"no parameter {name!r}: one of {', '.join(sorted(NUMBERS | TEXTS))}, as name=value")
+        raise BadFault(f"no parameter {name!r}: one of {', '.join(sorted(NUMBERS.keys() | TEXTS))}, as name=value")
     try:
         return name, float(value)
     except ValueError:

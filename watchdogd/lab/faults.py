@@ -6,7 +6,7 @@ Targets: `node:east/1 cluster:east region:east lb:east link:PLACE>east link:east
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import inf
+from math import inf, isfinite
 from types import MappingProxyType
 
 NO_PARAMS: Mapping[str, str | float | bool] = MappingProxyType({})
@@ -110,8 +110,41 @@ class Hung:
     left: float
 
 
-NUMBERS = frozenset({"seconds", "probability", "every_s", "times", "status"})
+@dataclass(frozen=True, slots=True)
+class Number:
+    """What a parameter that is a number may be."""
+
+    least: float = -inf
+    most: float = inf
+    is_whole: bool = False
+
+    def takes(self, value: float) -> bool:
+        """Whether it may be this one."""
+        return isfinite(value) and self.least <= value <= self.most and (not self.is_whole or value == int(value))
+
+    def __str__(self) -> str:
+        whole = "whole " if self.is_whole else ""
+        if isfinite(self.most):
+            return f"a {whole}number from {self.least:g} to {self.most:g}"
+        return f"a {whole}number from {self.least:g} on" if isfinite(self.least) else f"a {whole}number"
+
+
+NUMBERS: Mapping[str, Number] = {
+    "seconds": Number(least=0.0),
+    "probability": Number(least=0.0, most=1.0),
+    "every_s": Number(least=0.1),
+    "times": Number(least=1, is_whole=True),
+    "status": Number(least=200, most=599, is_whole=True),
+}
 """The parameters that are numbers; every other one is text."""
+_EITHER_WAY = Number()
+
+
+def number_of(kind: FaultKind, name: str) -> Number:
+    """What the number `name` of a fault may be: a clock alone may go wrong either way."""
+    return _EITHER_WAY if kind is FaultKind.CLOCK_SKEW and name == "seconds" else NUMBERS[name]
+
+
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "outcome": ("hang", "reset"),
     "rule": ("standbyok", "drsecondarycode", "tcp"),

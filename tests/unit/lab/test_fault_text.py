@@ -92,6 +92,15 @@ def test_a_kind_may_be_written_with_dashes() -> None:
         ("lb_rule", "lb:east", None, ("rule=luck",), "rule is standbyok or drsecondarycode or tcp"),
         ("lb_rule", "lb:east", None, (), "lb_rule needs rule=TEXT"),
         ("crash", "node:east/1", "clients", (), "crash is the same for everybody: it takes no place"),
+        ("loss", "lb:east", None, ("probability=2",), "probability of loss is a number from 0 to 1, not 2"),
+        ("loss", "lb:east", None, ("probability=nan",), "probability of loss is a number from 0 to 1, not nan"),
+        ("lb_5xx", "lb:east", None, ("status=9999",), "status of lb_5xx is a whole number from 200 to 599, not 9999"),
+        ("delay", "lb:east", None, ("seconds=-3",), "seconds of delay is a number from 0 on, not -3"),
+        ("delay", "lb:east", None, ("seconds=inf",), "seconds of delay is a number from 0 on, not inf"),
+        ("aws_throttle", "aws", None, ("times=-1",), "times of aws_throttle is a whole number from 1 on, not -1"),
+        ("aws_throttle", "aws", None, ("times=1.5",), "times of aws_throttle is a whole number from 1 on, not 1.5"),
+        ("flap", "cluster:east", None, ("every_s=0",), "every_s of flap is a number from 0.1 on, not 0"),
+        ("clock_skew", "node:east/1", None, ("seconds=inf",), "seconds of clock_skew is a number, not inf"),
         ("crash", "node:east/1", None, ("seconds=3",), "crash does nothing with seconds: it takes no parameter"),
     ],
 )
@@ -101,3 +110,8 @@ def test_what_would_do_nothing_is_refused_with_what_would(
     with pytest.raises(BadFault) as info:
         parse_fault(kind, target, spec=SPEC, now_s=0.0, place=place, words=words)
     assert said in str(info.value)
+
+
+def test_a_clock_may_be_slow() -> None:
+    skew = parse_fault("clock_skew", "node:east/1", spec=SPEC, now_s=0.0, words=["seconds=-3"])
+    assert skew.params == {"seconds": -3.0}
