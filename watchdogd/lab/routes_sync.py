@@ -12,51 +12,30 @@ from watchdogd.lab.call import Call, rfc3339
 from watchdogd.lab.node import Mode
 from watchdogd.lab.reply import Rejected, Reply, errors
 from watchdogd.lab.roles import Kind
-from watchdogd.lab.route import ON_DR, Route
+from watchdogd.lab.route import ON_DR, Handler, Route
 from watchdogd.lab.routes_roles import UPDATE, authorise_operation, secondary_role, use_up
 
 
-def reindex(call: Call) -> Reply:
-    """POST sys/replication/reindex and /{kind}/reindex [REPDOC, SYSPATHS]: sudo; takes time by what there is."""
-    call.authorise(sudo=True, wanted=UPDATE)
-    return _begin(call)
+def by_token(act: Handler, *, sudo: bool = False) -> Handler:
+    """`act` for whoever may update this path [REPDOC]."""
+
+    def handler(call: Call) -> Reply:
+        call.authorise(sudo=sudo, wanted=UPDATE)
+        return act(call)
+
+    return handler
 
 
-def reindex_secondary(call: Call) -> Reply:
-    """POST sys/replication/dr/secondary/reindex [DRDOC2 3.12]: by an operation token."""
-    _operate(call)
-    return _begin(call)
+def by_operation(act: Handler) -> Handler:
+    """`act` on a DR secondary, by an operation token for this path [SYSPATHS, DRDOC2 3.12]."""
 
+    def handler(call: Call) -> Reply:
+        secondary_role(call, Kind.DR)
+        authorise_operation(call, Kind.DR)
+        use_up(call)
+        return act(call)
 
-def recover(call: Call) -> Reply:
-    """POST sys/replication/recover [REPDOC]: a secondary compares again; a primary has nothing to compare with."""
-    call.authorise(wanted=UPDATE)
-    return _recovered(call)
-
-
-def recover_secondary(call: Call) -> Reply:
-    """POST sys/replication/dr/secondary/recover [SYSPATHS]: by an operation token."""
-    _operate(call)
-    return _recovered(call)
-
-
-def merkle_check(call: Call) -> Reply:
-    """POST sys/replication/merkle-check [REPDOC]."""
-    call.authorise(wanted=UPDATE)
-    return _checked(call)
-
-
-def merkle_check_secondary(call: Call) -> Reply:
-    """POST sys/replication/dr/secondary/merkle-check [DRDOC2 3.12]: by an operation token."""
-    _operate(call)
-    return _checked(call)
-
-
-def _operate(call: Call) -> None:
-    """Raises Rejected: no DR secondary, or no operation token for this path."""
-    secondary_role(call, Kind.DR)
-    authorise_operation(call, Kind.DR)
-    use_up(call)
+    return handler
 
 
 def _replicating(call: Call) -> None:
@@ -64,7 +43,8 @@ def _replicating(call: Call) -> None:
         raise Rejected(errors(400, call.knobs.not_replicating_text))
 
 
-def _begin(call: Call) -> Reply:
+def reindex(call: Call) -> Reply:
+    """POST .../reindex: takes time by what there is."""
     _replicating(call)
     memory = call.node.active
     if memory is not None and memory.reindex_until_s is None:
@@ -74,14 +54,16 @@ def _begin(call: Call) -> Reply:
     return errors(400, call.knobs.reindexing_already_text)
 
 
-def _recovered(call: Call) -> Reply:
+def recover(call: Call) -> Reply:
+    """POST .../recover: a secondary compares again; a primary has nothing to compare with."""
     _replicating(call)
     for kind in Kind:
         call.world.replication.compare_again(call.cluster, kind, call.now_s)
     return call.logical(warnings=[call.knobs.recover_text])
 
 
-def _checked(call: Call) -> Reply:
+def merkle_check(call: Call) -> Reply:
+    """POST .../merkle-check: the roots as they are now."""
     _replicating(call)
     call.cluster.merkle_checked_utc_s = call.utc_s
     offset = call.knobs.utc_offset_minutes
@@ -104,11 +86,11 @@ def _tree(kind: str, root: str) -> dict[str, object]:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("PUT", "sys/replication/reindex", reindex, "REPDOC SYSPATHS"),
-    Route("PUT", "sys/replication/<kind>/reindex", reindex, "SYSPATHS"),
-    Route("PUT", "sys/replication/dr/secondary/reindex", reindex_secondary, "DRDOC2 SYSPATHS", ON_DR),
-    Route("PUT", "sys/replication/recover", recover, "REPDOC"),
-    Route("PUT", "sys/replication/dr/secondary/recover", recover_secondary, "SYSPATHS", ON_DR),
-    Route("PUT", "sys/replication/merkle-check", merkle_check, "REPDOC"),
-    Route("PUT", "sys/replication/dr/secondary/merkle-check", merkle_check_secondary, "DRDOC2", ON_DR),
+    Route("PUT", "sys/replication/reindex", by_token(reindex, sudo=True), "REPDOC SYSPATHS"),
+    Route("PUT", "sys/replication/<kind>/reindex", by_token(reindex, sudo=True), "SYSPATHS"),
+    Route("PUT", "sys/replication/dr/secondary/reindex", by_operation(reindex), "DRDOC2 SYSPATHS", ON_DR),
+    Route("PUT", "sys/replication/recover", by_token(recover), "REPDOC"),
+    Route("PUT", "sys/replication/dr/secondary/recover", by_operation(recover), "SYSPATHS", ON_DR),
+    Route("PUT", "sys/replication/merkle-check", by_token(merkle_check), "REPDOC"),
+    Route("PUT", "sys/replication/dr/secondary/merkle-check", by_operation(merkle_check), "DRDOC2", ON_DR),
 )
