@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 
 from watchdogd.lab import tokens
-from watchdogd.lab.faults import FaultBoard, FaultKind
+from watchdogd.lab.faults import Fault, FaultBoard, FaultKind
 from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.node import ActiveMemory, Mode, Node
 from watchdogd.lab.policies import ROOT
@@ -38,6 +38,15 @@ class QuotaWindow:
     blocked_until_s: float = 0.0
 
 
+@dataclass(slots=True)
+class Balancer:
+    """The load balancer before the nodes: whom it sends to, since its last look at them."""
+
+    pool: tuple[int, ...] = ()
+    checked_s: float = -inf
+    is_stale: bool = False  # it goes on with the pool that it has
+
+
 def parse_version(text: str) -> tuple[int, ...]:
     """`1.19.3+ent` as (1, 19, 3)."""
     return tuple(int(part) for part in text.partition("+")[0].partition("-")[0].split("."))
@@ -48,7 +57,6 @@ class Cluster:
 
     def __init__(self, spec: ClusterSpec, knobs: Knobs, *, seed: int, store: Store, transcript: Transcript) -> None:
         self.spec, self.knobs = spec, knobs
-        self.name, self.region = spec.name, spec.in_region
         self.version = parse_version(spec.vault_version)
         self.chance = Seeded(seed, f"cluster/{spec.name}")
         self.vault_id = spec.vault_id or self.chance.uuid()
@@ -60,7 +68,8 @@ class Cluster:
         self.active: Node | None = None
         self.election_at_s: float | None = None
         self.flap_at_s: float | None = None
-        self.term, self.changes = 1, 0  # `changes` counts what the true counts depend on
+        self.term = 1
+        self.changes = 0  # counts what the true counts depend on
         self.keys: SealKeys | None = None  # None: not initialised
         self.op_tokens: list[str] = []
         self.wrappings: dict[str, Wrapping] = {}
@@ -70,15 +79,23 @@ class Cluster:
         self.has_of: dict[str, int] = {}  # cluster -> the position of its log up to which this one has everything
         self.merkle_checked_utc_s: float | None = None
         self.quota_windows: dict[str, QuotaWindow] = {}  # by node, client and rule
-        self.lb_pool: tuple[int, ...] = ()
-        self.lb_checked_s, self.is_lb_stale = -inf, False
+        self.balancer = Balancer()
         self._transcript = transcript
-        self._last_active, self._told_at_s = 0, inf
+        self._last_active = 0
+        self._told_at_s = inf
         self._has_quorum_loss = False
         self._flap_every_s: float | None = None
         self._sealed_by_fault: set[str] = set()
 
     # ------------------------------------------------------------------ what is
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def region(self) -> str:
+        return self.spec.in_region
 
     @property
     def modes(self) -> tuple[Mode, Mode]:
@@ -272,19 +289,12 @@ class Cluster:
     # ------------------------------------------------------------------ inside
 
     def _heed_node(self, node: Node, faults: FaultBoard, now_s: float) -> None:
-        crashed, sealed, node.removed = (
-            any(self._is_meant(f.target, node) for f in faults.of(kind))
-            for kind in (FaultKind.CRASH, FaultKind.SEAL, FaultKind.REMOVED)
-        )
-        slow = (f for f in faults.of(FaultKind.SLOW_STORAGE) if self._is_meant(f.target, node))
-        node.slow_s = sum(f.number("seconds") for f in slow)
-        ended = {
-            f.text("edition", "production")
-            for f in faults.of(FaultKind.LICENCE_EXPIRED)
-            if self._is_meant(f.target, node)
-        }
-        crashed = crashed or ("production" in ended and not node.up)  # a binary does not start with it (LICFAQ)
-        sealed = sealed or "evaluation" in ended
+        node.removed = any(self._meant(FaultKind.REMOVED, faults, node))
+        node.slow_s = sum(f.number("seconds") for f in self._meant(FaultKind.SLOW_STORAGE, faults, node))
+        ended = {f.text("edition", "production") for f in self._meant(FaultKind.LICENCE_EXPIRED, faults, node)}
+        does_not_start = "production" in ended and not node.up  # a binary does not start with it (LICFAQ)
+        crashed = does_not_start or any(self._meant(FaultKind.CRASH, faults, node))
+        sealed = "evaluation" in ended or any(self._meant(FaultKind.SEAL, faults, node))
         self._heed_stop(node, faults, now_s)
         if crashed and node.up:
             node.stop()
@@ -303,7 +313,7 @@ class Cluster:
             self._sealed_by_fault.add(node.target)
 
     def _heed_stop(self, node: Node, faults: FaultBoard, now_s: float) -> None:
-        stopped = any(self._is_meant(f.target, node) for f in faults.of(FaultKind.STOPPED))
+        stopped = any(self._meant(FaultKind.STOPPED, faults, node))
         if stopped is node.stopped:
             return
         node.stopped = stopped
@@ -314,6 +324,9 @@ class Cluster:
     def _unseal_at(self, now_s: float, sealed: bool) -> float | None:
         opens = self.knobs.auto_unseal and self.keys is not None and not sealed
         return now_s + self.knobs.unseal_s if opens else None
+
+    def _meant(self, kind: FaultKind, faults: FaultBoard, node: Node) -> Iterator[Fault]:
+        return (fault for fault in faults.of(kind) if self._is_meant(fault.target, node))
 
     def _is_meant(self, target: str, node: Node | None = None) -> bool:
         if target in (f"cluster:{self.name}", f"region:{self.region}"):

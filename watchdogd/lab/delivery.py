@@ -180,21 +180,21 @@ def balancer_pool(world: World, cluster: Cluster) -> tuple[int, ...]:
     The check is `sys/health?perfstandbyok=true` for 200: all nodes of a DR secondary fail it, so its pool is empty by
     design (HEALTHDOC, APOC).
     """
-    if world.now_s - cluster.lb_checked_s >= cluster.knobs.lb_check_s and not cluster.is_lb_stale:
-        cluster.lb_checked_s = world.now_s
+    if world.now_s - cluster.balancer.checked_s >= cluster.knobs.lb_check_s and not cluster.balancer.is_stale:
+        cluster.balancer.checked_s = world.now_s
         wrong = world.network.fault_on(FaultKind.LB_RULE, f"{cluster.name}/lb")
         rule = "" if wrong is None else wrong.text("rule")
-        cluster.lb_pool = tuple(n.number for n in cluster.nodes if _passes(world, cluster, n, rule))
-    return cluster.lb_pool
+        cluster.balancer.pool = tuple(n.number for n in cluster.nodes if _passes(world, cluster, n, rule))
+    return cluster.balancer.pool
 
 
 def heed_balancer(world: World, cluster: Cluster) -> None:
     """The faults have changed: a load balancer that goes stale looks once more at the nodes that it will keep."""
     is_stale = world.network.holds(FaultKind.LB_STALE, f"{cluster.name}/lb")
-    if is_stale and not cluster.is_lb_stale:
-        cluster.lb_checked_s = -inf
+    if is_stale and not cluster.balancer.is_stale:
+        cluster.balancer.checked_s = -inf
         balancer_pool(world, cluster)
-    cluster.is_lb_stale = is_stale
+    cluster.balancer.is_stale = is_stale
 
 
 def _passes(world: World, cluster: Cluster, node: Node, rule: str) -> bool:
