@@ -21,7 +21,6 @@ from watchdogd.cli import demo_story as story
 from watchdogd.cli.demo_config import (
     PROMOTE_S,
     PROPAGATION_S,
-    SOCKET_PATH_MAX,
     TTL_S,
     WRITE_EVERY_S,
     WRITE_TIMEOUT_S,
@@ -46,6 +45,7 @@ from watchdogd.rehearsal.processes import (
     none_left,
     spent_by,
 )
+from watchdogd.rehearsal.starting import Anchor, must_fit
 
 DEADLINE_S = 180.0
 LAB_UP_WITHIN_S = 20.0
@@ -108,24 +108,15 @@ async def _site(directory: Path, broken: str | None, stack: AsyncExitStack) -> S
     """Listeners that stand for anchors, and the fence command. Raises Unmet for a directory that is too deep."""
     (directory / "log").mkdir()
     fence = command("watchdogd-lab", "watchdogd.cli.lab", directory / "bin")
-    anchors = [await _anchor(stack) for _ in range(3)]
+    anchors = [(await stack.enter_async_context(Anchor())).address for _ in range(3)]
     site = Site(
         directory=directory,
         fence=[_spoilt(fence, directory) if broken == Break.FENCE else fence, "fence"],
         anchors=anchors,
         status_page=f"127.0.0.1:{free_port()}",
     )
-    if len(str(site.socket)) > SOCKET_PATH_MAX:
-        raise Unmet(f"{site.socket} is too long for a socket: set TMPDIR to a shorter directory")
+    must_fit(site.socket)
     return site
-
-
-async def _anchor(stack: AsyncExitStack) -> str:
-    """Something outside every cluster that takes connections: HOST:PORT."""
-    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
-    stack.callback(server.close)
-    host, port = server.sockets[0].getsockname()
-    return f"{host}:{port}"
 
 
 def _spoilt(fence: str, directory: Path) -> str:
@@ -192,10 +183,8 @@ async def _start_writers(props: Props) -> Sequence[Child]:
 async def _start_daemon(props: Props) -> Child:
     site, lab = props.site, props.watch.lab
     program = command("watchdogd", "watchdogd.cli.main", site.directory / "bin")
-    # Nobody's own AWS profile has a say; the credentials are made up, as everything of the lab.
-    aws = {**lab.aws, "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
     child = await props.stage.start(
-        "watchdogd", [program, "run", str(site.config)], log=site.log("daemon.jsonl"), environment=aws
+        "watchdogd", [program, "run", str(site.config)], log=site.log("daemon.jsonl"), environment=lab.aws
     )
     worst = props.worst
     props.voice.say(

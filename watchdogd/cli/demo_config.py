@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from watchdogd.rehearsal.starting import aws_environment
+
 PAIR = "demo"
 TTL_S = 5
 PROMOTE_S, PROPAGATION_S = 10.0, 5.0  # knobs of the lab: the assumptions of the headline (DESIGN section 1)
 FENCE_TIMEOUT_S = 2.0
 WRITE_EVERY_S, WRITE_TIMEOUT_S = 0.2, 1.0  # of one client
-SOCKET_PATH_MAX = 107  # sun_path without its closing zero. Source: unix(7)
 TOKENS = ("dr_token_a", "dr_token_b")
 
 
@@ -53,7 +54,7 @@ class LabFacts:
     bastion_resolver: str
     client_resolver: str
     route53_url: str
-    aws: Mapping[str, str]
+    aws: Mapping[str, str]  # the environment of whoever asks Route 53
     control_url: str
     control_token: str
 
@@ -61,11 +62,11 @@ class LabFacts:
     def read(cls, path: Path) -> LabFacts:
         """Raises OSError, ValueError or KeyError while the file is not there yet, or is of another version."""
         given = json.loads(path.read_text(encoding="utf-8"))
-        aws = {
-            "AWS_ACCESS_KEY_ID": given["aws_access_key_id"],
-            "AWS_SECRET_ACCESS_KEY": given["aws_secret_access_key"],
-            "AWS_DEFAULT_REGION": given["aws_region"],
-        }
+        aws = aws_environment(
+            access_key_id=given["aws_access_key_id"],
+            secret_access_key=given["aws_secret_access_key"],
+            region=given["aws_region"],
+        )
         return cls(
             clusters={name: _cluster(name, entry) for name, entry in given["clusters"].items()},
             home=given["home"],

@@ -10,7 +10,6 @@ import asyncio
 import json
 import signal
 import sys
-from asyncio import Server
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -32,14 +31,13 @@ from watchdogd.rehearsal.processes import ROOT, Child, Stage, Unmet, cause, comm
 from watchdogd.rehearsal.real_acts import RealActs
 from watchdogd.rehearsal.settings_file import TTL_S, Place, write_settings
 from watchdogd.rehearsal.site import WORLD_KEYS, fence_plan_of
+from watchdogd.rehearsal.starting import Anchor, aws_environment, must_fit
 from watchdogd.rehearsal.time_line import TimeLine
 
 SLACK_S = 3.0  # of a busy machine, in every span of time and every budget of seconds
 UP_WITHIN_S = 30.0
 PASS_S, POLL_S = 0.05, 0.1
 WRITE_EVERY_S, WRITE_TIMEOUT_S = 1.0, 5.0  # as the clients of virtual time
-SOCKET_PATH_MAX = 107  # sun_path without its closing zero. Source: unix(7)
-AWS_NOBODYS = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
 
 
 async def play_for_real(scenario: Scenario, directory: Path, on_line: Callable[[Line], None]) -> Played:
@@ -63,42 +61,6 @@ async def play_for_real(scenario: Scenario, directory: Path, on_line: Callable[[
         play = RealPlay(scenario, stage, place, lab, ask, anchor, on_line)
         await play.run()
         return play.played()
-
-
-class Anchor:
-    """Something outside every cluster that takes connections, until it is cut."""
-
-    def __init__(self) -> None:
-        self._server: Server | None = None
-        self._port = 0
-
-    async def __aenter__(self) -> Anchor:
-        await self._listen()
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        self._close()
-
-    @property
-    def address(self) -> str:
-        """HOST:PORT."""
-        return f"127.0.0.1:{self._port}"
-
-    async def cut(self, for_s: float) -> None:
-        """Refuse connections for so long; for ever without a number."""
-        self._close()
-        if for_s:
-            await asyncio.sleep(for_s)
-            await self._listen()
-
-    async def _listen(self) -> None:
-        self._server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", self._port)
-        self._port = int(self._server.sockets[0].getsockname()[1])
-
-    def _close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        self._server = None
 
 
 class RealPlay:
@@ -252,14 +214,13 @@ class RealPlay:
 
     async def _start_process(self) -> Child:
         program = command("watchdogd", "watchdogd.cli.main", self.place.directory / "bin")
-        aws = {
-            "AWS_ACCESS_KEY_ID": self.lab.aws_access_key_id,
-            "AWS_SECRET_ACCESS_KEY": self.lab.aws_secret_access_key,
-            "AWS_DEFAULT_REGION": self.lab.aws_region,
-        }
+        lab = self.lab
+        aws = aws_environment(
+            access_key_id=lab.aws_access_key_id, secret_access_key=lab.aws_secret_access_key, region=lab.aws_region
+        )
         argv = [program, "run", str(self.place.config)]
         log = self.place.log("daemon.jsonl")
-        self._daemon = await self._stage.start("watchdogd", argv, log=log, environment={**aws, **AWS_NOBODYS})
+        self._daemon = await self._stage.start("watchdogd", argv, log=log, environment=aws)
         return self._daemon
 
     async def _until_it_answers(self, child: Child) -> None:
@@ -291,8 +252,7 @@ def _place(scenario: Scenario, directory: Path, anchor: Anchor) -> Place:
         anchor=anchor.address,
         status_page=f"127.0.0.1:{free_port()}",
     )
-    if len(str(place.socket)) > SOCKET_PATH_MAX:
-        raise Unmet(f"{place.socket} is too long for a socket: set TMPDIR to a shorter directory")
+    must_fit(place.socket)
     return place
 
 
