@@ -71,7 +71,7 @@ class RealActs:
 
     async def _order(self, line: ActLine) -> None:
         stage = self.stage
-        run = stage.eyes.ledger.run
+        run = stage.observer.ledger.run
         body = body_of(line, f"scenario {stage.scenario.title}", run.run_id if run is not None else "none")
         path = VERBS[line.do.value].path.format(pair=PAIR, run_id=body.pop("run_id", ""))
         status, answer = await stage.ask.daemon("POST", path, body)

@@ -24,8 +24,8 @@ from watchdogd.lab.scenario import Scenario
 from watchdogd.lab.story import Line, Story, checks
 from watchdogd.rehearsal.asking import Asking
 from watchdogd.rehearsal.by_hand import promotes
-from watchdogd.rehearsal.eyes import Eyes
 from watchdogd.rehearsal.limits import CannotBeReal, reasons
+from watchdogd.rehearsal.observing import Observer
 from watchdogd.rehearsal.play import Played
 from watchdogd.rehearsal.processes import ROOT, Child, Stage, Unmet, cause, command, free_port
 from watchdogd.rehearsal.real_acts import RealActs
@@ -84,7 +84,7 @@ class RealPlay:
         self._began_s = asyncio.get_running_loop().time()
         self._daemon: Child | None = None
         self._writers: list[Child] = []
-        self.eyes = Eyes(ask, place.log("daemon.jsonl"), self._seen, self.now_s)
+        self.observer = Observer(ask, place.log("daemon.jsonl"), self._seen, self.now_s)
 
     def now_s(self) -> float:
         """Seconds of the scenario."""
@@ -108,12 +108,12 @@ class RealPlay:
             async with asyncio.TaskGroup() as tasks:
                 self._acts = RealActs(self, tasks)
                 await self._begin()
-                eyes = self.eyes
+                observer = self.observer
                 loops = (
-                    eyes.follow_lab(),
-                    eyes.follow_log(),
-                    eyes.follow_journal(),
-                    eyes.follow_standing(lambda state: self.story.states.append((self.now_s(), state))),
+                    observer.follow_lab(),
+                    observer.follow_log(),
+                    observer.follow_journal(),
+                    observer.follow_standing(lambda state: self.story.states.append((self.now_s(), state))),
                 )
                 following = [tasks.create_task(loop) for loop in loops]
                 await self._pass()
@@ -132,7 +132,7 @@ class RealPlay:
         await self._until_it_answers(child)
         self._began_s = asyncio.get_running_loop().time()
         self.tell("daemon started")
-        await self.eyes.begin(SystemClock().wall_utc().timestamp())
+        await self.observer.begin(SystemClock().wall_utc().timestamp())
 
     async def _pass(self) -> None:
         while (now_s := self.now_s()) < self.scenario.until_s:
@@ -142,19 +142,19 @@ class RealPlay:
             await asyncio.sleep(PASS_S)
 
     async def _end(self) -> None:
-        self.eyes.read_log()
-        await self.eyes.read_journal()
-        await self.eyes.look()
-        self.story.states.append((self.now_s(), self.eyes.state()))
+        self.observer.read_log()
+        await self.observer.read_journal()
+        await self.observer.look()
+        self.story.states.append((self.now_s(), self.observer.state()))
         for child in [*self._writers, *([self._daemon] if self._daemon is not None else [])]:
             if await self._stage.stop(child) != 0:
                 self.refused.append(f"{child.name} ended with {child.process.returncode} when it was told to")
 
     def played(self) -> Played:
         """What came of it."""
-        counts, scenario = self.eyes.counts(), self.scenario
+        counts, scenario = self.observer.counts(), self.scenario
         found = checks(scenario, self.story, counts, slack_s=SLACK_S, budget_slack_s=SLACK_S)
-        broken = (*self.eyes.crashes, *self._told_secrets(), *self._promoted_twice())
+        broken = (*self.observer.crashes, *self._told_secrets(), *self._promoted_twice())
         return Played(
             scenario=scenario,
             story=self.story,
@@ -174,14 +174,14 @@ class RealPlay:
         """I3, as far as it shows outside: no more promotes than failovers and roll-backs, and those by hand."""
         runs = sum(len([*self.story.of(f"run {name} opened")]) for name in ("failover", "roll-back"))
         by_hand = len(promotes(self.story))
-        applied = self.eyes.applied.count("promote")
+        applied = self.observer.applied.count("promote")
         return [f"I3 broken: {applied} promotes were applied by {runs} runs"] if applied > 2 * runs + by_hand else []
 
     # -- processes ---------------------------------------------------------------------------------------------------
 
     async def start_daemon(self) -> None:
         """A new process of it, on what the one before left."""
-        self.eyes.begin_anew()
+        self.observer.begin_anew()
         child = await self._start_process()
         await self._until_it_answers(child)
         self.tell("daemon started")

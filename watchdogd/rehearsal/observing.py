@@ -31,7 +31,7 @@ HISTORY = 200  # the newest entries that one look asks for: far more than are wr
 Tell = Callable[[str, str, float], None]  # a line, more about it, and when
 
 
-class Eyes:
+class Observer:
     """Everything that was seen so far; the loops are the caller's. Seconds count from the moment of `begin`."""
 
     def __init__(self, ask: Asking, log: Path, tell: Tell, now_s: Callable[[], float]) -> None:
