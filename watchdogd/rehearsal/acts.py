@@ -68,7 +68,7 @@ class Acts:
         body = body_of(line, f"scenario {stage.scenario.title}", run.run_id if run is not None else "none")
         daemon = stage.daemon
         if daemon is None or daemon.orders is None:
-            stage.wrong.append(f"act {line.do}: no daemon to ask")
+            stage.refused.append(f"act {line.do}: no daemon to ask")
             return
         run_id = str(body.pop("run_id", ""))
         asked = Asked(verb=line.do.value, pair="" if run_id else PAIR, run_id=run_id, body=body)
@@ -80,7 +80,7 @@ class Acts:
         code = str(error.get("code")) if isinstance(error, dict) else ""
         stage.tell(f"order {line.do} {f'refused {code}' if answer.is_error else 'taken'}", str(answer.body))
         if code != line.refused:
-            stage.wrong.append(f"order {line.do} at {stage.clock.now_s():.1f} s: {answer.body}, not {line.refused!r}")
+            stage.refused.append(f"order {line.do} at {stage.clock.now_s():.1f} s: {answer.body}, not {line.refused!r}")
 
     # -- daemon and machine ------------------------------------------------------------------------------------------
 
@@ -144,7 +144,7 @@ class Acts:
             case Do.ASK if line.ask is not None:
                 self._ask_vault(line.ask)
             case _:
-                stage.wrong.append(f"act {line.do}: there is no daemon now")
+                stage.refused.append(f"act {line.do}: there is no daemon now")
 
     def _ask_vault(self, ask: Ask) -> None:
         """At once, from where operators work: an answer's delay is not waited for."""
@@ -152,7 +152,7 @@ class Acts:
         try:
             request = by_hand.sent(ask, {**world.credentials(), **self.kept})
         except KeyError as exc:
-            stage.wrong.append(f"act ask {ask.path}: {exc} was never kept")
+            stage.refused.append(f"act ask {ask.path}: {exc} was never kept")
             return
         wire = Wire(
             place=Place.BASTION,
@@ -165,7 +165,7 @@ class Acts:
         exchange = world.exchange(wire, now_s=world.now_s)
         status = exchange.status if exchange.outcome is Outcome.ANSWER else 0
         stage.tell(*by_hand.reply_line(ask, status or exchange.outcome.value))
-        stage.wrong.extend(by_hand.take(ask, status, exchange.body, self.kept))
+        stage.refused.extend(by_hand.take(ask, status, exchange.body, self.kept))
 
     def _point_name_at(self, target: str) -> None:
         """At the provider, past whatever is wrong with our own way to it; the servers show it when it has spread."""

@@ -77,7 +77,7 @@ async def play(scenario: Scenario) -> Played:
         counts=stage.world.counts,
         asked=frozenset(stage.world.asked),
         checks=checks(scenario, stage.story, stage.world.counts),
-        refused=tuple(stage.wrong),
+        refused=tuple(stage.refused),
         broken=tuple(stage.invariants.broken),
     )
 
@@ -107,7 +107,7 @@ class Play:
         self.scenario = scenario
         self.fuse: Fuse = no_fuse
         self.story = Story()
-        self.wrong: list[str] = []
+        self.refused: list[str] = []
         self.world, self.names = found(scenario)
         self.policy = policy_of(scenario, self.world, self.names)
         self.clock = PlayClock(epoch_utc_s=self.world.epoch_utc_s, began_s=asyncio.get_running_loop().time())
