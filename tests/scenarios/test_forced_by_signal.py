@@ -12,7 +12,8 @@ from tests.support.stage import Stage
 from watchdogd.core.policy import Level
 from watchdogd.daemon.forcing import force
 from watchdogd.lab.faults import FaultKind
-from watchdogd.rehearsal.site import DEMO, OPERATOR
+from watchdogd.rehearsal.pair_asked import DEMO
+from watchdogd.rehearsal.site import OPERATOR
 
 
 async def test_it_skips_the_waiting_time_of_the_one_pair_that_is_suspect() -> None:

@@ -59,7 +59,8 @@ from watchdogd.ports import (
     Record,
 )
 from watchdogd.rehearsal.memory import DictMemory, LoopClock, MemoryJournal, Revoked
-from watchdogd.rehearsal.site import DEMO, EAST, OPERATOR, PAIR, WEST
+from watchdogd.rehearsal.pair_asked import DEMO
+from watchdogd.rehearsal.site import EAST, OPERATOR, PAIR, WEST
 from watchdogd.rehearsal.transport import WorldTransport
 from watchdogd.runbooks.context import StepEvent
 from watchdogd.secret import Secret

@@ -13,8 +13,9 @@ from watchdogd.lab.lab_file import ClusterEntry, LabFile
 from watchdogd.lab.scenario import ActLine, Do, FaultLine, Scenario, When
 from watchdogd.rehearsal.files import scenarios_of, shipped
 from watchdogd.rehearsal.limits import OUT_OF_REACH, reasons
+from watchdogd.rehearsal.pair_asked import TIMINGS
 from watchdogd.rehearsal.settings_file import Place, toml, write_settings
-from watchdogd.rehearsal.site import PAIR, TIMINGS
+from watchdogd.rehearsal.site import PAIR
 
 REGION_LOST = scenarios_of("region-lost")[0]
 

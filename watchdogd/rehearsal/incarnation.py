@@ -115,7 +115,7 @@ class Incarnation:
     async def _gear(self, stack: AsyncExitStack) -> PairGear:
         stage = self._stage
         gear = await open_gear(
-            settings_of(stage.policy, stage.scenario.pair),
+            settings_of(stage.scenario, stage.policy),
             (ANCHOR,),
             self._seams(),
             journal=self.journal,

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from watchdogd.core.policy import Timing
 from watchdogd.lab.lab_file import ClusterEntry, LabFile
-from watchdogd.lab.scenario import Scalars, Scenario
-from watchdogd.rehearsal.site import PAIR, SHARES, TIMINGS, spoilt
+from watchdogd.lab.scenario import Scenario
+from watchdogd.rehearsal.pair_asked import FENCE_TIMEOUT_S, SHARES, PairAsked
+from watchdogd.rehearsal.site import PAIR, spoilt
 from watchdogd.secret import Secret
 
 TTL_S = 30
@@ -70,7 +71,7 @@ def write_secret(lab: LabFile, place: Place, name: str, instead: Secret | None =
 
 def settings(scenario: Scenario, lab: LabFile, place: Place) -> dict[str, object]:
     """The document."""
-    given = scenario.pair
+    asked = PairAsked.of(scenario)
     return {
         "environment": "lab",
         "state_dir": str(place.directory / "state"),
@@ -82,44 +83,50 @@ def settings(scenario: Scenario, lab: LabFile, place: Place) -> dict[str, object
                 "replication": lab.kind,
                 "home": lab.home,
                 "replication_id": lab.replication_id,
-                "levels": _levels(given),
-                "cluster": {name: _cluster(given, lab, name, place) for name in lab.clusters},
-                "credentials": _credentials(given, place),
-                "timing": _timing(given),
-                "policy": _policy(given),
+                "levels": _levels(asked),
+                "cluster": {name: _cluster(asked, lab, name, place) for name in lab.clusters},
+                "credentials": _credentials(asked, place),
+                "timing": _timing(asked.timing),
+                "policy": _policy(asked),
                 "dns": _dns(lab),
             }
         },
     }
 
 
-def _levels(given: Scalars) -> dict[str, object]:
-    words = {key: given[key] for key in ("cutover_dns", "settle_debt") if key in given}
-    accepts = given.get("accept_partition") is True
-    return {"failover": given.get("failover", "auto"), **words, "accept_two_primaries_on_partition": accepts}
+def _levels(asked: PairAsked) -> dict[str, object]:
+    levels = asked.levels
+    return {
+        "failover": levels.failover.value,
+        "cutover_dns": levels.cutover_dns.value,
+        "settle_debt": levels.settle_debt.value,
+        "accept_two_primaries_on_partition": levels.accept_two_primaries_on_partition,
+    }
 
 
-def _cluster(given: Scalars, lab: LabFile, name: str, place: Place) -> dict[str, object]:
+def _cluster(asked: PairAsked, lab: LabFile, name: str, place: Place) -> dict[str, object]:
     entry: ClusterEntry = lab.clusters[name]
-    on_failure = str(given.get("on_failure", "block"))
-    command = {"command": [*place.fence, name], "timeout": "10s", "on_failure": on_failure}
-    waived = given.get("fence")
     return {
         "address": entry.address,
         "nodes": [*entry.nodes],
         "vault_id": entry.vault_id,
         "tls": {"ca_file": lab.ca_file, "server_name": entry.dns_name},
-        "fence": {"waived": waived} if waived else command,
+        "fence": _fence(asked, [*place.fence, name]),
     }
 
 
-def _credentials(given: Scalars, place: Place) -> dict[str, object]:
-    tokens, shares = given.get("tokens", ("a", "b")), int(str(given.get("shares", 0)))
+def _fence(asked: PairAsked, command: Sequence[str]) -> dict[str, object]:
+    if asked.fence_waived:
+        return {"waived": asked.fence_waived}
+    return {"command": command, "timeout": f"{FENCE_TIMEOUT_S:g}s", "on_failure": asked.on_failure.value}
+
+
+def _credentials(asked: PairAsked, place: Place) -> dict[str, object]:
     found: dict[str, object] = {
-        "dr_operation_token": [_file(place, name) for name in tokens] if isinstance(tokens, tuple) else [],
-        "key_shares": [_file(place, name) for name in SHARES[:shares]],
+        "dr_operation_token": [_file(place, name) for name in asked.tokens],
+        "key_shares": [_file(place, name) for name in asked.shares],
     }
-    if given.get("vault_token", True) is True:
+    if asked.has_vault_token:
         found["vault_token"] = _file(place, "root")
     return found
 
@@ -128,9 +135,8 @@ def _file(place: Place, name: str) -> dict[str, str]:
     return {"file": str(place.secret(name))}
 
 
-def _timing(given: Scalars) -> dict[str, object]:
-    timing, usual = TIMINGS[str(given.get("timing", "demo"))], Timing()
-    own = {field.name: given.get(field.name, getattr(timing, field.name)) for field in fields(Timing)}
+def _timing(timing: Timing) -> dict[str, object]:
+    usual, own = Timing(), {field.name: getattr(timing, field.name) for field in fields(Timing)}
     return {
         name.removesuffix("_s"): value if name.endswith("_rounds") else f"{round(float(str(value)) * 1000)}ms"
         for name, value in own.items()
@@ -138,11 +144,11 @@ def _timing(given: Scalars) -> dict[str, object]:
     }
 
 
-def _policy(given: Scalars) -> dict[str, object]:
+def _policy(asked: PairAsked) -> dict[str, object]:
     return {
-        "max_loss": f"{float(str(given.get('max_loss_s', 60.0))):g}s",
-        "sealed_is_down": given.get("sealed_is_down") is True,
-        "two_secondaries": str(given.get("two_secondaries", "alert")),
+        "max_loss": f"{asked.max_loss_s:g}s",
+        "sealed_is_down": asked.sealed_is_down,
+        "two_secondaries": asked.two_secondaries,
     }
 
 

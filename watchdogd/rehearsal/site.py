@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import fields
 
 from watchdogd.adapters.settings import Credentials, FileRef, NameSettings, PairSettings
 from watchdogd.adapters.vault.transport import TlsOptions
 from watchdogd.core.model import ClusterId, NodeAddress, PairId, Replication
-from watchdogd.core.policy import (
-    ClusterPolicy,
-    CredentialPolicy,
-    FencePolicy,
-    Level,
-    Levels,
-    OnFenceFailure,
-    PairPolicy,
-    Timing,
-)
+from watchdogd.core.policy import ClusterPolicy, CredentialPolicy, FencePolicy, PairPolicy
 from watchdogd.daemon.protocol import Caller
 from watchdogd.lab.clients import SimClient
 from watchdogd.lab.knobs import Knobs
@@ -31,34 +20,14 @@ from watchdogd.lab.wire import Place
 from watchdogd.lab.world import World
 from watchdogd.lab.zone import RecordType
 from watchdogd.rehearsal.fence_program import ACTED
+from watchdogd.rehearsal.pair_asked import FENCE_TIMEOUT_S, SHARES, PairAsked
 from watchdogd.rehearsal.ports import ENDS, FencePlan
 from watchdogd.secret import Secret
 
 PAIR = PairId("prod")
 EAST, WEST = ClusterId("east"), ClusterId("west")
-DEMO = Timing(
-    interval_s=1.0,
-    probe_timeout_s=0.8,
-    down_after_s=10.0,
-    up_after_s=3.0,
-    gap_max_s=3.0,
-    stale_link_hold_s=10.0,
-    stall_after_s=3.0,
-    cold_start_s=10.0,
-    cooldown_s=0.0,
-)
 OPERATOR = Caller(uid=1000, may_act=True)
-# As the demo, looking half as often: for families of many cases.
-COARSE = replace(DEMO, interval_s=2.0, down_rounds=5, stall_after_s=4.0)
-TIMINGS: Mapping[str, Timing] = {"demo": DEMO, "coarse": COARSE, "default": Timing()}
 WORLD_KEYS = frozenset({"vault_version", "vault_version_of_west", "propagation_s", "writers"})
-PAIR_KEYS = frozenset(
-    {
-        "timing", "failover", "on_failure", "fence", "sealed_is_down", "tokens", "shares", "vault_token", "names",
-        "accept_partition", "two_secondaries", "witness", "cutover_dns", "settle_debt", "max_loss_s",
-    }
-)  # fmt: skip
-SHARES = ("share_1", "share_2", "share_3")
 
 
 def knobs_of(given: Scalars) -> Knobs:
@@ -122,56 +91,35 @@ def spoilt(scenario: Scenario, name: str) -> Secret:
 
 def policy_of(scenario: Scenario, world: World, names: Names) -> PairPolicy:
     """What the config says. Raises: ValueError for a key that no scenario knows."""
-    given = scenario.pair
-    if unknown := sorted(given.keys() - PAIR_KEYS - {field.name for field in fields(Timing)}):
-        raise ValueError(
-            f"{scenario.name}: [pair] unknown {', '.join(unknown)}: known are {', '.join(sorted(PAIR_KEYS))}"
-        )
-    tokens = given.get("tokens", ("a", "b"))
+    asked = PairAsked.of(scenario)
     return PairPolicy(
         pair=PAIR,
         replication=Replication(world.spec.kind),
         home=EAST,
         replication_id=world.clusters[EAST].roles[world.kind].set_id,
-        clusters={cluster: _cluster(scenario, world, cluster) for cluster in (EAST, WEST)},
-        levels=Levels(
-            failover=Level(str(given.get("failover", "auto"))),
-            cutover_dns=Level(str(given.get("cutover_dns", "auto"))),
-            settle_debt=Level(str(given.get("settle_debt", "auto"))),
-            accept_two_primaries_on_partition=given.get("accept_partition") is True,
-        ),
-        timing=_timing(given),
-        max_loss_s=float(str(given.get("max_loss_s", 60.0))),
-        sealed_is_down=given.get("sealed_is_down") is True,
-        two_secondaries="last-primary" if given.get("two_secondaries") == "last-primary" else "alert",
+        clusters={cluster: _cluster(asked, world, cluster) for cluster in (EAST, WEST)},
+        levels=asked.levels,
+        timing=asked.timing,
+        max_loss_s=asked.max_loss_s,
+        sealed_is_down=asked.sealed_is_down,
+        two_secondaries=asked.two_secondaries,
         record=names.service_name.rstrip("."),
         dns_targets={cluster: names.cluster_name(cluster).rstrip(".") for cluster in (EAST, WEST)},
-        credentials=CredentialPolicy(
-            dr_operation_tokens=len(tokens) if isinstance(tokens, tuple) else 0, key_shares=_shares(given)
-        ),
+        credentials=CredentialPolicy(dr_operation_tokens=len(asked.tokens), key_shares=len(asked.shares)),
     )
 
 
-def _timing(given: Scalars) -> Timing:
-    own: dict[str, Any] = {field.name: given[field.name] for field in fields(Timing) if field.name in given}
-    return replace(TIMINGS[str(given.get("timing", "demo"))], **own)
-
-
-def _cluster(scenario: Scenario, world: World, cluster: ClusterId) -> ClusterPolicy:
-    given = scenario.pair
-    spec, has_names = world.spec, given.get("names") is True
-    fence = FencePolicy(
-        command=("fence",), timeout_s=10.0, on_failure=OnFenceFailure(str(given.get("on_failure", "block")))
-    )
-    if waived := given.get("fence"):
-        fence = FencePolicy(waived=str(waived))
+def _cluster(asked: PairAsked, world: World, cluster: ClusterId) -> ClusterPolicy:
+    spec, fence = world.spec, FencePolicy(waived=asked.fence_waived)
+    if not asked.fence_waived:
+        fence = FencePolicy(command=("fence",), timeout_s=FENCE_TIMEOUT_S, on_failure=asked.on_failure)
     return ClusterPolicy(
         cluster=cluster,
         address=spec.api_addr(f"{cluster}/lb", Place.CLIENTS),
         nodes=tuple(
             NodeAddress(
                 f"https://vault-{cluster}-{n}.example.test:8200"
-                if has_names
+                if asked.has_names
                 else spec.api_addr(f"{cluster}/{n}", Place.BASTION)
             )
             for n in (1, 2, 3)
@@ -181,22 +129,17 @@ def _cluster(scenario: Scenario, world: World, cluster: ClusterId) -> ClusterPol
     )
 
 
-def _shares(given: Scalars) -> int:
-    return int(str(given.get("shares", 0)))
-
-
-def settings_of(policy: PairPolicy, given: Scalars) -> PairSettings:
+def settings_of(scenario: Scenario, policy: PairPolicy) -> PairSettings:
     """The policy, and where the daemon finds what it takes to act on it."""
-    tokens = given.get("tokens", ("a", "b"))
-    has_root = given.get("vault_token", True) is True
+    asked = PairAsked.of(scenario)
     return PairSettings(
         policy=policy,
         tls={cluster: TlsOptions() for cluster in policy.cluster_ids},
         fences={},
         credentials=Credentials(
-            dr_operation_tokens=tuple(FileRef(path=name) for name in tokens) if isinstance(tokens, tuple) else (),
-            key_shares=tuple(FileRef(path=share) for share in SHARES[: _shares(given)]),
-            vault_token=FileRef(path="root") if has_root else None,
+            dr_operation_tokens=tuple(FileRef(path=name) for name in asked.tokens),
+            key_shares=tuple(FileRef(path=share) for share in asked.shares),
+            vault_token=FileRef(path="root") if asked.has_vault_token else None,
         ),
         witnesses=(),
         name=NameSettings(provider="manual", route53=None, authoritative=(), resolvers=()),
