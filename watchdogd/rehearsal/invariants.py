@@ -6,6 +6,7 @@ What a budget already bounds is left to it: two writable primaries (I1), the nam
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from watchdogd.core.decision import Decision
@@ -24,6 +25,23 @@ if TYPE_CHECKING:
 FENCE_LEFT_S_MAX = 75.0
 LOOK_SLACK_S = 0.1
 STEP_OF_HAND_S = 0.01
+
+
+# What each invariant asks for, for whoever reads that one broke. `lab`: of the simulator, not of the daemon.
+RULES: Mapping[str, str] = {
+    "I1": "no promote while the other cluster is a writable primary, and none on a look that is out of date",
+    "I2": "every effect belongs to a run and has its intent in the journal first; paused or tilted, no run starts",
+    "I3": "of all promotes that one incident sends, at most one is applied",
+    "I4": "the name is moved to an active primary only",
+    "I5": "no secret is written down",
+    "I6": "at the end the pair is steady, or says what it waits for: a page stands or a run is open",
+    "I7": "every refusal names its gates and the command that would act",
+    "I9": "a promote is sent under a durable debt of the other cluster, and the only primary is never demoted",
+    "I10": "an effect goes only to a node that the last look saw with its ids and in the expected mode",
+    "I11": "no fence outlives the debt or the run that it belongs to",
+    "I15": "a cluster that owes a debt is not unfenced, and the name is not moved to it",
+    "lab": "the simulator answers every request",
+}
 
 
 class Invariants:
@@ -210,4 +228,6 @@ class Invariants:
         return cluster in world.active_primaries() and world.clients_reach(cluster)
 
     def _break(self, invariant: str, what: str) -> None:
-        self.broken.append(f"{invariant} broken at {self._stage.clock.now_s():.1f} s: {what}")
+        self.broken.append(
+            f"{invariant} broken at {self._stage.clock.now_s():.1f} s: {what} (the rule: {RULES[invariant]})"
+        )
