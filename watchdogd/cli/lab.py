@@ -290,6 +290,8 @@ def run(given: argparse.Namespace) -> int:
     """A scenario played and judged. As the demo: the imports of the whole daemon, for this verb alone."""
     from watchdogd.cli.lab_run import run as play
 
+    if given.keep and not given.live:
+        raise Refused("--keep: there is a directory to keep with --live only; in virtual time nothing is written")
     return play(given.file, seed=given.seed, is_json=given.json, is_real=given.live, is_kept=given.keep)
 
 
