@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 import textwrap
@@ -42,6 +43,12 @@ WHO: Mapping[str, tuple[str, Tone]] = {
 }
 LEFT_OUT = ("journal",)  # every entry is told by what it is for: a run, a step, a row
 MORE_MAX = 300  # characters of what there is to a line; --json has all of it
+HELD = "every expectation and every invariant held"
+# With real processes the daemon's own facts are out of sight, and most of the invariants with them.
+HELD_FOR_REAL = (
+    "every expectation held, and of the invariants those that are asked with --live: no promote too many (I3), "
+    "no secret written down (I5), the lab does not fail"
+)
 UNITS = {"acknowledged_writes_lost": ""}  # the others are seconds
 
 
@@ -50,8 +57,8 @@ def run(wanted: str, *, seed: int | None, is_json: bool, is_real: bool = False, 
     try:
         scenarios = scenarios_of(wanted, seed=seed)
         if is_real:
-            return run_for_real(scenarios, is_json=is_json, is_kept=is_kept)
-        return _run(scenarios, is_json=is_json)
+            return run_for_real(wanted, scenarios, is_json=is_json, is_kept=is_kept)
+        return _run(wanted, scenarios, is_json=is_json)
     except (NoScenario, CannotBeReal) as exc:
         print(f"watchdogd-lab: {exc}", file=sys.stderr)
         return USAGE
@@ -60,29 +67,36 @@ def run(wanted: str, *, seed: int | None, is_json: bool, is_real: bool = False, 
         return 128 + signal.SIGPIPE
 
 
-def _run(scenarios: Sequence[Scenario], *, is_json: bool) -> int:
+def _run(wanted: str, scenarios: Sequence[Scenario], *, is_json: bool) -> int:
     played = []
     for scenario in scenarios:
         one = play_at_once(scenario)
         played.append(one)
         if not is_json:
-            tell(one, Voice(sys.stdout, float), is_short=len(scenarios) > 1 and one.has_held)
+            is_short = len(scenarios) > 1 and one.has_held
+            tell(one, Voice(sys.stdout, float), again=again(wanted, scenario), is_short=is_short)
     if is_json:
         print(json.dumps([as_json(one) for one in played], indent=2))
     return OK if all(one.has_held for one in played) else BROKEN
 
 
+def again(wanted: str, scenario: Scenario, *, is_real: bool = False) -> str:
+    """The line that plays this one case again, whatever file it is of."""
+    named = wanted if wanted.endswith("]") or not scenario.case else f"{wanted}[{scenario.case}]"
+    return f"watchdogd-lab run {shlex.quote(named)} --seed {scenario.seed}{' --live' if is_real else ''}"
+
+
 # ------------------------------------------------------------------------------------------------ with real processes
 
 
-def run_for_real(scenarios: Sequence[Scenario], *, is_json: bool, is_kept: bool) -> int:
+def run_for_real(wanted: str, scenarios: Sequence[Scenario], *, is_json: bool, is_kept: bool) -> int:
     """As `run`, in real time. Nothing is started when any of them cannot be played so. Raises: CannotBeReal."""
     if why := [f"  {one.name}: {reason}" for one in scenarios for reason in reasons(one)]:
         raise CannotBeReal("\n".join(["cannot be played with real processes (without --live it can):", *why]))
     told: list[Mapping[str, object]] | None = [] if is_json else None
     status = OK
     for scenario in scenarios:
-        perform = partial(_perform, scenario, told=told)
+        perform = partial(_perform, scenario, told=told, again=again(wanted, scenario, is_real=True))
         within_s = scenario.until_s + GRACE_S
         ended = performed("watchdogd-run-", perform, within_s=within_s, is_kept=is_kept, out=sys.stderr)
         status = status or ended
@@ -93,8 +107,8 @@ def run_for_real(scenarios: Sequence[Scenario], *, is_json: bool, is_kept: bool)
     return status
 
 
-async def _perform(scenario: Scenario, directory: Path, told: list[Mapping[str, object]] | None) -> int:
-    """`told`: for programs; None where people read along."""
+async def _perform(scenario: Scenario, directory: Path, told: list[Mapping[str, object]] | None, *, again: str) -> int:
+    """`told`: for programs; None where people read along. `again`: the line that plays it again."""
     voice = Voice(sys.stdout, float)
 
     def on_line(line: Line) -> None:
@@ -108,7 +122,7 @@ async def _perform(scenario: Scenario, directory: Path, told: list[Mapping[str, 
     played = await play_for_real(scenario, directory, on_line if told is None else _nobody)
     none_left(directory)
     if told is None:
-        sum_up(played, voice)
+        sum_up(played, voice, again=again, held=HELD_FOR_REAL)
     else:
         told.append(as_json(played))
     return OK if played.has_held else BROKEN
@@ -121,7 +135,7 @@ def _nobody(line: Line) -> None:
 # ---------------------------------------------------------------------------------------------------------- for people
 
 
-def tell(played: Played, voice: Voice, *, is_short: bool) -> None:
+def tell(played: Played, voice: Voice, *, again: str, is_short: bool) -> None:
     """The story, what it cost, and what was expected; of a case among many that held, one line."""
     scenario = played.scenario
     if is_short:
@@ -132,7 +146,7 @@ def tell(played: Played, voice: Voice, *, is_short: bool) -> None:
     voice.line()
     for line in played.story.lines:
         say(voice, line)
-    sum_up(played, voice)
+    sum_up(played, voice, again=again, held=HELD)
 
 
 def say(voice: Voice, line: Line) -> None:
@@ -147,8 +161,8 @@ def say(voice: Voice, line: Line) -> None:
     voice.say(who, text, *more, at_s=line.at_s, tone=tone)
 
 
-def sum_up(played: Played, voice: Voice) -> None:
-    """What it cost, and what was expected."""
+def sum_up(played: Played, voice: Voice, *, again: str, held: str) -> None:
+    """What it cost, what was expected; at last what `held` says, or the line that plays it `again`."""
     scenario = played.scenario
     voice.title("What it cost, by the lab's own counts")
     for name, spent in played.counts.spent().items():
@@ -158,9 +172,9 @@ def sum_up(played: Played, voice: Voice) -> None:
         voice.line(f"  FAILED  {wrong}" if wrong else f"  ok      {what}", Tone.BAD if wrong else Tone.GOOD)
     voice.line()
     if played.has_held:
-        voice.line(f"every expectation and every invariant held; seed {scenario.seed}", Tone.GOOD)
+        voice.line(f"{held}; seed {scenario.seed}", Tone.GOOD)
     else:
-        voice.line(f"again: watchdogd-lab run '{scenario.name}' --seed {scenario.seed}", Tone.BAD)
+        voice.line(f"again: {again}", Tone.BAD)
 
 
 def cost(name: str, spent: float, most: float) -> str:

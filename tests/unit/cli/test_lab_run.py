@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,13 @@ import pytest
 
 from watchdogd.cli import lab
 from watchdogd.cli.demo_voice import Voice
-from watchdogd.cli.lab_run import tell
+from watchdogd.cli.lab_run import HELD_FOR_REAL, again, sum_up, tell
 from watchdogd.lab.counts import TrueCounts
 from watchdogd.lab.scenario_file import parse_scenarios
 from watchdogd.lab.story import Check, Story
+from watchdogd.rehearsal import invariants
 from watchdogd.rehearsal.files import shipped
+from watchdogd.rehearsal.invariants import RULES
 from watchdogd.rehearsal.play import Played
 
 QUIET = """
@@ -63,11 +67,12 @@ def test_the_file_of_the_manual_holds_as_it_is_written_there(
 def test_what_did_not_hold_is_told_with_the_line_that_repeats_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert lab.main(["run", written(tmp_path, QUIET + WRONG)]) == 1
+    own = written(tmp_path, QUIET + WRONG)
+    assert lab.main(["run", own]) == 1
     said = capsys.readouterr().out
     assert "FAILED  'situation S-30' wanted between" in said
     assert "FAILED  at 15 s elected is 'east', wanted 'west'" in said
-    assert "again: watchdogd-lab run 'a-quiet-quarter-of-a-minute' --seed 1" in said
+    assert f"again: watchdogd-lab run {own} --seed 1\n" in said
 
 
 def test_an_answer_that_is_another_and_a_value_that_never_came_are_told(
@@ -101,6 +106,10 @@ def test_of_many_cases_only_those_that_fail_are_told_whole(tmp_path: Path, capsy
     first, *rest = capsys.readouterr().out.splitlines()
     assert first == "ok      a-quiet-quarter-of-a-minute[first]: 5 expectations, seed 1"
     assert "a-quiet-quarter-of-a-minute[second], seed 1" in rest
+    line = f"again: watchdogd-lab run '{tmp_path / 'own.toml'}[second]' --seed 1"
+    assert line in rest
+    assert lab.main(["run", f"{tmp_path / 'own.toml'}[second]"]) == 1
+    assert line in capsys.readouterr().out
     assert lab.main(["run", f"{tmp_path / 'own.toml'}[first]"]) == lab.OK
 
 
@@ -122,9 +131,45 @@ def test_an_invariant_that_broke_is_a_failure_too(capsys: pytest.CaptureFixture[
         refused=(),
         broken=("I1 broken at 3.0 s: promote west is sent while east is a writable primary",),
     )
-    tell(played, Voice(sys.stdout, float), is_short=False)
+    tell(played, Voice(sys.stdout, float), again="", is_short=False)
     assert not played.has_held
     assert "FAILED  I1 broken at 3.0 s" in capsys.readouterr().out
+
+
+def test_an_invariant_that_broke_says_what_it_asks_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lost = '[[fault]]\nat = "8s"\nkind = "crash"\ntarget = "cluster:east"\n'
+    assert lab.main(["run", written(tmp_path, QUIET + lost)]) == 1
+    said = capsys.readouterr().out
+    assert f"(the rule: {RULES['I6']})" in said
+
+
+def test_every_invariant_that_can_break_has_its_rule() -> None:
+    source = inspect.getsource(invariants)
+    assert set(re.findall(r'_break\("(\w+)"', source)) | {"I3", "I5"} == set(RULES)
+
+
+def test_with_real_processes_no_more_is_said_than_was_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    scenario = parse_scenarios(QUIET)[0]
+    held = Played(
+        scenario=scenario,
+        story=Story(),
+        counts=TrueCounts(),
+        checks=(Check(what="all is well"),),
+        refused=(),
+        broken=(),
+    )
+    sum_up(held, Voice(sys.stdout, float), again="", held=HELD_FOR_REAL)
+    said = capsys.readouterr().out
+    assert "every invariant" not in said
+    assert "no promote too many (I3)" in said
+    assert again("own.toml", scenario, is_real=True) == "watchdogd-lab run own.toml --seed 1 --live"
+
+
+def test_nothing_can_be_kept_of_what_is_played_in_virtual_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lab.main(["run", written(tmp_path, QUIET), "--keep"]) == lab.USAGE
+    assert "--keep: there is a directory to keep with --live only" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
