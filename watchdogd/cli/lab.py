@@ -295,6 +295,13 @@ def run(given: argparse.Namespace) -> int:
     return play(given.file, seed=given.seed, is_json=given.json, is_real=given.live, is_kept=given.keep)
 
 
+def scenarios(_given: argparse.Namespace) -> int:
+    """What there is to play. As `run`: its imports, for this verb alone."""
+    from watchdogd.cli.lab_run import scenarios as listed
+
+    return listed()
+
+
 def soak(given: argparse.Namespace) -> int:
     """Days and losses by chance, played and judged. As `run`: the imports of the whole daemon, for this verb alone."""
     from watchdogd.cli.lab_soak import soak as play
@@ -356,6 +363,7 @@ def _parser() -> argparse.ArgumentParser:
     fenced.add_argument("verb", choices=["check", "on", "off"])
     fenced.set_defaults(run=fence)
     _add_run(verbs.add_parser("run", help="play a scenario: an incident as a file, and what must come of it"))
+    verbs.add_parser("scenarios", help="the shipped scenarios, and what each stands for").set_defaults(run=scenarios)
     _add_soak(verbs.add_parser("soak", help="play days and losses by chance, and look for what is false or missed"))
     verbs.add_parser("knobs", help="what nobody could confirm about Vault, and its choices").set_defaults(run=knobs)
     _add_demo(verbs.add_parser("demo", help="the main job: a region is lost, and the daemon fails over"))

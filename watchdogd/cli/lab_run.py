@@ -18,7 +18,7 @@ from pathlib import Path
 
 from watchdogd.cli.demo_voice import Tone, Voice
 from watchdogd.cli.performing import performed
-from watchdogd.rehearsal.files import Line, NoScenario, Scenario, scenarios_of
+from watchdogd.rehearsal.files import Line, NoScenario, Scenario, described, scenarios_of
 from watchdogd.rehearsal.limits import CannotBeReal, reasons
 from watchdogd.rehearsal.play import Played, play_at_once
 from watchdogd.rehearsal.processes import none_left
@@ -65,6 +65,13 @@ def run(wanted: str, *, seed: int | None, is_json: bool, is_real: bool = False, 
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads; it is flushed at the end
         return 128 + signal.SIGPIPE
+
+
+def scenarios() -> int:
+    """The shipped ones, for whoever looks for one to play."""
+    for name, cases, about in described():
+        print(f"{name}{f'  ({cases} cases)' if cases > 1 else ''}", *textwrap.wrap(about, 100), sep="\n    ")
+    return OK
 
 
 def _run(wanted: str, scenarios: Sequence[Scenario], *, is_json: bool) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,9 @@ from watchdogd.lab.scenario_file import load_scenarios
 from watchdogd.lab.story import Line
 from watchdogd.rehearsal.site import check_settings
 
-__all__ = ["Line", "NoScenario", "Scenario", "scenarios_of", "shipped"]
+__all__ = ["Line", "NoScenario", "Scenario", "described", "scenarios_of", "shipped"]
+LISTED = "`watchdogd-lab scenarios` lists them"
+SENTENCE = re.compile(r"(.+?[.!?])(?: .*)?", re.DOTALL)
 SHIPPED = Path(watchdogd.lab.__file__).with_name("scenarios")
 
 
@@ -24,6 +28,13 @@ class NoScenario(ValueError):
 def shipped() -> tuple[str, ...]:
     """The names of the scenarios that come with the lab."""
     return tuple(sorted(file.stem for file in SHIPPED.glob("*.toml")))
+
+
+def described() -> Iterator[tuple[str, int, str]]:
+    """Of each of them the name, how many cases it has, and in a sentence what it stands for."""
+    for name in shipped():
+        cases = _loaded(_path(name))
+        yield name, len(cases), SENTENCE.sub(r"\1", cases[0].stands_for)
 
 
 def scenarios_of(wanted: str, *, seed: int | None = None) -> tuple[Scenario, ...]:
@@ -44,7 +55,7 @@ def _path(name: str) -> Path:
     if name in shipped():
         return SHIPPED / f"{name}.toml"
     near = difflib.get_close_matches(name, shipped(), n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(shipped())}; or the path of a file"
+    hint = f"did you mean {' or '.join(near)}? {LISTED}" if near else f"{LISTED}; or give the path of a file"
     raise NoScenario(f"no scenario {name!r}: {hint}")
 
 

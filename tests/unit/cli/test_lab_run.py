@@ -176,7 +176,8 @@ def test_nothing_can_be_kept_of_what_is_played_in_virtual_time(
     ("wanted", "said"),
     [
         ("region-lots", "no scenario 'region-lots': did you mean region-lost"),
-        ("xyzzy", "or the path of a file"),
+        ("region-lots", "? `watchdogd-lab scenarios` lists them"),
+        ("xyzzy", "no scenario 'xyzzy': `watchdogd-lab scenarios` lists them; or give the path of a file"),
         ("nowhere.toml", "nowhere.toml: No such file or directory"),
         ("region-lost[half]", "region-lost: no case 'half': it has no cases"),
         ("old-primary-back-under-its-fence[half]", "no case 'half': one of promote-leaves, "),
@@ -207,6 +208,16 @@ def test_a_file_that_is_none_is_refused_with_its_place(
     refusal = capsys.readouterr().err
     assert said in refusal
     assert refusal.count("\n") == 1
+
+
+def test_the_shipped_scenarios_are_listed_with_what_they_stand_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert lab.main(["scenarios"]) == lab.OK
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition("  (")[0] for line in lines if not line.startswith(" ")] == list(shipped())
+    assert "old-primary-back-under-its-fence  (6 cases)" in lines
+    about = lines[lines.index("region-lost") + 1]
+    assert about.startswith("    ")
+    assert about.endswith(".")
 
 
 def test_every_shipped_scenario_is_known_by_its_name() -> None:
