@@ -65,7 +65,9 @@ def load_scenarios(path: Path) -> tuple[Scenario, ...]:
     """Every variant in the file. Raises: BadScenario, OSError."""
     try:
         return parse_scenarios(path.read_text(encoding="utf-8"))
-    except (BadScenario, UnicodeDecodeError) as exc:
+    except UnicodeDecodeError as exc:
+        raise BadScenario(f"{path}: no text file") from exc
+    except BadScenario as exc:
         raise BadScenario(f"{path}: {exc}") from exc
 
 
@@ -146,7 +148,7 @@ def _act(place: str, line: Table) -> ActLine:
     do = Do(word)
     takes, may_lack = TAKES.get(do, frozenset()), OPTIONAL.get(do, frozenset())
     given = {key: value for key, value in line.items() if key not in WHEN | {"do", "refused"}}
-    _only_known(place, given, takes)
+    _only_known(place, line, takes | WHEN | {"do", "refused"})
     if missing := sorted(takes - may_lack - given.keys()):
         raise BadScenario(f"{place}: {do} needs {', '.join(missing)}")
     if "for" in given:

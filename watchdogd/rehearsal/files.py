@@ -40,11 +40,12 @@ def described() -> Iterator[tuple[str, int, str]]:
 def scenarios_of(wanted: str, *, seed: int | None = None) -> tuple[Scenario, ...]:
     """Every case of the file, or the one of `NAME[CASE]`. Raises: NoScenario."""
     name, bracket, case = wanted.removesuffix("]").rpartition("[") if wanted.endswith("]") else (wanted, "", "")
-    found = _loaded(_path(name))
+    path = _path(name)
+    found = _loaded(path)
     if bracket:
         found = tuple(one for one in found if one.case == case) or _no_case(name, case, found)
     for scenario in found:
-        _has_known_settings(scenario)
+        _has_known_settings(path, scenario)
     return found if seed is None else tuple(replace(one, seed=seed) for one in found)
 
 
@@ -73,8 +74,8 @@ def _no_case(name: str, case: str, found: tuple[Scenario, ...]) -> tuple[Scenari
     raise NoScenario(f"{name}: no case {case!r}: " + (f"one of {', '.join(cases)}" if cases else "it has no cases"))
 
 
-def _has_known_settings(scenario: Scenario) -> None:
+def _has_known_settings(path: Path, scenario: Scenario) -> None:
     try:
         check_settings(scenario)
     except (ValueError, TypeError) as exc:
-        raise NoScenario(str(exc) if scenario.title in str(exc) else f"{scenario.name}: {exc}") from exc
+        raise NoScenario(f"{path}{f'[{scenario.case}]' if scenario.case else ''}: {exc}") from exc

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self
 
@@ -29,6 +29,15 @@ PAIR_KEYS = frozenset(
         "accept_partition", "two_secondaries", "witness", "cutover_dns", "settle_debt", "max_loss_s",
     }
 )  # fmt: skip
+# What of it is one of a few words.
+CHOICES: Mapping[str, Iterable[str]] = {
+    "timing": TIMINGS,
+    "failover": Level,
+    "cutover_dns": Level,
+    "settle_debt": Level,
+    "on_failure": OnFenceFailure,
+    "two_secondaries": ("alert", "last-primary"),
+}
 SHARES = ("share_1", "share_2", "share_3")
 FENCE_TIMEOUT_S = 10.0
 
@@ -54,8 +63,10 @@ class PairAsked:
         """Raises: ValueError for a key, or a value, that no scenario knows."""
         given = scenario.pair
         if unknown := sorted(given.keys() - PAIR_KEYS - {field.name for field in fields(Timing)}):
-            known = ", ".join(sorted(PAIR_KEYS))
-            raise ValueError(f"{scenario.name}: [pair] unknown {', '.join(unknown)}: known are {known}")
+            raise ValueError(f"[pair] unknown {', '.join(unknown)}: known are {', '.join(sorted(PAIR_KEYS))}")
+        for key, choices in CHOICES.items():
+            if key in given and given[key] not in tuple(choices):
+                raise ValueError(f"[pair] {key}: {given[key]!r}: one of {', '.join(choices)}")
         tokens = given.get("tokens", ("a", "b"))
         return cls(
             levels=Levels(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 
 from watchdogd.adapters.settings import Credentials, FileRef, NameSettings, PairSettings
 from watchdogd.adapters.vault.transport import TlsOptions
 from watchdogd.core.model import ClusterId, NodeAddress, PairId, Replication
 from watchdogd.core.policy import ClusterPolicy, CredentialPolicy, FencePolicy, PairPolicy
+from watchdogd.core.situations import NAMES, SITUATIONS
 from watchdogd.daemon.protocol import Caller
 from watchdogd.lab.clients import SimClient
 from watchdogd.lab.knobs import Knobs
@@ -28,6 +30,7 @@ PAIR = PairId("prod")
 EAST, WEST = ClusterId("east"), ClusterId("west")
 OPERATOR = Caller(uid=1000, may_act=True)
 WORLD_KEYS = frozenset({"vault_version", "vault_version_of_west", "propagation_s", "writers"})
+ROWS: Mapping[str, Collection[str]] = {"situation": tuple(row.id for row in SITUATIONS), "name_row": NAMES}
 
 
 def knobs_of(given: Scalars) -> Knobs:
@@ -41,9 +44,19 @@ def check_settings(scenario: Scenario) -> None:
     if unknown := sorted(scenario.world.keys() - WORLD_KEYS - knobs):
         near = {match for key in unknown for match in difflib.get_close_matches(key, WORLD_KEYS | knobs)}
         hint = f": did you mean {' or '.join(sorted(near))}?" if near else ""
-        raise ValueError(f"{scenario.name}: [world] unknown {', '.join(unknown)}{hint}")
+        raise ValueError(f"[world] unknown {', '.join(unknown)}{hint}")
+    _check_rows(scenario)
     policy_of(scenario, *found(scenario))
     fence_plan_of(scenario.fence)
+
+
+def _check_rows(scenario: Scenario) -> None:
+    """A row that there is not would be waited for in vain, or never be where it must not be."""
+    waited = [words for one in scenario.expected for words in (one.seen, one.since)]
+    for words in (*waited, *(when.seen for when in scenario.moments)):
+        subject, _, row = words.partition(" ")
+        if row and row not in ROWS.get(subject, (row,)):
+            raise ValueError(f"{subject} {row!r}: no such row: one of {', '.join(ROWS[subject])}")
 
 
 def found(scenario: Scenario) -> tuple[World, Names]:

@@ -196,7 +196,17 @@ def test_a_scenario_that_there_is_not_is_refused_with_what_there_is(
         ("[[fault]]\nat = '3s'\nkind = 'krash'\ntarget = 'region:east'", "fault 1: no fault 'krash'"),
         ("[world]\npromote = 3", "[world] unknown promote: did you mean promote_s?"),
         ("[pair]\ncolour = 'red'", "[pair] unknown colour: known are "),
-        ("[pair]\nfailover = 'perhaps'", "'perhaps' is not a valid Level"),
+        ("[world]\npromot_s = 3", "own.toml: [world] unknown promot_s"),
+        ("[pair]\nfailover = 'maybe'", "own.toml: [pair] failover: 'maybe': one of observe, approve, auto"),
+        ("[pair]\ntiming = 'quick'", "[pair] timing: 'quick': one of demo, coarse, default"),
+        ("[cases.one]\n[pair]\ncutover_dns = 'no'", "own.toml[one]: [pair] cutover_dns: 'no': one of "),
+        ("[[expect]]\nsituation = 'S-98'", "own.toml: situation 'S-98': no such row: one of S-01, "),
+        ("[[expect]]\nname_row = 'N-11'\nnever = true", "name_row 'N-11': no such row: one of N-10, "),
+        ("[[act]]\nwhen = 'situation S-98'\ndo = 'kill'", "situation 'S-98': no such row"),
+        (
+            "[[act]]\nwhen = 'daemon started'\npluss = '2s'\ndo = 'kill'",
+            "act 1: unknown pluss: known here are at, do, for, nth, plus, refused, when",
+        ),
         ("[fence]\non = ['exit 3']", "[fence] on: a list of exit 0, "),
         ("[[fault]", "not TOML"),
     ],
@@ -208,6 +218,12 @@ def test_a_file_that_is_none_is_refused_with_its_place(
     refusal = capsys.readouterr().err
     assert said in refusal
     assert refusal.count("\n") == 1
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "own.toml").write_bytes(b"\xff\xfe")
+    assert lab.main(["run", str(tmp_path / "own.toml")]) == lab.USAGE
+    assert capsys.readouterr().err.endswith("own.toml: no text file\n")
 
 
 def test_the_shipped_scenarios_are_listed_with_what_they_stand_for(capsys: pytest.CaptureFixture[str]) -> None:
