@@ -180,7 +180,8 @@ def status(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps(seen, indent=2))
         return OK
-    print(f"SIMULATOR  seed {seen['seed']}  {seen['now_s']:.1f} s  primary: {seen['primary'] or 'none, or several'}")
+    primaries = " AND ".join(seen["primaries"]) or "none"
+    print(f"SIMULATOR  seed {seen['seed']}  {seen['now_s']:.1f} s  primary: {primaries}")
     for name, cluster in seen["clusters"].items():
         nodes = " ".join(f"{target.partition('/')[2]}:{how}" for target, how in cluster["nodes"].items())
         closed = "  CLIENT NETWORK CLOSED" if cluster["client_network_closed"] else ""

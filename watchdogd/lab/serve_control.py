@@ -127,6 +127,7 @@ def describe(lab: ServedLab) -> Mapping[str, object]:
         "now_s": round(lab.now_s(), 3),
         "seed": lab.settings.seed,
         "primary": world.primary(),
+        "primaries": list(world.active_primaries()),
         "clusters": {name: _cluster(lab, name) for name in world.clusters},
         "name": {
             "service": lab.names.service_name,
@@ -161,6 +162,10 @@ def _cluster(lab: ServedLab, name: str) -> Mapping[str, object]:
 def _node(node: Node) -> str:
     if not node.up:
         return "down"
+    if node.stopped:
+        return "asleep"
+    if node.removed:
+        return "removed"
     if not node.initialized:
         return "empty"
     return "sealed" if node.sealed else "up"
