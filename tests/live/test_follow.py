@@ -41,12 +41,15 @@ async def test_what_really_happens_is_told_as_it_happens_and_what_happened_befor
     def says(*texts: str) -> Callable[[], bool]:
         return lambda: all(text in out.getvalue() for text in texts)
 
+    narrow = ["--from", "clients", "--for", "50s"]
     where = ["--dir", str(tmp_path)]
     with served_lab(tmp_path):
-        await asyncio.to_thread(lab.main, ["fault", "add", "delay", "lb:west", "seconds=0.1", *where])
+        await asyncio.to_thread(lab.main, ["fault", "add", "delay", "lb:west", "seconds=0.1", *narrow, *where])
+        await asyncio.to_thread(lab.main, ["fault", "clear", "99", *where])
         facts = LabFacts.read(tmp_path / "lab.json")
         following = asyncio.create_task(tell(facts, out))  # noqa: TID251  a test's own
-        await until(says("fault     1: delay lb:west", "are served by vault-east.example.test"), out)
+        await until(says("fault     1: delay lb:west seconds=0.1 --from clients --for 50s"), out)
+        await until(says("now: east/1 is active (east is dr primary)", "now: are served by vault-east"), out)
         assert "the service name is vault-east.example.test" in out.getvalue()
         await asyncio.to_thread(lab.main, ["fence", "east", "on", *where])
         await until(says("the client network of east is closed", "do not reach vault-east.example.test"), out)
@@ -56,10 +59,12 @@ async def test_what_really_happens_is_told_as_it_happens_and_what_happened_befor
         await until(says("west accepted promote (dr)", "west is dr primary, no longer secondary"), out)
         await until(says("from now on the name publishes a cluster that is not primary"), out)
         await asyncio.to_thread(lab.main, ["fault", "clear", *where])
-        await until(says("cleared: all of them", "east/1 is up"), out)
+        await until(says("fault     1 is cleared", "fault     2 is cleared", "east/1 is up"), out)
+        await asyncio.to_thread(lab.main, ["fault", "clear", *where])
         await asyncio.to_thread(lab.main, ["status", *where])
     await asyncio.wait_for(following, WITHIN_S)  # noqa: TID251  it ends when the lab does
     assert "the lab does not answer any more" in out.getvalue()
+    assert out.getvalue().count("cleared") == 2, "neither what was refused nor what was not there"
     assert re.search(r"east +dr primary +performance disabled +active ", capsys.readouterr().out)
 
 

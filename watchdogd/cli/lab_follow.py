@@ -25,6 +25,7 @@ OK, USAGE = 0, 2
 BANNER = "SIMULATOR: what really happens in the lab, in its own seconds; Ctrl-C ends this, not the lab"
 HEALTH = "/v1/sys/health?standbyok=true&perfstandbyok=true"  # any node that hands writes on serves a client
 TRUTH_EVERY_S, CLIENT_EVERY_S, CLIENT_TIMEOUT_S = 0.25, 1.0, 2.0
+NOW = "now: "  # how it was found, whenever it became so
 ROLES = ("dr", "performance")
 # Of the lab's counts: what it means that one grows.
 GROWS: Mapping[str, str] = {
@@ -52,10 +53,9 @@ class Follower(Narrative):
         detail = event.detail
         match event.what:
             case "fault_added":
-                self._say(event, "fault", f"{detail['id']}: {detail['kind']} {detail['target']}", tone=Tone.BAD)
+                self._say(event, "fault", _fault(detail), tone=Tone.BAD)
             case "fault_cleared":
-                which = "all of them" if detail["id"] is None else str(detail["id"])
-                self._say(event, "fault", f"cleared: {which}", tone=Tone.GOOD)
+                self._say(event, "fault", f"{detail['id']} is cleared", tone=Tone.GOOD)
             case "applied":
                 text = f"{detail['cluster']} accepted {detail['verb']} ({detail['kind']})"
                 self._say(event, "lab", text, tone=Tone.TITLE)
@@ -68,14 +68,15 @@ class Follower(Narrative):
     def truth(self, at_s: float, now: Mapping[str, Any]) -> None:
         """What the lab says of itself now; a line for what is new."""
         before, self._before = self._before, now
+        since = "" if before else NOW
         for name, cluster in now["clusters"].items():
             was = before["clusters"][name] if before else {}
             for text, tone in _changes(name, was, cluster):
-                self._voice.say("lab", text, at_s=at_s, tone=tone)
+                self._voice.say("lab", f"{since}{text}", at_s=at_s, tone=tone)
         for name, text in LOST.items():
             count = now["counts"].get(name, 0)
             if count > (before["counts"].get(name, 0) if before else 0):
-                self._voice.say("writes", f"{count} {text}", at_s=at_s, tone=Tone.BAD)
+                self._voice.say("writes", f"{since}{count} {text}", at_s=at_s, tone=Tone.BAD)
         if before:
             self._count(at_s, before["counts"], now["counts"])
 
@@ -92,8 +93,20 @@ class Follower(Narrative):
     def client_saw(self, at_s: float, view: str, *, is_served: bool) -> None:
         """What a client meets behind the service name; a line when it is otherwise than before."""
         if view != self._view:
+            since = "" if self._view else NOW
             self._view = view
-            self._voice.say("clients", view, at_s=at_s, tone=Tone.GOOD if is_served else Tone.BAD)
+            self._voice.say("clients", f"{since}{view}", at_s=at_s, tone=Tone.GOOD if is_served else Tone.BAD)
+
+
+def _fault(detail: Mapping[str, Any]) -> str:
+    """As it was typed."""
+    params = "".join(
+        f" {name}={value:g}" if isinstance(value, float) else f" {name}={value}"
+        for name, value in detail["params"].items()
+    )
+    place = f" --from {detail['place']}" if detail["place"] else ""
+    for_s = f" --for {detail['for_s']:g}s" if detail["for_s"] is not None else ""
+    return f"{detail['id']}: {detail['kind']} {detail['target']}{params}{place}{for_s}"
 
 
 def _changes(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Tone]]:

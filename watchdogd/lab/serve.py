@@ -78,16 +78,22 @@ class ServedLab:
     def add_fault(self, fault: Fault) -> int:
         """Takes effect at once, on connections as on requests. Returns the id to clear it by."""
         fault_id = self.world.faults.add(fault)
-        self.events.append(What.FAULT_ADDED, self.now_s(), id=fault_id, kind=fault.kind.value, target=fault.target)
+        now_s = self.now_s()
+        for_s = None if fault.until_s is None else round(fault.until_s - now_s, 1)
+        what = {"kind": fault.kind.value, "target": fault.target, "place": fault.place, "params": dict(fault.params)}
+        self.events.append(What.FAULT_ADDED, now_s, id=fault_id, **what, for_s=for_s)
         self.settle()
         return fault_id
 
     def clear_faults(self, fault_id: int | None = None) -> int:
         """One fault, or all. Returns how many went."""
-        gone = self.world.faults.clear(fault_id)
-        self.events.append(What.FAULT_CLEARED, self.now_s(), id=fault_id, count=gone)
+        faults = self.world.faults
+        gone = [one for one, _ in faults.items() if fault_id in (None, one)]
+        for one in gone:
+            faults.clear(one)
+            self.events.append(What.FAULT_CLEARED, self.now_s(), id=one)
         self.settle()
-        return gone
+        return len(gone)
 
     def fence(self, cluster: str, *, on: bool) -> None:
         """Close or open the client network of the cluster's region. Raises KeyError for a cluster that is not ours."""
