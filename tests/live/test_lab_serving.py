@@ -350,7 +350,7 @@ def test_people_see_break_and_mend_a_lab_from_the_command_line(up: tuple[subproc
     seen = json.loads(run_lab("status", "--json", *directory).stdout)
     assert seen["clusters"]["east"]["nodes"] == {"east/1": "down", "east/2": "down", "east/3": "down"}
     assert "fault 1: crash region:east for 2" in run_lab("fault", "list", *directory).stdout
-    assert run_lab("fault", "clear", *directory).stdout == "cleared 1\n"
+    assert run_lab("fault", "clear", *directory).stdout == "cleared 1 fault\n"
     assert "SIMULATOR" in run_lab("status", *directory).stdout
     environment = run_lab("env", "west", *directory).stdout
     assert "export VAULT_ADDR=https://127.1.2.100:" in environment

@@ -43,3 +43,12 @@ def test_no_primary_and_two_of_them_are_told_apart(typed: Type, tmp_path: Path) 
     typed("fault", "add", "crash", "region:west")
     typed("fault", "add", "crash", "region:east")
     assert "  primary: none\n" in typed("status")
+
+
+def test_what_was_cleared_is_said_so_that_a_number_is_no_count(typed: Type) -> None:
+    assert typed("fault", "list") == "no faults\n"
+    for _ in range(4):
+        typed("fault", "add", "aws_dead", "aws")
+    assert typed("fault", "clear", "3") == "cleared fault 3\n"
+    assert typed("fault", "clear") == "cleared 3 faults\n"
+    assert typed("fault", "clear") == "no faults\n"

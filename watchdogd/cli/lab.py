@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 OK, USAGE, TRY_AGAIN = 0, 2, 75
 BANNER = "SIMULATOR: no Vault, no AWS and no DNS of anybody is touched; everything listens on 127.0.0.0/8 only"
 DIRECTORY = Path("watchdogd-lab")
+NO_FAULTS = "no faults"
 LOOK_TIMEOUT_S = 0.5
 
 
@@ -209,13 +210,20 @@ def fault_add(given: argparse.Namespace) -> int:
 
 
 def fault_list(given: argparse.Namespace) -> int:
-    _print_faults(_ask(LabFile.read(given.dir), "GET", "/faults"))
+    faults = _ask(LabFile.read(given.dir), "GET", "/faults")
+    if not faults:
+        print(NO_FAULTS)
+    _print_faults(faults)
     return OK
 
 
 def fault_clear(given: argparse.Namespace) -> int:
     path = "/faults" if given.id is None else f"/faults/{given.id}"
-    print(f"cleared {_ask(LabFile.read(given.dir), 'DELETE', path)['cleared']}")
+    gone = _ask(LabFile.read(given.dir), "DELETE", path)["cleared"]
+    if given.id is not None:
+        print(f"cleared fault {given.id}")
+    else:
+        print(f"cleared {gone} fault{'s' if gone > 1 else ''}" if gone else NO_FAULTS)
     return OK
 
 
