@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from watchdogd.adapters.clock import SystemClock
 from watchdogd.lab.doubts import listing
-from watchdogd.lab.fault_text import BadFault, duration_s
+from watchdogd.lab.fault_text import BadFault, duration_s, kinds
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.knob_text import knobs_in
 from watchdogd.lab.knobs import Knobs
@@ -217,6 +217,12 @@ def fault_list(given: argparse.Namespace) -> int:
     return OK
 
 
+def fault_kinds(_given: argparse.Namespace) -> int:
+    """What can be broken, where, and how."""
+    print(kinds())
+    return OK
+
+
 def fault_clear(given: argparse.Namespace) -> int:
     path = "/faults" if given.id is None else f"/faults/{given.id}"
     gone = _ask(LabFile.read(given.dir), "DELETE", path)["cleared"]
@@ -362,7 +368,8 @@ def _parser() -> argparse.ArgumentParser:
     followed.set_defaults(run=follow)
     faults = verbs.add_parser("fault", help="break something").add_subparsers(required=True, metavar="VERB")
     broken = [_add_fault_add(faults.add_parser("add", help=f"one of {', '.join(FaultKind)}"))]
-    listed = faults.add_parser("list")
+    faults.add_parser("kinds", help="every kind, with its targets and parameters").set_defaults(run=fault_kinds)
+    listed = faults.add_parser("list", help="what is broken now, with its number")
     listed.set_defaults(run=fault_list)
     cleared = faults.add_parser("clear", help="one fault, or all")
     cleared.add_argument("id", nargs="?", type=int)
@@ -440,9 +447,11 @@ def _add_fault_add(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         "target", metavar="TARGET", help="node:east/1 cluster:east region:east lb:east link:A>B repl:A>B dns aws"
     )
     parser.add_argument(
-        "words", nargs="*", metavar="NAME=VALUE", help="seconds probability times status text method path outcome"
+        "words", nargs="*", default=[], metavar="NAME=VALUE", help="what `fault kinds` lists below the kind"
     )
-    parser.add_argument("--from", dest="place", choices=list(Place), help="only for requests from there")
+    parser.add_argument(
+        "--from", dest="place", choices=[place.value for place in Place], help="only for requests from there"
+    )
     parser.add_argument("--for", dest="for_s", type=_duration, metavar="30s", help="until it goes by itself")
     return parser
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from watchdogd.lab.fault_shapes import SHAPES
 from watchdogd.lab.faults import CHOICES, NUMBERS, TEXTS, Fault, FaultKind, number_of
@@ -25,6 +25,22 @@ def duration_s(text: str) -> float:
     if hit is None:
         raise BadFault(f"{text!r} is no duration: a number and ms, s, m or h, as in 30s")
     return float(hit[1]) * _UNIT_S[hit[2]]
+
+
+def kinds() -> str:
+    """Every kind of fault with its targets, and below it what it takes, for people."""
+    return "\n".join(line for kind in FaultKind for line in _told(kind))
+
+
+def _told(kind: FaultKind) -> Iterator[str]:
+    shape = SHAPES[kind]
+    yield f"{kind:<20}{' '.join(sorted(shape.targets))}{' [--from PLACE]' if shape.placed else ''}"
+    for name in sorted(shape.params, key=lambda name: (name != shape.needs, name)):
+        if name in NUMBERS:
+            what = str(number_of(kind, name))
+        else:
+            what = " or ".join(CHOICES.get(name, ("a text",)))
+        yield f"    {name}={what}{', needed' if name == shape.needs else ''}"
 
 
 def parse_fault(

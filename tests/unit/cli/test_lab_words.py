@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from watchdogd.cli import lab
+from watchdogd.lab.fault_shapes import SHAPES
 
 
 @pytest.mark.parametrize(
@@ -26,3 +27,39 @@ def test_a_world_that_cannot_be_is_refused_in_one_line(
 ) -> None:
     assert lab.main(["up", "--dir", str(tmp_path), *words]) == lab.USAGE
     assert capsys.readouterr().err == f"watchdogd-lab: {said}\n"
+
+
+def test_the_help_of_fault_shows_each_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        lab.main(["fault", "--help"])
+    shown = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("    ")}
+    assert {"add", "list", "clear", "kinds"} <= shown
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "the following arguments are required: KIND, TARGET\n"),
+        (["drop", "lb:east", "--from", "mars"], "invalid choice: 'mars' (choose from bastion, clients, interior)\n"),
+    ],
+)
+def test_what_is_missing_or_no_place_is_said_in_the_words_one_types(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exited:
+        lab.main(["fault", "add", *words])
+    assert exited.value.code == lab.USAGE
+    assert (
+        capsys.readouterr().err.replace("'bastion', 'clients', 'interior'", "bastion, clients, interior").endswith(said)
+    )
+
+
+def test_every_kind_of_fault_is_listed_with_its_targets_and_parameters(capsys: pytest.CaptureFixture[str]) -> None:
+    assert lab.main(["fault", "kinds"]) == lab.OK
+    printed = capsys.readouterr().out
+    heads = [line.split() for line in printed.splitlines() if not line.startswith(" ")]
+    assert {head[0]: frozenset(head[1:]) - {"[--from", "PLACE]"} for head in heads} == {
+        kind.value: shape.targets for kind, shape in SHAPES.items()
+    }
+    assert "    probability=a number from 0 to 1, needed\n" in printed
+    assert "    rule=standbyok or drsecondarycode or tcp, needed\n" in printed
