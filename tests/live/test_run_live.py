@@ -155,7 +155,7 @@ def test_orders_and_hands_are_real_and_what_does_not_hold_is_told(room: Path) ->
     assert status == 1, told + why
     said: Any = json.loads(told)[0]
     wrong = [one["why"] for one in said["expectations"] if not one["held"]]
-    assert wrong == ["at 20 s elected is 'east', wanted 'west'"], told
+    assert wrong == ["at 20 s elected is east, wanted west"], told
     assert [line["text"] for line in said["story"]].count("daemon started") == 2
     assert said["refused"] == said["invariants_broken"] == []
     assert "kept: " in why

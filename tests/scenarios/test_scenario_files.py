@@ -6,7 +6,7 @@ import pytest
 
 from watchdogd.lab.counts import TrueCounts
 from watchdogd.lab.faults import FaultKind
-from watchdogd.lab.scenario import CREDENTIALS, Ask, Do, Scenario, Tag
+from watchdogd.lab.scenario import CREDENTIALS, Ask, Do, Scenario, Tag, Value
 from watchdogd.lab.scenario_cases import BadScenario
 from watchdogd.lab.scenario_file import parse_scenarios
 from watchdogd.lab.spec import WorldSpec
@@ -191,6 +191,25 @@ def test_a_tag_is_one_of_two() -> None:
         parse_scenarios('tags = ["whatever"]\n' + GOOD)
 
 
+@pytest.mark.parametrize(
+    ("line", "seen", "wrong"),
+    [
+        ("fences = []", ("east",), "fences is east, wanted none"),
+        ("fenced = ['east', 'west']", (), "fenced is none, wanted east, west"),
+        ("steady = false", True, "steady is yes, wanted no"),
+        ("epoch = 2", 1, "epoch is 1, wanted 2"),
+        ("run = 'failover'", "", "run is none, wanted failover"),
+        ("debt = 'owed'", None, "debt is unknown, wanted owed"),
+    ],
+)
+def test_how_things_stood_is_said_in_words(line: str, seen: Value | tuple[str, ...] | None, wrong: str) -> None:
+    scenario = good(f"[[expect]]\nat = 'end'\n{line}")
+    story = Story()
+    story.add(45.0, "situation S-30")
+    story.states.append((60.0, {} if seen is None else {line.partition(" ")[0]: seen}))
+    assert wrong_in(scenario, story, TrueCounts()) == [f"at 60 s {wrong}"]
+
+
 def test_what_was_not_as_expected_is_said_in_sentences() -> None:
     scenario = good(
         "[[expect]]\nrun = 'failover'\nnever = true\n[[expect]]\nsent = 'promote'\ntimes = 2\n"
@@ -211,7 +230,7 @@ def test_what_was_not_as_expected_is_said_in_sentences() -> None:
     assert "'run failover' must not be, but was at 13.0 s" in found
     assert "'sent promote' wanted 2 times, seen 1 times" in found
     assert "'page S-32' with gates loss wanted" in found
-    assert "at 60 s elected is 'east', wanted 'west'" in found
+    assert "at 60 s elected is east, wanted west" in found
     assert "'applied promote west' was never seen, so 'published west' cannot be counted from it" in found
     assert "no_primary_s is 3, the budget is 0" in found
     assert "something waited for 'never told' number 1, which never came" in found

@@ -216,7 +216,17 @@ def as_json(played: Played) -> Mapping[str, object]:
             name: {"spent": spent, "budget": getattr(scenario.budget, name)}
             for name, spent in played.counts.spent().items()
         },
-        "expectations": [{"what": check.what, "held": not check.wrong, "why": check.wrong} for check in played.checks],
+        "expectations": [
+            {
+                "what": check.what,
+                "held": not check.wrong,
+                "why": check.wrong,
+                "key": check.key,
+                "wanted": check.wanted,
+                "seen": check.seen,
+            }
+            for check in played.checks
+        ],
         "refused": list(played.refused),
         "invariants_broken": list(played.broken),
         "story": [{"at_s": round(line.at_s, 3), "text": line.text, "more": line.more} for line in played.story.lines],

@@ -13,6 +13,7 @@ from watchdogd.lab.counts import TrueCounts
 from watchdogd.lab.scenario import Budget, Expected, Scenario, Standing, Value, When
 
 State = Mapping[str, Value | tuple[str, ...]]
+Found = Value | tuple[str, ...] | tuple[float, ...] | None
 SLACK_S = 0.05  # a second that ends a span is still in it
 
 
@@ -63,10 +64,17 @@ class Story:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that a file asks for. `wrong` says in one sentence how it was not so; empty where it held."""
+    """One thing that a file asks for. `wrong` says in one sentence how it was not so; empty where it held.
+
+    For programs: `key` is what is looked at, `wanted` and `seen` are its values: of an expectation its words and the
+    seconds of the lines that begin with `key`, of a budget the most and what was spent.
+    """
 
     what: str
     wrong: str = ""
+    key: str = ""
+    wanted: Found = None
+    seen: Found = None
 
 
 def checks(
@@ -78,11 +86,36 @@ def checks(
     goes by a real clock.
     """
     return (
-        *(Check(what=_asked(wanted), wrong=_unlike(wanted, story, slack_s)) for wanted in scenario.expected),
+        *(_expectation(wanted, story, slack_s) for wanted in scenario.expected),
         *(check for wanted in scenario.standing for check in _standing(wanted, story.states)),
         *_within(scenario.budget, counts, budget_slack_s),
         *(Check(what="everything that waits comes to its turn", wrong=wrong) for wrong in _never_due(scenario, story)),
     )
+
+
+def in_words(value: Found) -> str:
+    """A value as people say it."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int() | float():
+            return f"{value:g}"
+        case tuple():
+            return ", ".join(str(one) for one in value) or "none"
+        case None:
+            return "unknown"
+        case _:
+            return value or "none"
+
+
+def _expectation(wanted: Expected, story: Story, slack_s: float) -> Check:
+    asked, wrong = _asked(wanted), _unlike(wanted, story, slack_s)
+    seen = tuple(round(line.at_s, 3) for line in _seen(wanted, story))
+    return Check(what=asked, wrong=wrong, key=wanted.seen, wanted=asked, seen=seen)
+
+
+def _seen(wanted: Expected, story: Story) -> Sequence[Line]:
+    return [line for line in story.of(wanted.seen) if all(f"gate {gate} " in line.more for gate in wanted.gates)]
 
 
 def _asked(wanted: Expected) -> str:
@@ -110,7 +143,7 @@ def _unlike(wanted: Expected, story: Story, slack_s: float) -> str:
         since_s = first.at_s
     start_s = since_s + wanted.after_s - slack_s
     end_s = float("inf") if wanted.before_s is None else since_s + wanted.before_s + slack_s
-    seen = [line for line in story.of(wanted.seen) if all(f"gate {gate} " in line.more for gate in wanted.gates)]
+    seen = _seen(wanted, story)
     hits = [line for line in seen if start_s <= line.at_s <= end_s]
     if wanted.never:
         return f"{wanted.seen!r} must not be, but was at {hits[0].at_s:.1f} s" if hits else ""
@@ -119,7 +152,9 @@ def _unlike(wanted: Expected, story: Story, slack_s: float) -> str:
         return seen_times if len(hits) != wanted.times else ""
     at = ", ".join(f"{line.at_s:.1f}" for line in seen) or "never"
     gates = f" with gates {', '.join(wanted.gates)}" if wanted.gates else ""
-    return "" if hits else f"{wanted.seen!r}{gates} wanted between {start_s:.1f} and {end_s:.1f} s, seen: {at}"
+    begin = f"{max(start_s, 0.0):.1f}"
+    span = f"after {begin} s" if wanted.before_s is None else f"between {begin} and {end_s:.1f} s"
+    return "" if hits else f"{wanted.seen!r}{gates} wanted {span}, seen: {at}"
 
 
 def _standing(wanted: Standing, states: Sequence[tuple[float, State]]) -> Iterator[Check]:
@@ -130,8 +165,9 @@ def _standing(wanted: Standing, states: Sequence[tuple[float, State]]) -> Iterat
     _, state = min(states, key=lambda kept: abs(kept[0] - at_s))
     for key, value in wanted.state.items():
         found = state.get(key)
-        wrong = "" if found == value else f"at {at_s:.0f} s {key} is {found!r}, wanted {value!r}"
-        yield Check(what=f"at {at_s:.0f} s {key} is {value!r}", wrong=wrong)
+        wrong = "" if found == value else f"at {at_s:.0f} s {key} is {in_words(found)}, wanted {in_words(value)}"
+        what = f"at {at_s:.0f} s {key} is {in_words(value)}"
+        yield Check(what=what, wrong=wrong, key=key, wanted=value, seen=found)
 
 
 def _within(budget: Budget, counts: TrueCounts, slack_s: float) -> Iterator[Check]:
@@ -139,7 +175,7 @@ def _within(budget: Budget, counts: TrueCounts, slack_s: float) -> Iterator[Chec
         most = getattr(budget, name)
         is_over = value > most + 1e-6 + (slack_s if most and name.endswith("_s") else 0.0)
         wrong = f"{name} is {value:g}, the budget is {most:g}" if is_over else ""
-        yield Check(what=f"{name} at most {most:g}", wrong=wrong)
+        yield Check(what=f"{name} at most {most:g}", wrong=wrong, key=name, wanted=most, seen=value)
 
 
 def _never_due(scenario: Scenario, story: Story) -> Iterator[str]:

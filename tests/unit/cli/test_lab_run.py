@@ -70,8 +70,8 @@ def test_what_did_not_hold_is_told_with_the_line_that_repeats_it(
     own = written(tmp_path, QUIET + WRONG)
     assert lab.main(["run", own]) == 1
     said = capsys.readouterr().out
-    assert "FAILED  'situation S-30' wanted between" in said
-    assert "FAILED  at 15 s elected is 'east', wanted 'west'" in said
+    assert "FAILED  'situation S-30' wanted after 0.0 s, seen: never" in said
+    assert "FAILED  at 15 s elected is east, wanted west" in said
     assert f"again: watchdogd-lab run {own} --seed 1\n" in said
 
 
@@ -118,6 +118,11 @@ def test_a_program_is_given_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixt
     said: Any = json.loads(capsys.readouterr().out)[0]
     assert (said["simulator"], said["scenario"], said["held"]) == (True, "a-quiet-quarter-of-a-minute", False)
     assert [one["held"] for one in said["expectations"]] == [True, False, False, True, True, True, True]
+    row, _, elected, budget, *_ = [(one["key"], one["wanted"], one["seen"]) for one in said["expectations"]]
+    assert row[:2] == ("situation S-10", "situation S-10, before 10 s")
+    assert len(row[2]) == 1
+    assert elected == ("elected", "west", "east")
+    assert budget == ("two_writable_primaries_s", 0.0, 0.0)
     assert said["counts"]["no_primary_s"] == {"spent": 0.0, "budget": 0.0}
     assert "journal first_elected" in [line["text"] for line in said["story"]]
 
