@@ -30,7 +30,7 @@ PAIR = PairId("prod")
 EAST, WEST = ClusterId("east"), ClusterId("west")
 OPERATOR = Caller(uid=1000, may_act=True)
 WORLD_KEYS = frozenset({"vault_version", "vault_version_of_west", "propagation_s", "writers"})
-ROWS: Mapping[str, Collection[str]] = {"situation": tuple(row.id for row in SITUATIONS), "name_row": NAMES}
+ROWS: Mapping[str, Collection[str]] = {"situation": sorted({row.id for row in SITUATIONS}), "name_row": NAMES}
 
 
 def knobs_of(given: Scalars) -> Knobs:
