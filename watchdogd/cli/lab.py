@@ -24,7 +24,7 @@ from watchdogd.adapters.clock import SystemClock
 from watchdogd.lab.doubts import listing
 from watchdogd.lab.fault_text import BadFault, duration_s, kinds
 from watchdogd.lab.faults import FaultKind
-from watchdogd.lab.knob_text import knobs_in
+from watchdogd.lab.knob_text import every_knob, knobs_in
 from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.lab_file import LabFile, NoLab
 from watchdogd.lab.route53 import Route53Knobs
@@ -120,9 +120,9 @@ def _spec(given: argparse.Namespace) -> WorldSpec:
         raise BadFault(str(exc)) from exc
 
 
-def knobs(_given: argparse.Namespace) -> int:
-    """What nobody could confirm about Vault, and how the lab can be told to do it otherwise."""
-    print(listing())
+def knobs(given: argparse.Namespace) -> int:
+    """What nobody could confirm about Vault, and how the lab can be told to do it otherwise; or every knob there is."""
+    print(every_knob() if given.all else listing())
     return OK
 
 
@@ -381,7 +381,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(verbs.add_parser("run", help="play a scenario: an incident as a file, and what must come of it"))
     verbs.add_parser("scenarios", help="the shipped scenarios, and what each stands for").set_defaults(run=scenarios)
     _add_soak(verbs.add_parser("soak", help="play days and losses by chance, and look for what is false or missed"))
-    verbs.add_parser("knobs", help="what nobody could confirm about Vault, and its choices").set_defaults(run=knobs)
+    _add_knobs(verbs.add_parser("knobs", help="what nobody could confirm about Vault, and its choices"))
     _add_demo(verbs.add_parser("demo", help="the main job: a region is lost, and the daemon fails over"))
     for each in (shown, told, followed, listed, cleared, fenced, *broken):
         each.add_argument(
@@ -407,6 +407,11 @@ def _add_soak(parser: argparse.ArgumentParser) -> None:
     losses.add_argument("--loss", type=_whole, metavar="NUMBER", help="this one alone")
     parser.add_argument("--seed", type=int, default=1, help="the same seed plays the same (default: %(default)s)")
     parser.set_defaults(run=soak)
+
+
+def _add_knobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--all", action="store_true", help="every knob, with its default and what it means")
+    parser.set_defaults(run=knobs)
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:

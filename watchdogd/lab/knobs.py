@@ -78,50 +78,50 @@ class Knobs:
     """One installation's timing and one reading of the unconfirmed items. Times in seconds, sizes in entries."""
 
     # Elections, seals, standbys
-    election_s: float = 3.0
-    unseal_s: float = 1.0
+    election_s: float = 3.0  # until a cluster without an active node has a new one
+    unseal_s: float = 1.0  # what auto-unseal takes after a start
     auto_unseal: bool = True  # False: a restarted node stays sealed until its shares are submitted
     standby_told_s: float = 1.0  # until a standby shows the modes that its active node told it (HEALTHDOC)
     ha_unhealthy_after_s: float = 10.0  # 474 once the active node has not been heard for this long (>= 1.19)
     performance_standbys: bool = True  # Enterprise standbys serve reads: 473 instead of 429
-    seal_shares: int = 5
-    seal_threshold: int = 3
+    seal_shares: int = 5  # how many shares the Shamir seal has
+    seal_threshold: int = 3  # how many of them unseal
 
     # Role changes (reference section 7; durations differ by installation)
-    promote_s: float = 10.0
-    demote_s: float = 3.0
-    update_primary_s: float = 2.0
-    enable_s: float = 3.0
-    disable_s: float = 3.0
-    secondary_enable_s: float = 3.0
+    promote_s: float = 10.0  # what promote takes
+    demote_s: float = 3.0  # what demote takes
+    update_primary_s: float = 2.0  # what update-primary takes
+    enable_s: float = 3.0  # what primary/enable takes
+    disable_s: float = 3.0  # what disable takes
+    secondary_enable_s: float = 3.0  # what secondary/enable takes
     poison_pill: bool = True  # UNCONFIRMED that it always comes: a new secondary's standbys seal themselves (TC)
     role_window: RoleWindow = RoleWindow.LEADERLESS  # UNCONFIRMED
     window_modes: WindowModes = WindowModes.UNKNOWN  # UNCONFIRMED
     catching_up_s: float = 0.0  # promote answers 503 for this long after its first attempt; inf = for ever
 
     # Replication
-    stream_delay_s: float = 0.2
+    stream_delay_s: float = 0.2  # how far a stream is behind while nothing holds it up
     reindex_s: float = 5.0  # at least; and with it the time for what there is
-    reindex_entries_per_s: float = 2000.0
+    reindex_entries_per_s: float = 2000.0  # how much a reindex gets through
     reindexing_state: str = ""  # UNCONFIRMED: what `state` says meanwhile; "": what it says otherwise
     stream_wal_per_s: int = 5000  # what one stream carries at most
     shipper_entries: int = 16384  # further behind than this a secondary needs merkle-sync
-    heartbeat_s: float = 5.0
+    heartbeat_s: float = 5.0  # how often a secondary sends one to its primary
     heartbeat_lost_after_s: float = 15.0  # connection_status turns to disconnected
-    reconnect_s: float = 1.0
+    reconnect_s: float = 1.0  # until a stream that broke is tried again
     resolver_discover_servers: bool = True  # of the stanza `replication` (STANZA); off: bootstrap's address alone
     merkle_diff_s: float = 1.0  # at least; and with it the time for what differs
-    merkle_sync_s: float = 2.0  # the same
-    merkle_diff_keys_per_s: float = 20000.0
-    merkle_sync_keys_per_s: float = 2000.0
+    merkle_sync_s: float = 2.0  # at least; and with it the time for what is sent
+    merkle_diff_keys_per_s: float = 20000.0  # how much a merkle-diff gets through
+    merkle_sync_keys_per_s: float = 2000.0  # how much a merkle-sync gets through
     guard_missing_every_s: float = inf  # a stream is thrown back into merkle-diff so often (TS-merkle-sync)
     demote_drains: bool = False  # UNCONFIRMED: demote waits until every connected secondary has everything
     merkle_root_when_demoted: bool = True  # UNCONFIRMED: shown by a cluster that follows nobody
     blackhole_ready_s: float = 20.0  # a link that swallows packets stays `ready` this long
-    canary_every_s: float = 1.0
-    reports_heartbeats: bool | None = None  # None: by version
-    reports_canary: bool | None = None  # None: by version
-    reports_connection_state: bool | None = None  # None: by version
+    canary_every_s: float = 1.0  # how often a primary writes its replication canary
+    reports_heartbeats: bool | None = None  # whether status shows heartbeats; None: by version
+    reports_canary: bool | None = None  # whether status shows the canary; None: by version
+    reports_connection_state: bool | None = None  # whether status shows connection_state; None: by version
     dead_link_state: DeadLinkState = DeadLinkState.STREAM_WALS  # UNCONFIRMED for modern versions
     idle_after_s: float = 30.0  # UNCONFIRMED
     peers_when_demoted: PeersWhenDemoted = PeersWhenDemoted.EMPTY  # UNCONFIRMED
@@ -205,14 +205,14 @@ class Knobs:
     audit_type_text: str = "unknown backend type"  # UNCONFIRMED
     audit_in_use_text: str = "path already in use"  # UNCONFIRMED
     status_is_audited: bool = True  # by ENTPATHS a path like any: a blocked audit device holds it up, too
-    status_endpoints: StatusEndpoints = StatusEndpoints.OPEN
+    status_endpoints: StatusEndpoints = StatusEndpoints.OPEN  # whether the listener answers replication status
     unauthenticated_metrics: bool = False  # the listener option unauthenticated_metrics_access; without UNCONFIRMED
-    redact_version: bool = False
-    redact_cluster_name: bool = False
-    redact_addresses: bool = False
-    max_lease_ttl_s: float = 768 * 3600.0
+    redact_version: bool = False  # the listener option of this name
+    redact_cluster_name: bool = False  # the listener option of this name
+    redact_addresses: bool = False  # the listener option of this name
+    max_lease_ttl_s: float = 768 * 3600.0  # the longest life that a token gets
 
     # The way there and back
-    latency_s: float = 0.02
+    latency_s: float = 0.02  # what a request takes on its way
     lb_check_s: float = 2.0  # how often a load balancer looks at its nodes
     utc_offset_minutes: int = 0  # of the node-local times in replication status

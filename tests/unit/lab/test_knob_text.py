@@ -27,7 +27,8 @@ TYPED = {
     "invalid_dr_token_text=no, not = this": "no, not = this",
 }
 REFUSED = {
-    "nonsense=1": "no knob 'nonsense'",
+    "nonsense=1": "no knob 'nonsense': `watchdogd-lab knobs --all` lists them",
+    "promot_s=1": "no knob 'promot_s': did you mean promote_s",
     "promote_s": "promote_s=: could not convert",
     "promote_s=fast": "promote_s=fast: could not convert",
     "poison_pill=maybe": "poison_pill=maybe: one of true, yes, false, no",
