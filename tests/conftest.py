@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,11 +47,14 @@ def need() -> Need:
 
 
 def pytest_configure() -> None:
-    """Say that the main thread has no loop of its own.
+    """Say that the main thread has no loop of its own, and let Ctrl-C reach what the tests start.
 
-    Otherwise pytest-asyncio 1.5, asking for the loop that it has to restore, makes Python 3.11 create one that nobody
-    closes, and its ResourceWarning fails whatever runs while it is collected.
+    Otherwise a shell that starts the tests in its background (`make test`) has SIGINT ignored in them and in all their
+    children (POSIX); and pytest-asyncio 1.5, asking for the loop that it has to restore, makes Python 3.11 create one
+    that nobody closes, and its ResourceWarning fails whatever runs while it is collected.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     asyncio.set_event_loop(None)
 
 

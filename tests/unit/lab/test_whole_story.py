@@ -123,6 +123,8 @@ PARAMS = {
     "path": "sys/",
     "times": 2,
     "outcome": "hang",
+    "rule": "tcp",
+    "flaw": "expired",
 }
 
 
