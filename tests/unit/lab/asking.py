@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from watchdogd.lab.faults import Fault, FaultKind
 from watchdogd.lab.knobs import Knobs
@@ -165,3 +166,10 @@ def asker(
     world = World(WorldSpec(clusters=specs, kind=kind, knobs=replace(Knobs(), **knobs)), seed=seed)
     world.tick(7.0)
     return Asker(world)
+
+
+def shape(value: object) -> Any:
+    """Keys and types, down into peers; the values are the world's."""
+    if isinstance(value, dict):
+        return {k: shape(v) for k, v in value.items()}
+    return [shape(value[0])] if isinstance(value, list) and value else type(value).__name__

@@ -6,20 +6,13 @@ from typing import Any
 import pytest
 
 from tests.support.vectors import vector
-from tests.unit.lab.asking import DR_STATUS, Asker, asker
+from tests.unit.lab.asking import DR_STATUS, Asker, asker, shape
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.knobs import DeadLinkState, PeersWhenDemoted, StandbyStatus, StatusEndpoints
 
 
 def dr(a: Asker, target: str) -> Any:
     return a.ask(target, DR_STATUS).data
-
-
-def shape(value: object) -> object:
-    """Keys and types, down into peers; the values are the world's."""
-    if isinstance(value, dict):
-        return {k: shape(v) for k, v in value.items()}
-    return [shape(value[0])] if isinstance(value, list) and value else type(value).__name__
 
 
 def test_a_primary_looks_like_the_2024_sample() -> None:
