@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -165,6 +166,9 @@ def test_every_exit_code_of_watchdogd_is_in_the_manual() -> None:
 def test_every_exit_code_of_the_lab_is_in_its_guide() -> None:
     codes = {int(row[0]) for row in rows(section(LAB, "## Exit codes of `watchdogd-lab`"))}
     assert codes == {lab.OK, lab.USAGE, lab.TRY_AGAIN, performing.BROKEN}
+    means = {int(row[0]): row[1] for row in rows(section(LAB, "## Exit codes of `watchdogd-lab`"))}
+    assert "expectation" in means[performing.BROKEN]
+    assert "usage" in means[lab.USAGE]
 
 
 # ---------------------------------------------------------------------------------------- situations, gates, runbooks
@@ -300,6 +304,12 @@ def test_the_guide_to_the_lab_has_every_option_of_up() -> None:
     options = {option for row in rows(section(LAB, "## Start it")) for option in re.findall(r"--[a-z-]+", row[0])}
     up = lab._parser().parse_args(["up"])
     assert options == {f"--{name.replace('_', '-')}" for name in vars(up) if name != "run"}
+
+
+def test_no_row_of_the_guide_to_the_lab_stands_twice() -> None:
+    """A script that edits one table by the number of its rows edits every table that has such a number."""
+    found = Counter(line for line in LAB.splitlines() if line.startswith("| ") and len(line) > 40)
+    assert [line for line, times in found.items() if times > 1] == []
 
 
 def shown_by(cell: str) -> Iterator[tuple[str, str]]:

@@ -70,7 +70,6 @@ class Row:
     names_unread: bool = False  # it may only mean that nobody could look: each node that could not be read is named
     is_failover_blocked: bool = False  # a command may still fail over, with what it has to waive
     may_be_primary: bool = False  # the partner may be a second primary that nothing of ours can reach: a human demotes
-
     held_as: str = ""  # rows of one name share their time: what one has held, the next goes on with
 
     @property
