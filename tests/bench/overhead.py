@@ -19,9 +19,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.configs import toml
 from tests.support.live_daemon import DaemonProcess, started
-from tests.support.live_pair import PAIR, ROOT, ServedWorld, config_of, free_port, write_secret
+from tests.support.live_pair import PAIR, ROOT, ServedWorld, config_of, write_secret
 from watchdogd.core.model import Reading
 from watchdogd.lab.lab_file import LabFile, NoLab
+from watchdogd.rehearsal.free_ports import free_port
 
 STEADY = "S-10"
 ASK_EVERY_S = 2.0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.support.route53_endpoint import EAST, NAME, cname, free_port, zone_of
+from tests.support.route53_endpoint import EAST, NAME, cname, zone_of
 from watchdogd.adapters.dns.resolver import NameWatch, NameWatchSettings
 from watchdogd.core.model import PairId
 from watchdogd.lab.names import DnsReply
 from watchdogd.lab.serve_dns import DnsFront
 from watchdogd.lab.zone import CachingResolver, RecordType
+from watchdogd.rehearsal.free_ports import free_port
 from watchdogd.rehearsal.memory import DictMemory
 
 RECORD_AND_ANSWER = {NAME: EAST, "vault-west.example.test": "", "absent.example.test": "", "vault.example.org": None}

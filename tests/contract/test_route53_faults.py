@@ -23,7 +23,6 @@ from tests.support.route53_endpoint import (
     broken,
     canned,
     cname,
-    free_port,
     serving,
 )
 from watchdogd.adapters.dns.aws_errors import IDENTITY_REFUSED
@@ -44,6 +43,7 @@ from watchdogd.lab.serve_socket import Door
 from watchdogd.lab.wire import Exchange, Outcome
 from watchdogd.lab.zone import RecordSet, RecordType
 from watchdogd.ports import ChangeRef, Record
+from watchdogd.rehearsal.free_ports import free_port
 
 AT_EAST = Record(targets=(EAST,), ttl_s=TTL_S)
 AT_WEST = Record(targets=(WEST,), ttl_s=TTL_S)

@@ -19,8 +19,9 @@ import pytest_asyncio
 
 from tests.support.configs import Table, put, toml
 from tests.support.live_daemon import DaemonProcess, started
-from tests.support.live_pair import ServedWorld, config_of, free_port, served_world
+from tests.support.live_pair import ServedWorld, config_of, served_world
 from tests.support.live_stories import Told, names_asked_for, told_together
+from watchdogd.rehearsal.free_ports import free_port
 
 pytestmark = [pytest.mark.live, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 

@@ -11,11 +11,12 @@ import dns.message
 import dns.rcode
 import pytest
 
-from tests.live.test_lab_serving import EPOCH_UTC_S, PATIENCE, free_port
+from tests.live.test_lab_serving import EPOCH_UTC_S, PATIENCE
 from watchdogd.lab.faults import Fault, FaultKind
 from watchdogd.lab.serve import ServedLab, Settings
 from watchdogd.lab.serve_up import running
 from watchdogd.lab.spec import WorldSpec
+from watchdogd.rehearsal.free_ports import free_port
 
 pytestmark = pytest.mark.live
 

@@ -37,17 +37,13 @@ from watchdogd.lab.serve import ServedLab, Settings
 from watchdogd.lab.serve_socket import bound
 from watchdogd.lab.serve_up import running
 from watchdogd.lab.spec import WorldSpec
+from watchdogd.rehearsal.free_ports import free_port
 
 pytestmark = pytest.mark.live
 
 EPOCH_UTC_S = 1_795_315_464.0
 EAST, WEST = "vault-east.example.test.", "vault-west.example.test."
 PATIENCE = aiohttp.ClientTimeout(total=0.6)
-
-
-def free_port() -> int:
-    with bound("127.1.1.1", 0, socket.SOCK_STREAM) as probe:
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

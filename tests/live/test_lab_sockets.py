@@ -16,6 +16,7 @@ from watchdogd.lab.certs import Authority, Flaw
 from watchdogd.lab.serve_http import Arrived, HttpFront
 from watchdogd.lab.serve_socket import AddressInUse, Door, Listener, NotLoopback, bound
 from watchdogd.lab.wire import Exchange, Outcome
+from watchdogd.rehearsal.free_ports import free_port
 
 pytestmark = pytest.mark.live
 
@@ -44,13 +45,8 @@ class Served:
         return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=0.5))
 
 
-def free_port(host: str) -> int:
-    with bound(host, 0, socket.SOCK_STREAM) as probe:
-        return int(probe.getsockname()[1])
-
-
 async def serve(flaw: Flaw) -> AsyncIterator[Served]:
-    port, authority = free_port("127.1.1.1"), Authority()
+    port, authority = free_port(), Authority()
     tls = authority.server_context(["127.1.1.1", "vault-east.example.test"], flaw=flaw)
     async with asyncio.TaskGroup() as tasks:
         served = Served(url=f"https://127.1.1.1:{port}/v1/sys/health", authority=authority)

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import os
 import secrets
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
@@ -25,6 +24,7 @@ import dns.tsigkeyring
 import dns.update
 
 from tests.support.own_venv import NotHere, stop
+from watchdogd.rehearsal.free_ports import free_port
 
 HOST, KEY, NOBODY = "127.0.0.1", "watchdogd-test", 65534
 START_S, ANSWER_S, POLL_S = 10.0, 5.0, 0.05
@@ -58,7 +58,7 @@ class Bind:
 @asynccontextmanager
 async def running(program: str, zone: str, *records: str) -> AsyncIterator[Bind]:
     """`named` with `zone` and its `records` (lines of a zone file) while the block runs. Raises NotHere."""
-    secret, port = base64.b64encode(secrets.token_bytes(32)).decode(), _free_port()
+    secret, port = base64.b64encode(secrets.token_bytes(32)).decode(), free_port()
     keyring = dns.tsigkeyring.from_text({KEY: (dns.tsig.HMAC_SHA256, secret)})
     bind = Bind(zone=dns.name.from_text(zone), port=port, keyring=keyring)
     with tempfile.TemporaryDirectory(prefix="named-") as place:
@@ -130,12 +130,3 @@ async def _answers(bind: Bind) -> bool:
 
 def _end_of(log: Path) -> str:
     return log.read_text(encoding="utf-8", errors="replace")[-500:]
-
-
-def _free_port() -> int:
-    """One that is free over TCP and UDP."""
-    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        tcp.bind((HOST, 0))
-        port: int = tcp.getsockname()[1]
-        udp.bind((HOST, port))
-        return port

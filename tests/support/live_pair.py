@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -22,9 +21,9 @@ from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.lab_file import LabFile
 from watchdogd.lab.route53 import Route53Knobs
 from watchdogd.lab.serve import ServedLab, Settings
-from watchdogd.lab.serve_socket import bound
 from watchdogd.lab.serve_up import running
 from watchdogd.lab.spec import WorldSpec
+from watchdogd.rehearsal.free_ports import free_port
 
 PAIR = "prod"
 ROOT = Path(__file__).parents[2]
@@ -46,11 +45,6 @@ TIMING: Mapping[str, object] = {
 READY_S_MAX = 90.0
 DETECTED_S_MAX = 90.0
 Change = Callable[[Table], object]
-
-
-def free_port() -> int:
-    with bound("127.1.1.1", 0, socket.SOCK_STREAM) as probe:
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.own_venv import NotHere, free_port, program, stop
+from tests.support.own_venv import NotHere, program, stop
+from watchdogd.rehearsal.free_ports import free_port
 
 START_TIMEOUT_S = 30
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -35,14 +34,6 @@ def program(lock: str, name: str) -> Path:
                 _run(lock, command)
             stamp.write_text(wanted, encoding="ascii")
     return venv / "bin" / name
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def stop(process: subprocess.Popen[bytes], *, timeout_s: float = 5.0) -> None:

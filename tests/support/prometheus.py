@@ -11,7 +11,8 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.support.own_venv import NotHere, free_port, stop
+from tests.support.own_venv import NotHere, stop
+from watchdogd.rehearsal.free_ports import free_port
 
 START_S, ANSWER_S, POLL_S = 30.0, 5.0, 0.3
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import trustme
 
-from tests.support.own_venv import free_port
+from watchdogd.rehearsal.free_ports import free_port
 
 HOST = "127.0.0.1"
 ENDED_S = 30.0

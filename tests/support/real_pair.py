@@ -19,7 +19,7 @@ import aiohttp
 import trustme
 
 from tests.support import real_nodes
-from tests.support.live_pair import ServedWorld, free_port
+from tests.support.live_pair import ServedWorld
 from tests.support.own_venv import stop
 from tests.support.real_nodes import Binary, Node
 from watchdogd.lab.faults import Fault, FaultKind
@@ -28,6 +28,7 @@ from watchdogd.lab.route53 import Route53Knobs
 from watchdogd.lab.serve import Settings
 from watchdogd.lab.serve_up import running
 from watchdogd.lab.spec import EMPTY, ClusterSpec, WorldSpec
+from watchdogd.rehearsal.free_ports import free_port
 
 CLUSTERS, NODES = ("east", "west"), 3
 HEALTH_S, CHUNK_BYTES = 2.0, 1 << 16

@@ -18,13 +18,13 @@ import dns.rcode
 import dns.update
 
 from tests.support.bind import HOST, Bind
-from tests.support.own_venv import free_port
 from watchdogd.lab import route53_xml as xml
 from watchdogd.lab.route53_xml import Action, Change, ChangeBatch
 from watchdogd.lab.serve_http import Arrived, HttpFront
 from watchdogd.lab.serve_socket import Door
 from watchdogd.lab.wire import Exchange, Outcome
 from watchdogd.lab.zone import RecordSet, RecordType, fqdn
+from watchdogd.rehearsal.free_ports import free_port
 
 STALE = {dns.rcode.NXRRSET, dns.rcode.YXRRSET, dns.rcode.YXDOMAIN, dns.rcode.NXDOMAIN}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from watchdogd.lab.serve_http import Arrived, HttpFront
 from watchdogd.lab.serve_socket import Door
 from watchdogd.lab.wire import Exchange, Outcome
 from watchdogd.lab.zone import RecordSet, RecordType, Zone, fqdn
+from watchdogd.rehearsal.free_ports import free_port
 
 KEY_ID = "AKIAIOSFODNN7EXAMPLE"
 ZONE_ID = "Z0123456789ABCDEFGHIJ"
@@ -112,10 +112,3 @@ async def serving(
             yield endpoint
         finally:
             await endpoint.front.close()
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.serve import ServedLab, Settings
-from watchdogd.lab.serve_socket import bound
 from watchdogd.lab.serve_up import running
 from watchdogd.lab.spec import WorldSpec
 from watchdogd.lab.wire import Place
+from watchdogd.rehearsal.free_ports import free_port
 
 EPOCH_UTC_S, START_S, POLL_S = 1_795_315_464.0, 20.0, 0.02
 QUICK = Knobs(promote_s=0.1, demote_s=0.1, latency_s=0.0)
@@ -41,23 +41,27 @@ class Background:
 @contextmanager
 def served_lab(directory: Path, knobs: Knobs = QUICK) -> Iterator[Background]:
     """A lab that answers while the block runs."""
-    with bound("127.1.1.1", 0, socket.SOCK_STREAM) as probe:
-        port = int(probe.getsockname()[1])
-    settings = Settings(spec=WorldSpec(port=port, knobs=knobs), seed=1, epoch_utc_s=EPOCH_UTC_S, directory=directory)
+    spec = WorldSpec(port=free_port(), knobs=knobs)
+    settings = Settings(spec=spec, seed=1, epoch_utc_s=EPOCH_UTC_S, directory=directory)
     is_up, is_over, labs = threading.Event(), threading.Event(), list[ServedLab]()
 
     async def serve() -> None:
-        async with running(settings) as (lab, _):
-            labs.append(lab)
+        try:
+            async with running(settings) as (lab, _):
+                labs.append(lab)
+                is_up.set()
+                while not is_over.is_set():
+                    await asyncio.sleep(POLL_S)
+        finally:
             is_up.set()
-            while not is_over.is_set():
-                await asyncio.sleep(POLL_S)
 
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    try:
-        assert is_up.wait(START_S)
-        yield Background(lab=labs[0], directory=directory)
-    finally:
-        is_over.set()
-        thread.join(START_S)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        served = pool.submit(lambda: asyncio.run(serve()))
+        try:
+            assert is_up.wait(START_S)
+            if not labs:
+                served.result()  # raises what stopped it
+            yield Background(lab=labs[0], directory=directory)
+        finally:
+            is_over.set()
+    served.result()

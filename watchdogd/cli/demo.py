@@ -34,13 +34,12 @@ from watchdogd.cli.demo_summary import Bounds, Expectation, Moments, expectation
 from watchdogd.cli.demo_voice import Tone, Voice
 from watchdogd.cli.demo_watch import Watch, Writer
 from watchdogd.cli.performing import performed
+from watchdogd.rehearsal.free_ports import free_port, is_free
 from watchdogd.rehearsal.processes import (
     Child,
     Stage,
     Unmet,
     command,
-    free_port,
-    is_free,
     last_line,
     none_left,
     spent_by,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Iterator, Mapping, Sequence
@@ -157,24 +156,6 @@ def command(name: str, module: str, directory: Path) -> str:
         script.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m {module} "$@"\n')
         script.chmod(0o700)
     return str(script)
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-def is_free(port: int) -> bool:
-    """Whether a lab could most likely listen on `port`."""
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind(("127.1.1.1", port))
-        except OSError:
-            return False
-        return True
 
 
 def left_running(directory: Path) -> Sequence[str]:

@@ -24,10 +24,11 @@ from watchdogd.lab.scenario import Scenario
 from watchdogd.lab.story import Line, Story, checks
 from watchdogd.rehearsal.asking import Asking
 from watchdogd.rehearsal.by_hand import promotes
+from watchdogd.rehearsal.free_ports import free_port
 from watchdogd.rehearsal.limits import CannotBeReal, reasons
 from watchdogd.rehearsal.observing import Observer
 from watchdogd.rehearsal.play import Played
-from watchdogd.rehearsal.processes import ROOT, Child, Stage, Unmet, cause, command, free_port
+from watchdogd.rehearsal.processes import ROOT, Child, Stage, Unmet, cause, command
 from watchdogd.rehearsal.real_acts import RealActs
 from watchdogd.rehearsal.settings_file import TTL_S, Place, write_settings
 from watchdogd.rehearsal.site import WORLD_KEYS, fence_plan_of
