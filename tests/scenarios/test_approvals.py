@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.scenarios.test_orders import code_of, gates_of
+from tests.support.api_shapes import undocumented
 from tests.support.stage import READER, Stage
 from watchdogd.core.decision import Decision
 from watchdogd.core.entries import Paused, RunOpened
+from watchdogd.core.explain import Json
 from watchdogd.core.facts import Facts
 from watchdogd.core.policy import Level, Timing
-from watchdogd.daemon import shapes
+from watchdogd.daemon import outcomes
 from watchdogd.daemon.protocol import Answer, Asked
 from watchdogd.daemon.running import Wanted
 from watchdogd.errors import Need, NeedsOperator
@@ -154,7 +156,7 @@ async def approved_ahead(stage: Stage) -> Answer:
     await stage.run_till("S-26", within_s=40)
     answer = await approve(stage, await hash_of(stage), reason="seen it burn")
     assert (answer.status, answer.body["waits_for"]) == (202, ["window"])
-    shapes.Approved.model_validate(answer.body, strict=True)
+    outcomes.Approved.model_validate(answer.body, strict=True)
     return answer
 
 
@@ -174,6 +176,47 @@ async def test_an_approval_may_be_given_while_the_window_runs_and_goes_once_it_i
         assert opened.asked_by_uid == 1000
         assert stage.world.primary() == WEST
         assert len(told(stage)) == 1
+
+
+async def shown(stage: Stage) -> tuple[Json, Json]:
+    """The approval as `status` and `explain` show it; each is held against the document."""
+    status = await stage.orders.ask(Asked(verb="status"), READER)
+    explained = await stage.orders.ask(Asked(verb="explain", pair=PAIR), READER)
+    assert [*undocumented("status", status), *undocumented("explain", explained)] == []
+    pairs = status.body["pairs"]
+    assert isinstance(pairs, list)
+    assert isinstance(pairs[0], dict)
+    return pairs[0]["approval"], explained.body["approval"]
+
+
+async def test_an_approval_that_waits_is_shown_with_who_gave_it_for_what_until_when_and_for_what_it_waits() -> None:
+    async with Stage(level=Level.APPROVE, timing=Timing()) as stage:
+        answer = await approved_ahead(stage)
+        approval, explained = await shown(stage)
+        assert approval == explained
+        assert isinstance(approval, dict)
+        assert (approval["asked_by_uid"], approval["reason"]) == (1000, "seen it burn")
+        assert (approval["action"], approval["target"], approval["situation"]) == ("failover", "west", "S-26")
+        assert approval["plan_hash"] == answer.body["approved"]
+        until_utc_s = answer.body["until_utc_s"]
+        assert isinstance(until_utc_s, float)
+        assert approval["until_utc_s"] == pytest.approx(until_utc_s, abs=0.1)
+        assert [gate["gate"] for gate in approval["blocked_by"]] == ["window"]  # type: ignore[index,union-attr,call-overload]
+        stage.reachable = False
+        await stage.run_till("S-32", within_s=80)
+        approval, _ = await shown(stage)
+        assert isinstance(approval, dict)
+        assert [gate["gate"] for gate in approval["blocked_by"]] == ["anchors"]  # type: ignore[index,union-attr,call-overload]
+        stage.reachable = True
+        await stage.run_for(60)
+        assert await shown(stage) == (None, None)
+
+
+async def test_an_approval_that_does_not_count_any_more_is_not_shown() -> None:
+    async with Stage(level=Level.APPROVE, timing=Timing()) as stage:
+        await approved_ahead(stage)
+        await stage.ask("pause")
+        assert await shown(stage) == (None, None)
 
 
 async def test_what_closes_another_gate_meanwhile_only_delays_it() -> None:

@@ -334,9 +334,9 @@ class Stage:
 
     def explain(self) -> Shape:
         """What `explain` says now."""
-        standing = self.unit.deciding.standing
-        assert standing is not None
-        return explanation(standing)
+        shape = explanation(self.unit)
+        assert shape is not None
+        return shape
 
     async def ask(self, verb: str, *, run_id: str = "", caller: Caller = OPERATOR, **body: object) -> Answer:
         """An order, as it comes over the control socket."""

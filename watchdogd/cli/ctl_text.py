@@ -70,6 +70,8 @@ def _pair_lines(pair: Shape) -> Iterator[str]:
         yield f"  run        {run['runbook']} {run['run_id']} is {run['state']}"
         if pair.get("run_waits"):
             yield f"  WAITS      at {_flat(pair['run_waits'])}"
+    if approval := _table(pair.get("approval")):
+        yield f"  APPROVED   {_approval(approval)}"
     for key, label in (("paused", "PAUSED"), ("hold", "HELD"), ("foreign", "FOREIGN"), ("debtor", "debt of")):
         if pair.get(key):
             until = pair.get("paused_until_utc_s") if key == "paused" else None
@@ -79,6 +81,16 @@ def _pair_lines(pair: Shape) -> Iterator[str]:
         yield f"  ! {notice['severity']}: {notice['summary']}"
         if notice.get("command"):
             yield f"      {notice['command']}"
+
+
+def _approval(approval: Shape) -> str:
+    """What was approved ahead, by whom and until when, and for what it still waits."""
+    gates = ", ".join(str(gate["gate"]) for gate in _tables(approval.get("blocked_by")))
+    what = f"{approval['action']} to {approval['target']} (row {approval['situation']}, plan {approval['plan_hash']})"
+    waived = approval.get("waivers")
+    past = f", past {', '.join(map(str, waived))}" if isinstance(waived, list) and waived else ""
+    waits = gates or "a row that asks for it"
+    return f"{what}{past} by uid {approval['asked_by_uid']}, until {_when(approval['until_utc_s'])}; waits for {waits}"
 
 
 def _fence_lines(pair: Shape) -> Iterator[str]:
@@ -115,6 +127,9 @@ def explain_lines(body: Shape) -> list[str]:
     would = body["would_act_when"]
     if isinstance(would, list) and would:
         lines += ["", "would act when", *(f"  {line}" for line in would)]
+    if approval := _table(body.get("approval")):
+        take_back = f"watchdogctl pause --pair {body['pair']} --reason '...'"
+        lines += ["", f"APPROVED: {_approval(approval)}", f"  taken back by: {take_back}"]
     if body["command"]:
         lines += ["", f"the command that would act: {body['command']}"]
     return lines

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import TypeAlias
 
+from watchdogd.core.approval import Approval
 from watchdogd.core.decision import Decision, Execution, Todo
 from watchdogd.core.entries import Runbook, Stamp
 from watchdogd.core.facts import Facts, GateAnswer, Side, Sight, Surroundings
@@ -30,7 +31,9 @@ HEARD: Mapping[Hears, str] = {
 }
 
 
-def explain(facts: Facts, decision: Decision, around: Surroundings, *, since_s: float) -> Shape:
+def explain(
+    facts: Facts, decision: Decision, around: Surroundings, *, since_s: float, approval: Approval | None = None
+) -> Shape:
     """Why the daemon does what it does about a pair now, or why it does not. `since_s`: how long it has been so."""
     return {
         "pair": facts.pair,
@@ -43,6 +46,7 @@ def explain(facts: Facts, decision: Decision, around: Surroundings, *, since_s: 
         "evidence": list(evidence(facts, around)),
         "gates": [gate_shape(gate, facts.now) for gate in facts.gates],
         "would_act_when": list(would_act_when(facts, decision)),
+        "approval": approval_shape(approval, facts.now),
         "command": command_now(decision, facts),
     }
 
@@ -115,6 +119,25 @@ def todo_shape(todo: Todo, now: Stamp) -> Shape:
         "goes": todo.goes,
         "blocked_by": [gate_shape(gate, now) for gate in todo.blocked_by],
         "command": todo.command,
+    }
+
+
+def approval_shape(approval: Approval | None, now: Stamp) -> Shape | None:
+    """What was approved and waits: who said so, for what, until when, and for what it still waits."""
+    if approval is None:
+        return None
+    agreed = approval.agreed
+    return {
+        "plan_hash": agreed.hash,
+        "action": agreed.action.value,
+        "source": agreed.source,
+        "target": agreed.target,
+        "situation": agreed.situation,
+        "waivers": [*agreed.waivers],
+        "asked_by_uid": approval.by_uid,
+        "reason": approval.reason,
+        "until_utc_s": round(now.at_utc_s + approval.until_s - now.at_s, 1),
+        "blocked_by": [gate_shape(gate, now) for gate in approval.blocked_by],
     }
 
 

@@ -185,18 +185,18 @@ async def _open(
         request_id=asked.text("request_id"),
     )
     if shown is not None and plan.waits_for_time_alone:
-        return _approved_ahead(desk, plan, wanted)
+        return _approved_ahead(desk, plan, wanted, by_uid=caller.uid)
     if plan.blocked_by:
         return _blocked(f"{agreed.action} to {agreed.target} is blocked", plan.blocked_by, standing)
     run = await desk.unit.running.open(wanted)
     return Answer(status=ACCEPTED, body={"run_id": run.run_id, "pair": desk.unit.policy.pair})
 
 
-def _approved_ahead(desk: Desk, plan: Plan, wanted: Wanted) -> Answer:
+def _approved_ahead(desk: Desk, plan: Plan, wanted: Wanted, *, by_uid: int) -> Answer:
     """Keep the approval until the window is full."""
     agreed = plan.agreed
     now, for_s = desk.stamper.now(), desk.unit.policy.timing.resume_max_age_s
-    desk.unit.approvals.give(agreed, wanted, desk.ledger, until_s=now.at_s + for_s)
+    desk.unit.approvals.give(plan, wanted, desk.ledger, by_uid=by_uid, until_s=now.at_s + for_s)
     body: Shape = {
         "pair": agreed.pair,
         "approved": agreed.hash,

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from watchdogd.daemon import bodies, shapes
+from watchdogd.daemon import bodies, outcomes, shapes
 from watchdogd.daemon.protocol import (
     ACCEPTED,
     BLOCKED,
@@ -92,7 +92,7 @@ def _act(
         says=says,
         answer=answer,
         body=body,
-        status=ACCEPTED if answer is shapes.Started else OK,
+        status=ACCEPTED if answer is outcomes.Started else OK,
         refused=ACT | {*refused},
         for_every=for_every,
         or_else=or_else,
@@ -113,51 +113,55 @@ ROUTES: tuple[Route, ...] = (
     ),
     _read("run", "/runs/{run_id}", shapes.RunTold, "one run, and what was written down of it"),
     _act(
-        "pause", "/pairs/{pair}/pause", bodies.Pausing, shapes.Paused, "nothing starts from now on",
-        for_every=shapes.EveryPair,
+        "pause", "/pairs/{pair}/pause", bodies.Pausing, outcomes.Paused, "nothing starts from now on",
+        for_every=outcomes.EveryPair,
     ),
     _act(
-        "resume", "/pairs/{pair}/resume", bodies.Reasoned, shapes.Resumed, "the pause is over",
-        for_every=shapes.EveryPair,
+        "resume", "/pairs/{pair}/resume", bodies.Reasoned, outcomes.Resumed, "the pause is over",
+        for_every=outcomes.EveryPair,
     ),
     _act(
-        "failover", "/pairs/{pair}/failover", bodies.FailingOver, shapes.Started, "promote the named cluster", BLOCKED
+        "failover", "/pairs/{pair}/failover", bodies.FailingOver, outcomes.Started, "promote the named cluster", BLOCKED
     ),
     _act(
-        "start", "/pairs/{pair}/start", bodies.Starting, shapes.Started, "start what a row asks for and waits with",
+        "start", "/pairs/{pair}/start", bodies.Starting, outcomes.Started, "start what a row asks for and waits with",
         BLOCKED,
     ),
     _act(
-        "approve", "/pairs/{pair}/approve", bodies.Approving, shapes.Started, "start the run of a plan, and no other",
-        BLOCKED, or_else=shapes.Approved,
+        "approve", "/pairs/{pair}/approve", bodies.Approving, outcomes.Started, "start the run of a plan, and no other",
+        BLOCKED, or_else=outcomes.Approved,
     ),
     _act(
-        "switchover", "/pairs/{pair}/switchover", bodies.NotThereYet, shapes.Started, "change roles, as planned",
+        "switchover", "/pairs/{pair}/switchover", bodies.NotThereYet, outcomes.Started, "change roles, as planned",
         BLOCKED, instead="demote, promote and the name by hand, see the manual, chapter 5",
     ),
     _act(
-        "rejoin", "/pairs/{pair}/rejoin", bodies.NotThereYet, shapes.Started, "replicate again after a failover",
+        "rejoin", "/pairs/{pair}/rejoin", bodies.NotThereYet, outcomes.Started, "replicate again after a failover",
         BLOCKED, instead=BY_HAND,
     ),
     _act(
-        "heal", "/pairs/{pair}/heal", bodies.NotThereYet, shapes.Started, "mend a link that is broken for long",
+        "heal", "/pairs/{pair}/heal", bodies.NotThereYet, outcomes.Started, "mend a link that is broken for long",
         BLOCKED, instead=BY_HAND,
     ),
-    _act("ack", "/pairs/{pair}/ack", bodies.Reasoned, shapes.Acknowledged, "a human has looked"),
-    _act("adopt", "/pairs/{pair}/adopt", bodies.OfCluster, shapes.Elected, "the named cluster counts", BLOCKED),
+    _act("ack", "/pairs/{pair}/ack", bodies.Reasoned, outcomes.Acknowledged, "a human has looked"),
+    _act("adopt", "/pairs/{pair}/adopt", bodies.OfCluster, outcomes.Elected, "the named cluster counts", BLOCKED),
     _act(
-        "forgive", "/pairs/{pair}/debt/forgive", bodies.OfCluster, shapes.Forgiven, "the cluster never comes back",
+        "forgive", "/pairs/{pair}/debt/forgive", bodies.OfCluster, outcomes.Forgiven, "the cluster never comes back",
         BLOCKED,
     ),
-    _act("run-retry", "/runs/{run_id}/retry", bodies.Excused, shapes.Started, "try the parked step again", BLOCKED),
-    _act("run-skip", "/runs/{run_id}/skip", bodies.Reasoned, shapes.Started, "pass over the parked step", BLOCKED),
+    _act("run-retry", "/runs/{run_id}/retry", bodies.Excused, outcomes.Started, "try the parked step again", BLOCKED),
+    _act("run-skip", "/runs/{run_id}/skip", bodies.Reasoned, outcomes.Started, "pass over the parked step", BLOCKED),
     _act(
-        "run-proceed", "/runs/{run_id}/proceed", bodies.Proceeding, shapes.Started, "go on with gates waived", BLOCKED
+        "run-proceed", "/runs/{run_id}/proceed", bodies.Proceeding, outcomes.Started, "go on with gates waived", BLOCKED
     ),
-    _act("run-abort", "/runs/{run_id}/abort", bodies.Reasoned, shapes.Started, "give up, and undo what can be undone"),
     _act(
-        "run-adopt", "/runs/{run_id}/adopt", bodies.OfCluster, shapes.Elected, "take the world as it is", BLOCKED
+        "run-abort", "/runs/{run_id}/abort", bodies.Reasoned, outcomes.Started, "give up, and undo what can be undone"
     ),
-    _act("reload", "/reload", bodies.Excused, shapes.Reloaded, "read the config again, all of it or nothing", BLOCKED),
+    _act(
+        "run-adopt", "/runs/{run_id}/adopt", bodies.OfCluster, outcomes.Elected, "take the world as it is", BLOCKED
+    ),
+    _act(
+        "reload", "/reload", bodies.Excused, outcomes.Reloaded, "read the config again, all of it or nothing", BLOCKED
+    ),
 )  # fmt: skip
 VERBS: Mapping[str, Route] = MappingProxyType({route.verb: route for route in ROUTES})

@@ -9,7 +9,17 @@ from dataclasses import asdict
 from watchdogd import __version__
 from watchdogd.core.budget import longer_cases, worst_case
 from watchdogd.core.entries import Recorded, Runbook
-from watchdogd.core.explain import Json, Shape, explain, gate_shape, loss_age_s, run_shape, sentence, todo_shape
+from watchdogd.core.explain import (
+    Json,
+    Shape,
+    approval_shape,
+    explain,
+    gate_shape,
+    loss_age_s,
+    run_shape,
+    sentence,
+    todo_shape,
+)
 from watchdogd.core.headline import held_by
 from watchdogd.core.ledger import FenceState, Ledger
 from watchdogd.core.model import PairId
@@ -154,10 +164,8 @@ class Orders:
         unit = self._unit_of(asked)
         if unit is None:
             return self._no_such(asked)
-        standing = unit.deciding.standing
-        if standing is None:
-            return refuse(Code.STARTING, NOT_DECIDED)
-        return Answer(body=explanation(standing))
+        shape = explanation(unit)
+        return Answer(body=shape) if shape is not None else refuse(Code.STARTING, NOT_DECIDED)
 
     async def _plan(self, asked: Asked, caller: Caller) -> Answer:
         unit = self._unit_of(asked)
@@ -250,10 +258,13 @@ def plan_shape(plan: Plan, standing: Standing) -> Shape:
     }
 
 
-def explanation(standing: Standing) -> Shape:
-    """The `explain` shape of what was decided last."""
+def explanation(unit: PairUnit) -> Shape | None:
+    """The `explain` shape of what was decided last; None before anything was."""
+    standing, waiting = unit.deciding.standing, unit.approvals.waiting
+    if standing is None:
+        return None
     since_s = standing.facts.now.at_s - standing.since_s
-    return explain(standing.facts, standing.decision, standing.around, since_s=since_s)
+    return explain(standing.facts, standing.decision, standing.around, since_s=since_s, approval=waiting)
 
 
 def status_of(unit: PairUnit) -> Shape:
@@ -283,6 +294,7 @@ def status_of(unit: PairUnit) -> Shape:
         "name": {"situation": decision.name_row.id, "serving": facts.name.serving if facts.name else None},
         "run": run_shape(ledger.run, facts.now, facts.views) if ledger.run is not None else None,
         "run_waits": unit.why_waits(ledger.run) if ledger.run is not None else "",
+        "approval": approval_shape(unit.approvals.waiting, facts.now),
         "failover_ready": is_ready(standing),
         "paused": ledger.pause.reason if ledger.pause is not None else None,
         "paused_until_utc_s": ledger.pause.until_utc_s if ledger.pause is not None else None,

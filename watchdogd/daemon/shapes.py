@@ -1,4 +1,4 @@
-"""The answers of the control socket, field by field, for the document of the API; tests compare real answers."""
+"""What reading the control socket answers, field by field, for the document of the API; tests compare real answers."""
 
 from __future__ import annotations
 
@@ -230,6 +230,21 @@ class Facts(BaseModel):
     foreign: str
 
 
+class Approval(BaseModel):
+    """A plan that was approved ahead: its run begins by itself once these gates are open and a row asks for it."""
+
+    plan_hash: str
+    action: Runbook
+    source: str
+    target: str
+    situation: str
+    waivers: list[str]
+    asked_by_uid: int
+    reason: str
+    until_utc_s: float
+    blocked_by: list[Gate]
+
+
 class Evidence(BaseModel):
     """Who says what about the elected cluster, and how long ago."""
 
@@ -251,6 +266,7 @@ class Explained(BaseModel):
     evidence: list[Evidence]
     gates: list[Gate]
     would_act_when: list[str]
+    approval: Approval | None
     command: str
 
 
@@ -294,6 +310,7 @@ class Pair(BaseModel):
     name: Published
     run: Run | None
     run_waits: str
+    approval: Approval | None
     failover_ready: bool
     paused: str | None
     paused_until_utc_s: float | None
@@ -417,71 +434,3 @@ class Version(BaseModel):
 
     version: str
     api: Literal["v1"]
-
-
-class EveryPair(BaseModel):
-    """It was done for every pair."""
-
-    pairs: list[str]
-
-
-class Paused(BaseModel):
-    """Nothing starts until then; null: until `resume`."""
-
-    pair: str
-    paused: str
-    until_utc_s: float | None
-
-
-class Resumed(BaseModel):
-    """The pause is over. `hold` says why an outage that exists already waits for `ack`; empty when none does."""
-
-    pair: str
-    paused: None
-    hold: str
-
-
-class Started(BaseModel):
-    """The run that was started, or that goes on."""
-
-    run_id: str
-    pair: str
-
-
-class Approved(BaseModel):
-    """The plan was approved while its window runs: its run starts by itself once these gates are open, until then."""
-
-    pair: str
-    approved: str
-    waits_for: list[str]
-    until_utc_s: float
-
-
-class Acknowledged(BaseModel):
-    """What was acknowledged: the run or the hold; null when nothing waited for it."""
-
-    pair: str
-    acknowledged: str | None
-
-
-class Elected(BaseModel):
-    """The cluster that counts from now on."""
-
-    pair: str
-    elected: str
-    epoch: int
-
-
-class Forgiven(BaseModel):
-    """The cluster whose debt orders nothing any more."""
-
-    pair: str
-    forgiven: str
-    epoch: int
-
-
-class Reloaded(BaseModel):
-    """Every key that changed, and the pairs that were wired anew."""
-
-    changed: list[str]
-    rewired: list[str]

@@ -119,8 +119,7 @@ class StatusServer:
 
     def _pair(self, pair: PairId) -> Shape:
         unit = self._orders.units[pair]
-        standing = unit.deciding.standing
-        return {"status": status_of(unit), "explain": explanation(standing) if standing is not None else None}
+        return {"status": status_of(unit), "explain": explanation(unit)}
 
 
 @web.middleware

@@ -9,11 +9,13 @@ import sys
 
 import pytest
 
-from tests.support.pair import Rounds, around
+from tests.support.pair import Rounds, around, policy_of
 from watchdogd.cli import ctl
 from watchdogd.cli import ctl_text as text
 from watchdogd.cli.ctl import ACTIONS, Exit, main, parser
+from watchdogd.core.approval import given
 from watchdogd.core.explain import Shape, explain
+from watchdogd.core.plan import failover_plan
 from watchdogd.runbooks.catalog import PROCEDURES
 
 
@@ -107,6 +109,37 @@ def test_the_explanation_of_a_suspicion_reads_from_situation_to_command() -> Non
     assert lines[0].startswith("prod: ACTING  S-30")
     assert any(line.split()[1:2] == ["silent"] for line in lines)
     assert lines[-1].startswith("the command that would act: watchdogctl failover west")
+
+
+def waiting(at_s: float) -> Shape:
+    """What `explain` says while east is gone, its window runs, and a failover was approved."""
+    *_, (now_s, facts, decision) = Rounds(dies_s=100.0).run(at_s)
+    plan = failover_plan(facts, policy_of(), "S-26", target=facts.partner.cluster, waivers=frozenset(), steps=())
+    approval = given(plan, facts.ledger, by_uid=1000, reason="seen it", until_s=now_s + 600.0)
+    return explain(facts, decision, around(now_s), since_s=3.0, approval=approval)
+
+
+def test_an_approval_that_waits_is_told_by_status_and_explain_with_how_to_take_it_back() -> None:
+    explained = waiting(140.0)
+    approval = explained["approval"]
+    assert isinstance(approval, dict)
+    said = next(line for line in text.explain_lines(explained) if line.startswith("APPROVED"))
+    for part in ("failover to west", "row S-26", str(approval["plan_hash"]), "by uid 1000, until", "waits for window"):
+        assert part in said
+    assert any("taken back by: watchdogctl pause --pair prod" in line for line in text.explain_lines(explained))
+    name: Shape = {"situation": "N-10", "serving": "east"}
+    pair: Shape = {
+        "pair": "prod", "phase": "suspect", "situation": "S-26", "why": "x", "elected": "east", "epoch": 0,
+        "clusters": [], "name": name, "failover_ready": True, "level": "approve", "action": "nothing to do",
+        "approval": approval,
+    }  # fmt: skip
+    assert [line.split(maxsplit=1)[1] for line in text.status_lines({"pairs": [pair]}) if "APPROVED" in line] == [
+        said.removeprefix("APPROVED: ")
+    ]
+    waived = {**approval, "waivers": ["anchors"], "blocked_by": []}
+    line = next(line for line in text.explain_lines({**explained, "approval": waived}) if line.startswith("APPROVED"))
+    assert "past anchors by uid" in line
+    assert line.endswith("waits for a row that asks for it")
 
 
 def test_an_error_lists_every_gate_and_whether_it_can_be_waived() -> None:

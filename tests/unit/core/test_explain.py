@@ -20,7 +20,7 @@ from watchdogd.core.windows import link_window
 
 KEYS = {
     "pair", "phase", "situation", "why", "decision", "since_s", "facts", "evidence", "gates", "would_act_when",
-    "command",
+    "command", "approval",
 }  # fmt: skip
 DIES_S = 100.0
 

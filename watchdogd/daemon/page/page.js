@@ -85,6 +85,14 @@ function durableCard(facts) {
   ));
 }
 
+function approvalNotice(approval) {
+  const gates = approval.blocked_by.map((gate) => gate.gate).join(", ") || "a row that asks for it";
+  const until = new Date(approval.until_utc_s * 1000).toISOString().replace(/\.\d+/, "");
+  const past = approval.waivers.length ? `, past ${approval.waivers.join(", ")}` : "";
+  return el("div", "notice acting", el("p", "", `approved: ${approval.action} to ${approval.target} (row ${approval.situation}, `
+    + `plan ${approval.plan_hash})${past} by uid ${approval.asked_by_uid}, until ${until}; waits for ${gates}`));
+}
+
 function pairSection(pair) {
   const status = pair.status, explain = pair.explain;
   const section = el("section", "pair");
@@ -95,6 +103,7 @@ function pairSection(pair) {
   const run = explain && explain.facts.run;
   section.append(el("p", "why", run ? status.action : `${status.why}. ${status.action || ""}`));
   if (status.run_waits) section.append(el("p", "bad", `waits at ${status.run_waits}`));
+  if (status.approval) section.append(approvalNotice(status.approval));
   for (const notice of status.notices || []) {
     section.append(el("div", `notice ${TONE[notice.severity]}`, el("p", "", notice.summary),
       notice.command ? el("code", "", notice.command) : null));
