@@ -6,8 +6,10 @@ Targets: `node:east/1 cluster:east region:east lb:east link:PLACE>east link:east
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import inf, isfinite
+from math import inf
 from types import MappingProxyType
+
+from watchdogd.lab.number import Number
 
 NO_PARAMS: Mapping[str, str | float | bool] = MappingProxyType({})
 
@@ -108,25 +110,6 @@ class Hung:
     fault: Fault
     since_s: float
     left: float
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """What a parameter that is a number may be."""
-
-    least: float = -inf
-    most: float = inf
-    is_whole: bool = False
-
-    def takes(self, value: float) -> bool:
-        """Whether it may be this one."""
-        return isfinite(value) and self.least <= value <= self.most and (not self.is_whole or value == int(value))
-
-    def __str__(self) -> str:
-        whole = "whole " if self.is_whole else ""
-        if isfinite(self.most):
-            return f"a {whole}number from {self.least:g} to {self.most:g}"
-        return f"a {whole}number from {self.least:g} on" if isfinite(self.least) else f"a {whole}number"
 
 
 NUMBERS: Mapping[str, Number] = {

@@ -4,49 +4,72 @@ from __future__ import annotations
 
 import inspect
 import re
-import types
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
-from enum import StrEnum
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
 from watchdogd.lab.doubts import DOUBTS, Doubt, shown
+from watchdogd.lab.knob_values import UNSET, BadKnob, check_knob, kind_of, right
 from watchdogd.lab.knobs import Knobs
 
 _WORDS = {"true": True, "yes": True, "false": False, "no": False}
 _FIELD = re.compile(r"    (\w+): ")
 _COMMENT = re.compile(r"  # (?:noqa: \w+  )?(.+)$")
 _DOUBTED = "UNCONFIRMED"
-_UNSET = "none"  # of a knob that may be unset: by version, or absent
-
-
-class BadKnob(ValueError):
-    """There is no such knob, or it does not take this value; the message is one line for a person."""
+_TYPES: Mapping[str, Any] = {knob.name: knob.type for knob in fields(Knobs)}
 
 
 def knobs_in(texts: Iterable[str]) -> Mapping[str, Any]:
     """The fields of `Knobs` that texts like `NAME=VALUE` set. Raises BadKnob."""
-    types_of = get_type_hints(Knobs)
-    found: dict[str, Any] = {}
-    for text in texts:
-        name, _, value = text.partition("=")
-        if name not in types_of:
-            close = " or ".join(get_close_matches(name, types_of))
-            meant = f"did you mean {close}? " if close else ""
-            raise BadKnob(f"no knob {name!r}: {meant}`watchdogd-lab knobs --all` lists them")
-        try:
-            found[name] = _value(types_of[name], value)
-        except ValueError as exc:
-            raise BadKnob(f"{name}={value}: {exc}") from exc
-    return found
+    return dict(_knob_in(text) for text in texts)
+
+
+def _knob_in(text: str) -> tuple[str, object]:
+    name, _, typed = text.partition("=")
+    if name not in _TYPES:
+        raise BadKnob(f"no knob {name!r}: {did_you_mean(name, _TYPES)}`watchdogd-lab knobs --all` lists them")
+    return name, _typed(name, typed)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`did you mean promote_s? `, or nothing where no name is close."""
+    close = " or ".join(get_close_matches(name, [*known]))
+    return f"did you mean {close}? " if close else ""
+
+
+def knob_of_file(name: str, given: object) -> object:
+    """The value that a file gives to a knob; as a person types it where a file has no other way. Raises: BadKnob."""
+    kind, _ = kind_of(_TYPES[name])
+    is_typed = given == UNSET or kind not in (str, bool, int, float)
+    value = ",".join(given) if isinstance(given, tuple) and get_args(kind)[:1] == (int,) else given
+    if isinstance(value, tuple) and (origin := get_origin(kind)):
+        value = origin(value)
+    if isinstance(value, str) and is_typed:
+        return _typed(name, value)
+    check_knob(name, _TYPES[name], value)
+    return value
+
+
+def _typed(name: str, text: str) -> object:
+    kind, is_optional = kind_of(_TYPES[name])
+    if is_optional and text == UNSET:
+        return None
+    try:
+        value = _value(kind, text)
+    except ValueError as exc:
+        raise BadKnob(f"{name}={text}: {right(name, _TYPES[name])}") from exc
+    check_knob(name, kind, value)
+    return value
 
 
 def every_knob() -> str:
-    """Every knob with its default and what it means, for people."""
+    """Every knob with its default, what it means and what it takes, for people."""
     meanings = meanings_of_knobs()
     return "\n".join(
-        f"{knob.name} = {_on_a_line(shown(knob.default))}\n    {meanings[knob.name]}" for knob in fields(Knobs)
+        f"{knob.name} = {_on_a_line(shown(knob.default))}\n    {meanings[knob.name]}\n"
+        f"    takes {right(knob.name, knob.type)}"
+        for knob in fields(Knobs)
     )
 
 
@@ -72,22 +95,9 @@ def _on_a_line(text: str) -> str:
     return text.replace("\n", "\\n").replace("\t", "\\t") or "(empty)"
 
 
-def _value(wanted: Any, text: str) -> object:
-    origin, inner = get_origin(wanted), get_args(wanted)
-    if origin in (Union, types.UnionType):
-        return None if text == _UNSET else _value(inner[0], text)
-    if origin in (tuple, frozenset):
-        return origin(_value(inner[0], part) for part in text.split(",") if part)
-    if wanted is bool:
-        if text not in _WORDS:
-            raise ValueError(f"one of {', '.join(_WORDS)}")
-        return _WORDS[text]
-    if isinstance(wanted, type) and issubclass(wanted, StrEnum):
-        return _member(wanted, text)
-    return wanted(text)
-
-
-def _member(wanted: type[StrEnum], text: str) -> StrEnum:
-    if text not in list(wanted):
-        raise ValueError(f"one of {', '.join(wanted)}")
-    return wanted(text)
+def _value(kind: Any, text: str) -> object:
+    if origin := get_origin(kind):
+        return origin(get_args(kind)[0](part) for part in text.split(",") if part)
+    if kind is bool and text not in _WORDS:
+        raise ValueError(text)
+    return _WORDS[text] if kind is bool else kind(text)

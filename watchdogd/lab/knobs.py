@@ -3,9 +3,12 @@
 A field that no source confirms says UNCONFIRMED: `doubts.py` has its choices, and scenarios run with each of them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from math import inf
+
+from watchdogd.lab.knob_values import BadKnob, check_knob
+from watchdogd.lab.seal_keys import why_refused
 
 
 class RoleWindow(StrEnum):
@@ -75,7 +78,10 @@ class IndexScope(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knobs:
-    """One installation's timing and one reading of the unconfirmed items. Times in seconds, sizes in entries."""
+    """One installation's timing and one reading of the unconfirmed items. Times in seconds, sizes in entries.
+
+    Raises: BadKnob for what none of them can be, `knob_values.py`.
+    """
 
     # Elections, seals, standbys
     election_s: float = 3.0  # until a cluster without an active node has a new one
@@ -216,3 +222,9 @@ class Knobs:
     latency_s: float = 0.02  # what a request takes on its way
     lb_check_s: float = 2.0  # how often a load balancer looks at its nodes
     utc_offset_minutes: int = 0  # of the node-local times in replication status
+
+    def __post_init__(self) -> None:
+        for knob in fields(self):
+            check_knob(knob.name, knob.type, getattr(self, knob.name))
+        if why := why_refused(self.seal_shares, self.seal_threshold):
+            raise BadKnob(f"seal_threshold={self.seal_threshold} with seal_shares={self.seal_shares}: {why}")

@@ -160,7 +160,7 @@ def _act(place: str, line: Table) -> ActLine:
         told = {"method": ask.method, "target": ask.target, "path": ask.path}
         return ActLine(when=_when(place, line), do=do, given=told, ask=ask)
     return ActLine(
-        when=_when(place, line), do=do, given=_scalars(place, given), refused=str(line.get("refused", "")),
+        when=_when(place, line), do=do, given=_scalars(place, given), refused=_maybe(place, "refused", line),
     )  # fmt: skip
 
 
@@ -194,9 +194,9 @@ def _expected(place: str, line: Table) -> Expected:
         seen=asked[0] if line[asked[0]] == "" else f"{asked[0]} {_text(f'{place}.{asked[0]}', line[asked[0]])}",
         after_s=after,
         before_s=before,
-        since=str(line.get("since", "")),
+        since=_maybe(place, "since", line),
         times=_whole(f"{place}.times", line["times"]) if "times" in line else None,
-        never=line.get("never") is True,
+        never=_flag(f"{place}.never", line.get("never", False)),
         gates=tuple(_list(f"{place}.gates", line.get("gates", []))),
     )
 
@@ -266,6 +266,16 @@ def _scalars(place: str, given: Toml) -> Scalars:
 def _text(place: str, value: Toml) -> str:
     if not isinstance(value, str) or not value:
         raise BadScenario(f"{place}: a text is needed")
+    return value
+
+
+def _maybe(place: str, key: str, line: Table) -> str:
+    return _text(f"{place}.{key}", line[key]) if key in line else ""
+
+
+def _flag(place: str, value: Toml) -> bool:
+    if not isinstance(value, bool):
+        raise BadScenario(f"{place}: true or false, not {value!r}")
     return value
 
 

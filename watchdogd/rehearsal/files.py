@@ -13,7 +13,7 @@ from watchdogd.lab.scenario import Scenario
 from watchdogd.lab.scenario_cases import BadScenario
 from watchdogd.lab.scenario_file import load_scenarios
 from watchdogd.lab.story import Line
-from watchdogd.rehearsal.site import check_settings
+from watchdogd.rehearsal.settings_check import check_settings
 
 __all__ = ["Line", "NoScenario", "Scenario", "described", "scenarios_of", "shipped"]
 LISTED = "`watchdogd-lab scenarios` lists them"
@@ -77,5 +77,5 @@ def _no_case(name: str, case: str, found: tuple[Scenario, ...]) -> tuple[Scenari
 def _has_known_settings(path: Path, scenario: Scenario) -> None:
     try:
         check_settings(scenario)
-    except (ValueError, TypeError) as exc:
+    except ValueError as exc:
         raise NoScenario(f"{path}{f'[{scenario.case}]' if scenario.case else ''}: {exc}") from exc

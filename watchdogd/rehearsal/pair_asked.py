@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self
 
 from watchdogd.core.policy import Level, Levels, OnFenceFailure, Timing
-from watchdogd.lab.scenario import Scalars, Scenario
+from watchdogd.lab.number import Number
+from watchdogd.lab.scenario import Scenario
+from watchdogd.rehearsal.given import ABOVE_0, FROM_0_ON, ONE_AND_MORE, Given
 
 DEMO = Timing(
     interval_s=1.0,
@@ -29,15 +31,8 @@ PAIR_KEYS = frozenset(
         "accept_partition", "two_secondaries", "witness", "cutover_dns", "settle_debt", "max_loss_s",
     }
 )  # fmt: skip
-# What of it is one of a few words.
-CHOICES: Mapping[str, Iterable[str]] = {
-    "timing": TIMINGS,
-    "failover": Level,
-    "cutover_dns": Level,
-    "settle_debt": Level,
-    "on_failure": OnFenceFailure,
-    "two_secondaries": ("alert", "last-primary"),
-}
+TWO_SECONDARIES: tuple[Literal["alert", "last-primary"], ...] = ("alert", "last-primary")
+TOKENS = ("a", "b", "wrong")
 SHARES = ("share_1", "share_2", "share_3")
 FENCE_TIMEOUT_S = 10.0
 
@@ -61,33 +56,41 @@ class PairAsked:
     @classmethod
     def of(cls, scenario: Scenario) -> Self:
         """Raises: ValueError for a key, or a value, that no scenario knows."""
-        given = scenario.pair
-        if unknown := sorted(given.keys() - PAIR_KEYS - {field.name for field in fields(Timing)}):
-            raise ValueError(f"[pair] unknown {', '.join(unknown)}: known are {', '.join(sorted(PAIR_KEYS))}")
-        for key, choices in CHOICES.items():
-            if key in given and given[key] not in tuple(choices):
-                raise ValueError(f"[pair] {key}: {given[key]!r}: one of {', '.join(choices)}")
-        tokens = given.get("tokens", ("a", "b"))
+        given = Given("[pair]", scenario.pair)
+        given.only(PAIR_KEYS | {field.name for field in fields(Timing)})
+        given.flag("witness", default=False)  # the daemon of a play asks for it by itself
+        two_secondaries = given.word("two_secondaries", "alert", TWO_SECONDARIES)
         return cls(
             levels=Levels(
-                failover=Level(str(given.get("failover", "auto"))),
-                cutover_dns=Level(str(given.get("cutover_dns", "auto"))),
-                settle_debt=Level(str(given.get("settle_debt", "auto"))),
-                accept_two_primaries_on_partition=given.get("accept_partition") is True,
+                failover=Level(given.word("failover", "auto", Level)),
+                cutover_dns=Level(given.word("cutover_dns", "auto", Level)),
+                settle_debt=Level(given.word("settle_debt", "auto", Level)),
+                accept_two_primaries_on_partition=given.flag("accept_partition", default=False),
             ),
             timing=_timing(given),
-            max_loss_s=float(str(given.get("max_loss_s", 60.0))),
-            sealed_is_down=given.get("sealed_is_down") is True,
-            two_secondaries="last-primary" if given.get("two_secondaries") == "last-primary" else "alert",
-            on_failure=OnFenceFailure(str(given.get("on_failure", "block"))),
-            fence_waived=str(given.get("fence") or ""),
-            tokens=tokens if isinstance(tokens, tuple) else (),
-            shares=SHARES[: int(str(given.get("shares", 0)))],
-            has_vault_token=given.get("vault_token", True) is True,
-            has_names=given.get("names") is True,
+            max_loss_s=given.number("max_loss_s", 60.0, FROM_0_ON),
+            sealed_is_down=given.flag("sealed_is_down", default=False),
+            two_secondaries=next(word for word in TWO_SECONDARIES if word == two_secondaries),
+            on_failure=OnFenceFailure(given.word("on_failure", "block", OnFenceFailure)),
+            fence_waived=given.text("fence", ""),
+            tokens=given.words("tokens", ("a", "b"), TOKENS),
+            shares=SHARES[: int(given.number("shares", 0, Number(least=0, most=len(SHARES), is_whole=True)))],
+            has_vault_token=given.flag("vault_token", default=True),
+            has_names=given.flag("names", default=False),
         )
 
 
-def _timing(given: Scalars) -> Timing:
-    own: dict[str, Any] = {field.name: given[field.name] for field in fields(Timing) if field.name in given}
-    return replace(TIMINGS[str(given.get("timing", "demo"))], **own)
+def _timing(given: Given) -> Timing:
+    usual = TIMINGS[given.word("timing", "demo", TIMINGS)]
+    own: dict[str, Any] = {
+        field.name: given.number(field.name, getattr(usual, field.name), _number(field.name))
+        for field in fields(Timing)
+        if field.name in given.table
+    }
+    return replace(usual, **own)
+
+
+def _number(name: str) -> Number:
+    if name.endswith("_rounds"):
+        return ONE_AND_MORE
+    return ABOVE_0 if name in ("interval_s", "probe_timeout_s") else FROM_0_ON

@@ -19,6 +19,7 @@ import aiohttp
 from watchdogd.adapters.clock import SystemClock
 from watchdogd.adapters.config import load_config
 from watchdogd.errors import ConfigError
+from watchdogd.lab.doubts import shown
 from watchdogd.lab.lab_file import LabFile, NoLab
 from watchdogd.lab.scenario import Scenario
 from watchdogd.lab.story import Line, Story, checks
@@ -31,7 +32,7 @@ from watchdogd.rehearsal.play import Played
 from watchdogd.rehearsal.processes import ROOT, Child, Stage, Unmet, cause, command
 from watchdogd.rehearsal.real_acts import RealActs
 from watchdogd.rehearsal.settings_file import TTL_S, Place, write_settings
-from watchdogd.rehearsal.site import WORLD_KEYS, fence_plan_of
+from watchdogd.rehearsal.site import WORLD_KEYS, fence_plan_of, writers_of
 from watchdogd.rehearsal.starting import Anchor, aws_environment, must_fit
 from watchdogd.rehearsal.time_line import TimeLine
 
@@ -126,7 +127,7 @@ class RealPlay:
             raise cause(exc, self.place.log("lab.log")) from exc
 
     async def _begin(self) -> None:
-        for number in range(int(str(self.scenario.world.get("writers", 1)))):
+        for number in range(writers_of(self.scenario)):
             self._writers.append(await self._start_writer(f"writer-{number}"))
         self.place.log("daemon.jsonl").touch()
         child = await self._start_process()
@@ -280,7 +281,7 @@ async def _lab_up(scenario: Scenario, stage: Stage, place: Place) -> LabFile:
     words += ["--vault-version", str(given.get("vault_version", "1.19.0"))]
     words += ["--promote", f"{float(str(given.get('promote_s', 10.0))):g}s"]
     others = [name for name in given if name not in WORLD_KEYS | {"promote_s"}]
-    words += [word for name in others for word in ("--knob", f"{name}={_knob(given[name])}")]
+    words += [word for name in others for word in ("--knob", f"{name}={shown(given[name])}")]
     child = await stage.start("the lab", [program, "up", *words], log=place.log("lab.log"))
     end_s = asyncio.get_running_loop().time() + UP_WITHIN_S
     while asyncio.get_running_loop().time() < end_s:
@@ -290,7 +291,3 @@ async def _lab_up(scenario: Scenario, stage: Stage, place: Place) -> LabFile:
         except NoLab:
             await asyncio.sleep(POLL_S)
     raise Unmet(f"the lab was not up within {UP_WITHIN_S:.0f} s", child.log)
-
-
-def _knob(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

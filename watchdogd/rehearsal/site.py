@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Mapping
-from dataclasses import fields
+from typing import Any
 
 from watchdogd.adapters.settings import Credentials, FileRef, NameSettings, PairSettings
 from watchdogd.adapters.vault.transport import TlsOptions
 from watchdogd.core.model import ClusterId, NodeAddress, PairId, Replication
 from watchdogd.core.policy import ClusterPolicy, CredentialPolicy, FencePolicy, PairPolicy
-from watchdogd.core.situations import NAMES, SITUATIONS
 from watchdogd.daemon.protocol import Caller
 from watchdogd.lab.clients import SimClient
+from watchdogd.lab.knob_text import knob_of_file
+from watchdogd.lab.knob_values import BadKnob
 from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.names import Names
+from watchdogd.lab.number import Number
 from watchdogd.lab.route53 import Route53Knobs
 from watchdogd.lab.scenario import Scalars, Scenario
 from watchdogd.lab.spec import ClusterSpec, WorldSpec
@@ -22,6 +22,7 @@ from watchdogd.lab.wire import Place
 from watchdogd.lab.world import World
 from watchdogd.lab.zone import RecordType
 from watchdogd.rehearsal.fence_program import ACTED
+from watchdogd.rehearsal.given import FROM_0_ON, Given
 from watchdogd.rehearsal.pair_asked import FENCE_TIMEOUT_S, SHARES, PairAsked
 from watchdogd.rehearsal.ports import ENDS, FencePlan
 from watchdogd.secret import Secret
@@ -30,48 +31,37 @@ PAIR = PairId("prod")
 EAST, WEST = ClusterId("east"), ClusterId("west")
 OPERATOR = Caller(uid=1000, may_act=True)
 WORLD_KEYS = frozenset({"vault_version", "vault_version_of_west", "propagation_s", "writers"})
-ROWS: Mapping[str, Collection[str]] = {"situation": sorted({row.id for row in SITUATIONS}), "name_row": NAMES}
+WRITERS = Number(least=0, most=100, is_whole=True)
+VERBS = ("on", "off", "check")
 
 
 def knobs_of(given: Scalars) -> Knobs:
-    """The installation that `[world]` describes. Raises: TypeError for what is no knob."""
-    return Knobs(**{key: value for key, value in given.items() if key not in WORLD_KEYS})  # type: ignore[arg-type]
-
-
-def check_settings(scenario: Scenario) -> None:
-    """What the parser of the file cannot know. Raises: ValueError, TypeError for a key or a value that nobody knows."""
-    knobs = {field.name for field in fields(Knobs)}
-    if unknown := sorted(scenario.world.keys() - WORLD_KEYS - knobs):
-        near = {match for key in unknown for match in difflib.get_close_matches(key, WORLD_KEYS | knobs)}
-        hint = f": did you mean {' or '.join(sorted(near))}?" if near else ""
-        raise ValueError(f"[world] unknown {', '.join(unknown)}{hint}")
-    _check_rows(scenario)
-    policy_of(scenario, *found(scenario))
-    fence_plan_of(scenario.fence)
-
-
-def _check_rows(scenario: Scenario) -> None:
-    """A row that there is not would be waited for in vain, or never be where it must not be."""
-    waited = [words for one in scenario.expected for words in (one.seen, one.since)]
-    for words in (*waited, *(when.seen for when in scenario.moments)):
-        subject, _, row = words.partition(" ")
-        if row and row not in ROWS.get(subject, (row,)):
-            raise ValueError(f"{subject} {row!r}: no such row: one of {', '.join(ROWS[subject])}")
+    """The installation that `[world]` describes. Raises: BadKnob."""
+    try:
+        knobs: dict[str, Any] = {key: knob_of_file(key, value) for key, value in given.items() if key not in WORLD_KEYS}
+        return Knobs(**knobs)
+    except BadKnob as exc:
+        raise BadKnob(f"[world] {exc}") from exc
 
 
 def found(scenario: Scenario) -> tuple[World, Names]:
     """A healthy world of two clusters and three nodes each, its name at the first, and programs that write."""
-    version = str(scenario.world.get("vault_version", "1.19.0"))
-    versions = {EAST: version, WEST: str(scenario.world.get("vault_version_of_west", version))}
+    given = Given("[world]", scenario.world)
+    version = given.text("vault_version", "1.19.0")
+    versions = {EAST: version, WEST: given.text("vault_version_of_west", version)}
     clusters = tuple(ClusterSpec(name=name, vault_version=own) for name, own in versions.items())
     world = World(WorldSpec(clusters=clusters, knobs=knobs_of(scenario.world)), seed=scenario.seed)
-    propagation_s = scenario.world.get("propagation_s", 5.0)
-    knobs = Route53Knobs(propagation_s=float(str(propagation_s)), requests_per_s_max=None)
+    knobs = Route53Knobs(propagation_s=given.number("propagation_s", 5.0, FROM_0_ON), requests_per_s_max=None)
     names = Names(world.spec, world.faults, epoch_utc_s=world.epoch_utc_s, knobs=knobs)
     world.published_cluster = names.published_cluster
-    for number in range(int(str(scenario.world.get("writers", 1)))):
+    for number in range(writers_of(scenario)):
         world.clients.append(_writer(world, names, number))
     return world, names
+
+
+def writers_of(scenario: Scenario) -> int:
+    """How many programs write all the time."""
+    return int(Given("[world]", scenario.world).number("writers", 1, WRITERS))
 
 
 def _writer(world: World, names: Names, number: int) -> SimClient:
@@ -168,11 +158,12 @@ def address_of(world: World, host: str) -> str | None:
 
 def fence_plan_of(given: Scalars) -> FencePlan:
     """How the fence command ends, verb by verb. Raises: ValueError for an end that there is not."""
-    plan = FencePlan()
-    for verb in ("on", "off", "check"):
+    table, plan = Given("[fence]", given), FencePlan()
+    table.only({*VERBS, "takes_s"})
+    for verb in VERBS:
         ends = given.get(verb, ("exit 0",))
         if not isinstance(ends, tuple) or not ends or any(end.removesuffix(ACTED) not in ENDS for end in ends):
             raise ValueError(f"[fence] {verb}: a list of {', '.join(ENDS)}, each with {ACTED!r} where it acted")
         setattr(plan, verb, list(ends))
-    plan.takes_s = float(str(given.get("takes_s", plan.takes_s)))
+    plan.takes_s = table.number("takes_s", plan.takes_s, FROM_0_ON)
     return plan

@@ -25,6 +25,7 @@ def test_every_knob_is_listed_with_its_default_and_what_it_means(capsys: pytest.
     printed = capsys.readouterr().out
     assert "catching_up_s = 0.0\n    promote answers 503 for this long" in printed
     assert "max_lease_ttl_s = 2764800.0\n" in printed
+    assert "    the longest life that a token gets\n    takes a number from 1 on\n" in printed
     assert "role_window = 500\n    UNCONFIRMED: what nodes answer while a role change" in printed
     assert [line.split()[0] for line in printed.splitlines() if line[0] != " "] == [knob.name for knob in fields(Knobs)]
     assert [name for name, text in meanings_of_knobs().items() if text in ("", "UNCONFIRMED")] == []
