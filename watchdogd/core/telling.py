@@ -13,15 +13,18 @@ from watchdogd.core.situations import Act, Row, Told
 WARN_AT = 0.5  # of a window
 
 
-def is_due(row: Row, timing: Timing, *, held_s: float, progress: float) -> bool:
-    """True when people hear of `row`: it has held for `held_s`, and the fullest window is `progress` full."""
+def is_due(row: Row, timing: Timing, *, held_s: float, unread_s: float, progress: float) -> bool:
+    """True when people hear of `row`: it has held for `held_s`, and the fullest window is `progress` full.
+
+    `unread_s`: for how much of that time nobody could look. A look that failed while a window runs says nothing yet.
+    """
     match row.told:
         case Told.AT_ONCE:
             return True
         case Told.TWO_ROUNDS:
             return held_s >= timing.fresh_s
         case Told.WINDOW:
-            return held_s >= timing.down_after_s
+            return held_s >= timing.down_after_s and (not row.names_unread or unread_s > timing.gap_max_s)
         case Told.HALF_WINDOW:
             return progress >= WARN_AT
         case Told.BEATS_FADED:
@@ -64,12 +67,14 @@ class Holding:
 
     What could not be read for a short while says nothing: for `gap_max` it neither begins a hold anew nor takes a page
     away. What was seen, and contradicts a row, ends its hold at once (DESIGN section 4 asks the same of the evidence).
-    A row that is due waits for no quieter one that is told.
+    A row that is due waits for no quieter one that is told. Rows that share their time are one state of which now this
+    and now that can be read: a mixture is told after one window, once more of it than `gap_max` could not be read.
     """
 
     rows: Mapping[str, Row] = field(default_factory=dict)  # by hold: the one that matched last
     since_s: Mapping[str, float] = field(default_factory=dict)
     seen_s: Mapping[str, float] = field(default_factory=dict)
+    unread_s: Mapping[str, float] = field(default_factory=dict)  # of its time, how long nobody could look
     told: Row | None = None  # the one that people hear of now; not always the one that matches
     told_s: float = 0.0  # when it matched last
 
@@ -79,13 +84,16 @@ class Holding:
             return Holding()
         held = self._still_held(row, seen, timing, now_s)
         since_s = held.since_s.get(row.hold, now_s)
+        failed_s = now_s - held.seen_s.get(row.hold, now_s) if row.names_unread else 0.0
+        unread_s = held.unread_s.get(row.hold, 0.0) + failed_s
         after = replace(
             held,
             rows={**held.rows, row.hold: row},
             since_s={**held.since_s, row.hold: since_s},
             seen_s={**held.seen_s, row.hold: now_s},
+            unread_s={**held.unread_s, row.hold: unread_s},
         )
-        due = is_due(row, timing, held_s=now_s - since_s, progress=progress)
+        due = is_due(row, timing, held_s=now_s - since_s, unread_s=unread_s, progress=progress)
         if self._goes_on(row, seen, timing, now_s) and not (due and self._is_quieter_than(row)):
             return after
         return replace(after, told=row if due else None, told_s=now_s)
@@ -101,6 +109,7 @@ class Holding:
             rows={hold: self.rows[hold] for hold in kept},
             since_s={hold: self.since_s[hold] for hold in kept},
             seen_s={hold: self.seen_s[hold] for hold in kept},
+            unread_s={hold: self.unread_s[hold] for hold in kept},
         )
 
     def _goes_on(self, row: Row, seen: Signature, timing: Timing, now_s: float) -> bool:

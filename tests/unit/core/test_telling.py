@@ -6,19 +6,19 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
 from tests.support.boxes import boxes
-from tests.support.pair import Rounds, policy_of
+from tests.support.pair import Rounds, policy_of, silent
 from watchdogd.core.decision import Decision, Execution, decide
 from watchdogd.core.entries import Runbook
 from watchdogd.core.facts import AbortedRun, Facts, GateAnswer, Ours, Side, Sight, Signature, Stream, Third
 from watchdogd.core.facts import Debt as DebtOpen
 from watchdogd.core.ledger import Debt, DebtState, FenceState, HeldFence
 from watchdogd.core.link import LinkWatch
-from watchdogd.core.model import ClusterId, RunId
+from watchdogd.core.model import ClusterId, NodeSeen, RunId
 from watchdogd.core.policy import Level, Timing
 from watchdogd.core.situations import LEFT_FENCE, SITUATIONS, Act, Phase, Row, Told, situation_of
 from watchdogd.core.telling import Holding, is_due, loudness, why, why_told
@@ -51,11 +51,11 @@ def test_a_row_is_told_at_its_second_and_not_before(row: Row) -> None:
         Told.HALF_WINDOW: 0.0,
     }[row.told]  # fmt: skip
     progress = 0.5 if row.told is Told.HALF_WINDOW else 0.0
-    assert is_due(row, TIMING, held_s=after_s, progress=progress)
+    assert is_due(row, TIMING, held_s=after_s, unread_s=after_s, progress=progress)
     if after_s:
-        assert not is_due(row, TIMING, held_s=after_s - 0.1, progress=1.0)
+        assert not is_due(row, TIMING, held_s=after_s - 0.1, unread_s=after_s, progress=1.0)
     if progress:
-        assert not is_due(row, TIMING, held_s=3600.0, progress=0.49)
+        assert not is_due(row, TIMING, held_s=3600.0, unread_s=0.0, progress=0.49)
 
 
 @pytest.mark.parametrize(
@@ -214,6 +214,67 @@ def test_a_primary_that_was_seen_ends_the_page_at_once_and_the_hold_with_it() ->
     held = [*played([*[LOST] * 60, SOUND, *[LOST] * 40])]
     assert {told_of(one) for one in held[60:]} == {"S-10", ""}
     assert told_of(held[60]) == "S-10"
+
+
+@dataclass
+class LostRounds(Rounds):
+    """Every round of west that begins within `lost_s` of `lost_from_s` is lost."""
+
+    lost_from_s: float = float("inf")
+    lost_s: float = 0.0
+
+    def _round(self, cluster: ClusterId, n: int, started_s: float) -> NodeSeen:
+        if cluster == WEST and 0.0 <= started_s - self.lost_from_s < self.lost_s:
+            return silent(cluster, n, started_s + self.silence_s, took_s=self.silence_s)
+        return super()._round(cluster, n, started_s)
+
+    def told(self, until_s: float) -> dict[float, tuple[str, str]]:
+        """At every tick the row that matches, and the one that people hear of."""
+        holding, told = Holding(), {}
+        for at_s, facts, decision in self.run(until_s):
+            progress = max((window.progress for window in facts.windows), default=0.0)
+            holding = holding.feed(decision.row, facts.signature, TIMING, progress=progress, now_s=at_s)
+            told[at_s] = (decision.row.id, told_of(holding))
+        return told
+
+
+# East dies at 100; at 160, once it is known to be down, another node of west becomes active: the window of what west
+# hears begins anew, and S-26 stands from 163 to 213 although nothing of east was up for a window.
+def test_one_round_of_the_secondary_that_is_lost_while_a_window_runs_pages_nobody() -> None:
+    told = LostRounds(dies_s=100.0, west_changes_s=160.0, lost_from_s=170.0, lost_s=3.0).told(212.0)
+    assert {row for at_s, (row, _) in told.items() if at_s > 164.0} == {"S-26", "S-36"}
+    assert {heard for at_s, (_, heard) in told.items() if at_s > 164.0} <= {"S-26", ""}
+
+
+def test_a_secondary_that_stays_unread_while_a_window_runs_is_paged_once_that_has_outlasted_a_short_while() -> None:
+    told = LostRounds(dies_s=100.0, west_changes_s=160.0, lost_from_s=170.0, lost_s=90.0).told(212.0)
+    unread_s = min(at_s for at_s, (row, _) in told.items() if at_s > 164.0 and row == "S-36")
+    paged_s = min(at_s for at_s, (_, heard) in told.items() if at_s > 164.0 and heard == "S-36")
+    assert paged_s <= unread_s + TIMING.gap_max_s
+    assert {heard for at_s, (_, heard) in told.items() if at_s >= paged_s} == {"S-36"}
+
+
+SUSPECT = replace(LOST, elected=Side.SUSPECT)
+
+
+def test_looks_that_fail_again_and_again_while_a_window_runs_are_paged_after_one_window() -> None:
+    """Mixtures at random: suspect for a few seconds, then a look at one cluster or the other that fails."""
+    chance, window_s, gap_s = random.Random(13), int(TIMING.down_after_s), int(TIMING.gap_max_s)
+    met = Counter[str]()
+    for _ in range(60):
+        suspect_s, unread_s = chance.randrange(1, 30), chance.randrange(1, 12)
+        mixture: list[Signature] = []
+        while len(mixture) < 8 * window_s:
+            mixture += [SUSPECT] * chance.randrange(1, suspect_s + 1)
+            mixture += [chance.choice((LOST, UNREAD))] * chance.randrange(1, unread_s + 1)
+        failed = [second for second, seen in enumerate(mixture) if seen is not SUSPECT]
+        late = next(n for n, second in enumerate(failed) if second >= window_s)
+        paged_s = next(second for second, held in enumerate(played(mixture)) if told_of(held) in ("S-22", "S-36"))
+        # At the first look that fails after a window; put off only as long as nearly all of that window was seen.
+        assert paged_s == failed[max(late, gap_s)]
+        assert late >= gap_s or mixture[: failed[late]].count(SUSPECT) >= failed[late] - gap_s
+        met["at once" if late >= gap_s else "put off"] += 1
+    assert min(met["at once"], met["put off"]) > 5
 
 
 def test_one_tick_of_another_row_that_denies_nothing_changes_no_page() -> None:
