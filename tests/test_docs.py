@@ -107,7 +107,7 @@ def commands() -> Iterator[tuple[str, str]]:
         typed = [line.strip() for block in FENCED.findall(text) for line in block.splitlines()]
         typed += CODE.findall(FENCED.sub("", text))
         for line in typed:
-            command = re.sub(r"[\[\]]", "", re.split(r";|  #", line)[0]).strip()
+            command = re.sub(r"[\[\]]", "", re.split(r";|  #| 2?> | &$", line)[0]).strip()
             if command.split(" ")[0] in PARSERS and " " in command and "|" not in command:
                 yield page.name, command
 

@@ -20,7 +20,7 @@ from watchdogd.lab.serve_socket import bound
 pytestmark = [pytest.mark.live, pytest.mark.timeout(150)]
 
 PAGE = Path(__file__).parents[2] / "docs" / "lab.md"
-HEADING = "## DR by hand, from empty clusters"
+BY_HAND, OWN_DAEMON = "## DR by hand, from empty clusters", "## Run the daemon against it"
 BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 VOLATILE = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{40}\b")
 HERE, PORT, MARK = "/var/tmp/watchdogd-lab", "8200", "=== next ==="  # of the page
@@ -40,9 +40,9 @@ HURRY = {
 BASH, STOP_S, WALK_S = "/bin/bash", 20.0, 100.0
 
 
-def section() -> str:
+def section(heading: str) -> str:
     text = PAGE.read_text(encoding="utf-8")
-    start = text.index(f"\n{HEADING}\n")
+    start = text.index(f"\n{heading}\n")
     return text[start : text.index("\n## ", start + 1)]
 
 
@@ -86,23 +86,22 @@ def env(tmp_path: Path) -> dict[str, str]:
     """A shell with the commands of this checkout."""
     binaries = tmp_path / "bin"
     binaries.mkdir()
-    command = binaries / "watchdogd-lab"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m watchdogd.cli.lab "$@"\n', encoding="utf-8")
-    command.chmod(0o755)
+    for name, module in {"watchdogd": "main", "watchdogctl": "ctl", "watchdogd-lab": "lab"}.items():
+        command = binaries / name
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} -m watchdogd.cli.{module} "$@"\n', encoding="utf-8")
+        command.chmod(0o755)
     path = os.pathsep.join([str(binaries), str(Path(sys.executable).parent), os.environ["PATH"]])
     return {"PATH": path, "PYTHONPATH": str(PAGE.parents[1]), "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
 
 
-@pytest.fixture
-def walk(tmp_path: Path, env: dict[str, str], need: Need) -> Iterator[list[tuple[str, str]]]:
-    """The steps at a lab that the page's first command has started, at a place and a port of its own."""
-    need.program("curl", package="curl")
+@contextmanager
+def walk(heading: str, folder: Path, env: dict[str, str], *knobs: str) -> Iterator[list[tuple[str, str]]]:
+    """The steps at a lab that the chapter's first command has started, at a place and a port of its own."""
     with bound("127.1.1.1", 0, socket.SOCK_STREAM) as probe:
         port = str(probe.getsockname()[1])
-    (start, nothing), *rest = steps(section().replace(HERE, str(tmp_path / "lab")).replace(PORT, port))
-    assert (start.startswith("watchdogd-lab up "), nothing) == (True, "")
-    hurried = [f"--knob {name}={value}" for name, value in HURRY.items()]
-    command = " ".join(["exec", start.strip(), "--port", port, *hurried])
+    (start, nothing), *rest = steps(section(heading).replace(HERE, str(folder / "lab")).replace(PORT, port))
+    assert (start.startswith("watchdogd-lab up "), f"--port {port}" in start, nothing) == (True, True, "")
+    command = " ".join(["exec", start.strip(), *knobs])
     with process(command, env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as lab:
         said: list[str] = []
         while not said or "watchdogd-lab env west" not in said[-1]:  # its last line, when it listens
@@ -111,20 +110,32 @@ def walk(tmp_path: Path, env: dict[str, str], need: Need) -> Iterator[list[tuple
         yield rest
 
 
-def test_a_reader_sets_up_dr_loses_a_region_and_puts_it_together_again(
-    walk: list[tuple[str, str]], env: dict[str, str]
-) -> None:
-    script = "\n".join(f"{typed}\necho '{MARK}'" for typed, _ in walk)
+def type_it(walked: list[tuple[str, str]], env: dict[str, str]) -> None:
+    """All of it in one shell: what the page shows comes out, and nothing is complained of."""
+    script = "\n".join(f"{typed}\necho '{MARK}'" for typed, _ in walked)
     with process(script, env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as bash:
         try:
             said, complaints = bash.communicate(timeout=WALK_S)
         except subprocess.TimeoutExpired as late:
             pytest.fail(f"it stands still after:\n{(late.stdout or b'').decode()}")
     outputs = said.split(f"{MARK}\n")[:-1]
-    assert list(zip([typed for typed, _ in walk], masked(outputs), strict=True)) == list(
-        zip([typed for typed, _ in walk], masked([shown for _, shown in walk]), strict=True)
+    assert list(zip([typed for typed, _ in walked], masked(outputs), strict=True)) == list(
+        zip([typed for typed, _ in walked], masked([shown for _, shown in walked]), strict=True)
     )
     assert complaints == ""
+
+
+def test_a_reader_sets_up_dr_loses_a_region_and_puts_it_together_again(
+    tmp_path: Path, env: dict[str, str], need: Need
+) -> None:
+    need.program("curl", package="curl")
+    with walk(BY_HAND, tmp_path, env, *(f"--knob {name}={value}" for name, value in HURRY.items())) as walked:
+        type_it(walked, env)
+
+
+def test_a_reader_runs_a_daemon_of_their_own_against_the_lab(tmp_path: Path, env: dict[str, str]) -> None:
+    with walk(OWN_DAEMON, tmp_path, env) as walked:
+        type_it(walked, env)
 
 
 def test_what_is_the_same_on_the_page_has_to_be_the_same_in_life() -> None:

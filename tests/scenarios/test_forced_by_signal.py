@@ -12,7 +12,7 @@ from tests.support.stage import Stage
 from watchdogd.core.policy import Level
 from watchdogd.daemon.forcing import force
 from watchdogd.lab.faults import FaultKind
-from watchdogd.rehearsal.pair_asked import DEMO
+from watchdogd.rehearsal.lab_settings import DEMO
 from watchdogd.rehearsal.site import OPERATOR
 
 

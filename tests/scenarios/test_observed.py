@@ -13,7 +13,7 @@ from watchdogd.core.facts import Sight
 from watchdogd.core.policy import FencePolicy, Level, PairPolicy, Timing
 from watchdogd.lab.faults import FaultKind
 from watchdogd.ports import FenceOutcome, FenceResult, Severity
-from watchdogd.rehearsal.pair_asked import DEMO
+from watchdogd.rehearsal.lab_settings import DEMO
 from watchdogd.rehearsal.site import EAST
 
 HEALTHY_BY_S = 20.0

@@ -17,7 +17,7 @@ from watchdogd.errors import Need
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.wire import Place
 from watchdogd.ports import FenceOutcome, FenceResult
-from watchdogd.rehearsal.pair_asked import DEMO
+from watchdogd.rehearsal.lab_settings import DEMO
 from watchdogd.rehearsal.site import EAST, PAIR, WEST
 from watchdogd.runbooks.context import StepOutcome
 

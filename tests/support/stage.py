@@ -58,8 +58,8 @@ from watchdogd.ports import (
     Memory,
     Record,
 )
+from watchdogd.rehearsal.lab_settings import DEMO
 from watchdogd.rehearsal.memory import DictMemory, LoopClock, MemoryJournal, Revoked
-from watchdogd.rehearsal.pair_asked import DEMO
 from watchdogd.rehearsal.site import EAST, OPERATOR, PAIR, WEST
 from watchdogd.rehearsal.transport import WorldTransport
 from watchdogd.runbooks.context import StepEvent

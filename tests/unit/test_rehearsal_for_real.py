@@ -7,59 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.lab_file import lab_file
 from watchdogd.adapters.config import load_config
 from watchdogd.core.policy import Timing
-from watchdogd.lab.lab_file import ClusterEntry, LabFile
 from watchdogd.lab.scenario import ActLine, Do, FaultLine, Scenario, When
 from watchdogd.rehearsal.files import scenarios_of, shipped
 from watchdogd.rehearsal.limits import OUT_OF_REACH, reasons
 from watchdogd.rehearsal.pair_asked import TIMINGS
-from watchdogd.rehearsal.settings_file import Place, toml, write_settings
+from watchdogd.rehearsal.settings_file import Place, write_settings
 from watchdogd.rehearsal.site import PAIR
 
 REGION_LOST = scenarios_of("region-lost")[0]
-
-
-def cluster(number: int, name: str) -> ClusterEntry:
-    nodes = tuple(f"https://127.1.{number}.{node}:8200" for node in (1, 2, 3))
-    return ClusterEntry(
-        address=f"https://127.1.{number}.100:8200",
-        nodes=nodes,
-        client_address=f"https://127.2.{number}.100:8200",
-        client_nodes=nodes,
-        dns_name=f"vault-{name}.example.test",
-        vault_id=f"0000000{number}-0000-0000-0000-000000000000",
-    )
-
-
-def lab_file(folder: Path) -> LabFile:
-    names = ("dr_token_a", "dr_token_b", "root_token", "share_1", "share_2", "share_3")
-    (folder / "ca.pem").touch()
-    return LabFile(
-        simulator=True,
-        pid=1,
-        seed=1,
-        kind="dr",
-        port=8200,
-        ca_file=str(folder / "ca.pem"),
-        clusters={"east": cluster(1, "east"), "west": cluster(2, "west")},
-        home="east",
-        replication_id="00000003-0000-0000-0000-000000000000",
-        credentials={name: f"{name}-of-the-lab" for name in names},
-        service_name="vault.example.test",
-        service_url="https://vault.example.test:8200",
-        ttl_s=30,
-        zone_id="Z0123456789ABCDEFGHIJ",
-        authoritative=("127.1.0.11:8200", "127.1.0.12:8200"),
-        resolvers={"bastion": "127.1.0.53:8200"},
-        route53_url="http://127.1.0.80:8200",
-        aws_region="us-east-1",
-        aws_access_key_id="A",
-        aws_secret_access_key="B",
-        control_url="http://127.1.0.99:8200",
-        control_token="C",
-        events_file=str(folder / "events.jsonl"),
-    )
 
 
 def place(folder: Path) -> Place:
@@ -116,11 +74,6 @@ def test_a_setting_or_an_expectation_that_nothing_shows_is_refused() -> None:
     standing = (replace(REGION_LOST.standing[0], state={"operation_tokens": ()}),)
     said = " ".join(reasons(replace(REGION_LOST, world=world, pair=pair, standing=standing)))
     assert all(what in said for what in ("vault_version_of_west", "[pair] names", "operation_tokens"))
-
-
-def test_a_document_is_written_as_toml() -> None:
-    document = {"a": 1, "b": {"c": {"d": ["x"], "e": True}, "f": {"g": "h"}}}
-    assert toml(document) == 'a = 1\n\n[b]\nf = { g = "h" }\n\n[b.c]\nd = ["x"]\ne = true\n'
 
 
 def test_only_what_differs_from_the_usual_timing_is_written(tmp_path: Path) -> None:

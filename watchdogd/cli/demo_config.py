@@ -6,12 +6,14 @@ The demo reads `lab.json` as a document, like anybody else who was handed the ad
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from watchdogd.core.policy import Timing
+from watchdogd.rehearsal.lab_settings import DEMO, cluster_table, dns_table, duration, timing_table, write_secret
 from watchdogd.rehearsal.starting import aws_environment
+from watchdogd.rehearsal.toml_text import toml
 
 PAIR = "demo"
 TTL_S = 5
@@ -19,6 +21,7 @@ PROMOTE_S, PROPAGATION_S = 10.0, 5.0  # knobs of the lab: the assumptions of the
 FENCE_TIMEOUT_S = 2.0
 WRITE_EVERY_S, WRITE_TIMEOUT_S = 0.2, 1.0  # of one client
 TOKENS = ("dr_token_a", "dr_token_b")
+TIMING = replace(DEMO, cooldown_s=Timing().cooldown_s)  # which changes nothing yet, and a notice says so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,99 +143,45 @@ def write_config(site: Site, lab: LabFacts) -> None:
     """The config file, and the tokens that it refers to (0600)."""
     site.token_file("x").parent.mkdir(mode=0o700, exist_ok=True)
     for name in TOKENS:
-        with open(os.open(site.token_file(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(lab.credentials[name] + "\n")
-    site.config.write_text(_document(site, lab, TIMING), encoding="utf-8")
-    site.config_at_defaults.write_text(_document(site, lab, ""), encoding="utf-8")
+        write_secret(site.token_file(name), lab.credentials[name])
+    site.config.write_text(toml(_document(site, lab, timing_table(TIMING)), NOTES), encoding="utf-8")
+    site.config_at_defaults.write_text(toml(_document(site, lab, {})), encoding="utf-8")
 
 
-TIMING = """
-# Short windows, so that nobody has to wait for a minute; production refuses these.
-[pair.demo.timing]
-interval = "1s"
-probe_timeout = "800ms"
-down_after = "10s"
-down_rounds = 8
-up_after = "3s"
-up_rounds = 3
-gap_max = "3s"
-heartbeat_stale_after = "15s"
-stale_link_hold = "10s"
-last_look_max_age = "2s"
-stall_after = "3s"
-clock_divergence = "2s"
-"""  # INTERFACES section 1, column demo
+NOTES: Mapping[str, str] = {
+    "": "The configuration of the demo. Yours looks the same: config/watchdogd.toml explains every key.",
+    "environment": "Allows the short windows below, and in return only loopback addresses.",
+    f"pair.{PAIR}.timing": "Short windows, so that nobody has to wait for a minute; production refuses these.",
+}
 
 
-def _document(site: Site, lab: LabFacts, timing: str) -> str:
-    return f"""\
-# The configuration of the demo. Yours looks the same: config/watchdogd.toml explains every key.
-environment = "demo"                       # allows the short windows below, and in return only loopback addresses
-state_dir = {_text(site.directory / "state")}
-
-[control]
-socket = {_text(site.socket)}
-
-[listen]
-http = {_text(site.status_page)}
-
-[self_check]
-anchors = [
-{_anchors(site)}
-]
-
-[pair.{PAIR}]
-replication = "dr"
-home = {_text(lab.home)}
-replication_id = {_text(lab.replication_id)}
-
-[pair.{PAIR}.levels]
-failover = "auto"
-{"".join(_cluster_tables(site, lab))}
-[pair.{PAIR}.credentials]
-dr_operation_token = [
-{"".join(f"  {{ file = {_text(site.token_file(name))} }},{chr(10)}" for name in TOKENS)}]
-{timing}
-[pair.{PAIR}.dns]
-provider = "route53"
-zone_id = {_text(lab.zone_id)}
-record = {_text(lab.service_name)}
-ttl = "{TTL_S}s"
-targets = {{ {", ".join(f"{name} = {_text(cluster.dns_name)}" for name, cluster in lab.clusters.items())} }}
-authoritative = {_list(lab.authoritative)}
-resolvers = {_list([lab.bastion_resolver])}
-endpoint_url = {_text(lab.route53_url)}
-"""
+def _document(site: Site, lab: LabFacts, timing: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "environment": "demo",
+        "state_dir": site.directory / "state",
+        "control": {"socket": site.socket},
+        "listen": {"http": site.status_page},
+        "self_check": {"anchors": _anchors(site)},
+        "pair": {
+            PAIR: {
+                "replication": "dr",
+                "home": lab.home,
+                "replication_id": lab.replication_id,
+                "levels": {"failover": "auto"},
+                "cluster": {name: cluster_table(lab, name, _fence(site, name)) for name in lab.clusters},
+                "credentials": {"dr_operation_token": [{"file": site.token_file(name)} for name in TOKENS]},
+                "timing": timing,
+                "dns": dns_table(lab, [*lab.clusters], ttl_s=TTL_S, resolvers=[lab.bastion_resolver]),
+            }
+        },
+    }
 
 
-def _anchors(site: Site) -> str:
+def _anchors(site: Site) -> Sequence[Mapping[str, str]]:
     places = ["own", *["neutral"] * (len(site.anchors) - 1)]
-    rows = zip(site.anchors, places, strict=True)
-    return "\n".join(f'  {{ address = {_text(address)}, place = "{place}" }},' for address, place in rows)
+    return [{"address": address, "place": place} for address, place in zip(site.anchors, places, strict=True)]
 
 
-def _cluster_tables(site: Site, lab: LabFacts) -> Sequence[str]:
-    return [
-        f"""
-[pair.{PAIR}.cluster.{name}]
-address = {_text(cluster.address)}
-nodes = {_list(cluster.nodes)}
-vault_id = {_text(cluster.vault_id)}
-tls = {{ ca_file = {_text(lab.ca_file)}, server_name = {_text(cluster.dns_name)} }}
-
-[pair.{PAIR}.cluster.{name}.fence]
-command = {_list([*site.fence, name, "--dir", str(site.lab_directory)])}
-timeout = "{FENCE_TIMEOUT_S:g}s"
-on_failure = "block"
-"""
-        for name, cluster in lab.clusters.items()
-    ]
-
-
-def _text(value: object) -> str:
-    """A TOML basic string: what JSON escapes, TOML escapes in the same way."""
-    return json.dumps(str(value), ensure_ascii=False)
-
-
-def _list(values: Sequence[str]) -> str:
-    return f"[{', '.join(_text(value) for value in values)}]"
+def _fence(site: Site, cluster: str) -> Mapping[str, object]:
+    command = [*site.fence, cluster, "--dir", site.lab_directory]
+    return {"command": command, "timeout": duration(FENCE_TIMEOUT_S), "on_failure": "block"}

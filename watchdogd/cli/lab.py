@@ -170,9 +170,18 @@ def _environment(lab: LabFile, cluster: str) -> str:
         f"# {cluster}: nodes {' '.join(entry.nodes)}",
         f"# {cluster}: clients use {entry.client_address}, published as {entry.dns_name}",
         f"# dig @{host} -p {port} {lab.service_name}",
+        f"# {cluster} as a DR secondary: export VAULT_ADDR={entry.nodes[0]}; its load balancer has nobody to send to",
     ]
     exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items() if value is not None]
     return "\n".join([*comments, *exports])
+
+
+def config(given: argparse.Namespace) -> int:
+    """What `watchdogd run` wants, to guard this lab. As the demo: an import of more than the other verbs need."""
+    from watchdogd.rehearsal.own_daemon import own_config
+
+    print(own_config(LabFile.read(given.dir), given.dir), end="")
+    return OK
 
 
 def status(given: argparse.Namespace) -> int:
@@ -361,19 +370,14 @@ def _parser() -> argparse.ArgumentParser:
     shown = verbs.add_parser("env", help="print what a shell needs to use one cluster")
     shown.add_argument("cluster")
     shown.set_defaults(run=env)
+    written = verbs.add_parser("config", help="print a config for a daemon of yours that guards this lab")
+    written.set_defaults(run=config)
     told = verbs.add_parser("status", help="the lab's own truth")
     told.add_argument("--json", action="store_true")
     told.set_defaults(run=status)
     followed = verbs.add_parser("follow", help="what really happens, in words, until interrupted")
     followed.set_defaults(run=follow)
-    faults = verbs.add_parser("fault", help="break something").add_subparsers(required=True, metavar="VERB")
-    broken = [_add_fault_add(faults.add_parser("add", help=f"one of {', '.join(FaultKind)}"))]
-    faults.add_parser("kinds", help="every kind, with its targets and parameters").set_defaults(run=fault_kinds)
-    listed = faults.add_parser("list", help="what is broken now, with its number")
-    listed.set_defaults(run=fault_list)
-    cleared = faults.add_parser("clear", help="one fault, or all")
-    cleared.add_argument("id", nargs="?", type=int)
-    cleared.set_defaults(run=fault_clear)
+    faults = _add_faults(verbs.add_parser("fault", help="break something"))
     fenced = verbs.add_parser("fence", help="close or open the client network of a cluster's region, and look")
     fenced.add_argument("cluster")
     fenced.add_argument("verb", choices=["check", "on", "off"])
@@ -383,11 +387,24 @@ def _parser() -> argparse.ArgumentParser:
     _add_soak(verbs.add_parser("soak", help="play days and losses by chance, and look for what is false or missed"))
     _add_knobs(verbs.add_parser("knobs", help="what nobody could confirm about Vault, and its choices"))
     _add_demo(verbs.add_parser("demo", help="the main job: a region is lost, and the daemon fails over"))
-    for each in (shown, told, followed, listed, cleared, fenced, *broken):
+    for each in (shown, written, told, followed, fenced, *faults):
         each.add_argument(
             "--dir", type=Path, default=DIRECTORY, help="where `up` keeps lab.json (default: %(default)s)"
         )
     return parser
+
+
+def _add_faults(parser: argparse.ArgumentParser) -> Sequence[argparse.ArgumentParser]:
+    """Those that ask a lab."""
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    added = _add_fault_add(verbs.add_parser("add", help=f"one of {', '.join(FaultKind)}"))
+    verbs.add_parser("kinds", help="every kind, with its targets and parameters").set_defaults(run=fault_kinds)
+    listed = verbs.add_parser("list", help="what is broken now, with its number")
+    listed.set_defaults(run=fault_list)
+    cleared = verbs.add_parser("clear", help="one fault, or all")
+    cleared.add_argument("id", nargs="?", type=int)
+    cleared.set_defaults(run=fault_clear)
+    return added, listed, cleared
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ NAME = "lab.json"
 
 
 class NoLab(LookupError):
-    """There is no lab in this directory, or its file is of another version; the message is one line for a person."""
+    """There is no lab in this directory, or none that this can be done with; the message is one line for a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,18 +10,8 @@ from watchdogd.core.policy import Level, Levels, OnFenceFailure, Timing
 from watchdogd.lab.number import Number
 from watchdogd.lab.scenario import Scenario
 from watchdogd.rehearsal.given import ABOVE_0, FROM_0_ON, ONE_AND_MORE, Given
+from watchdogd.rehearsal.lab_settings import DEMO
 
-DEMO = Timing(
-    interval_s=1.0,
-    probe_timeout_s=0.8,
-    down_after_s=10.0,
-    up_after_s=3.0,
-    gap_max_s=3.0,
-    stale_link_hold_s=10.0,
-    stall_after_s=3.0,
-    cold_start_s=10.0,
-    cooldown_s=0.0,
-)
 # As the demo, looking half as often: for families of many cases.
 COARSE = replace(DEMO, interval_s=2.0, down_rounds=5, stall_after_s=4.0)
 TIMINGS: Mapping[str, Timing] = {"demo": DEMO, "coarse": COARSE, "default": Timing()}

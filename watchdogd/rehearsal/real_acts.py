@@ -16,7 +16,7 @@ from watchdogd.lab.scenario import ORDERS, ActLine, Ask, Do, FaultLine
 from watchdogd.rehearsal import by_hand
 from watchdogd.rehearsal.acts import RESTART_S, body_of
 from watchdogd.rehearsal.ports import AWS_HEADERS, CHANGES, change_batch, record_in
-from watchdogd.rehearsal.settings_file import write_secret
+from watchdogd.rehearsal.settings_file import write_credential
 from watchdogd.rehearsal.site import PAIR, spoilt
 
 if TYPE_CHECKING:
@@ -106,9 +106,9 @@ class RealActs:
         match line.do:
             case Do.SPOIL_TOKEN:
                 name = line.text("token")
-                write_secret(stage.lab, stage.place, name, spoilt(stage.scenario, name))
+                write_credential(stage.lab, stage.place, name, spoilt(stage.scenario, name))
             case Do.MEND_TOKEN:
-                write_secret(stage.lab, stage.place, line.text("token"))
+                write_credential(stage.lab, stage.place, line.text("token"))
             case Do.CLEAR:
                 await self._clear(line.text("kind"), line.text("target"))
             case Do.PROMOTE:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-from watchdogd.core.policy import Timing
-from watchdogd.lab.lab_file import ClusterEntry, LabFile
+from watchdogd.lab.lab_file import LabFile
 from watchdogd.lab.scenario import Scenario
+from watchdogd.rehearsal.lab_settings import cluster_table, dns_table, timing_table, write_secret
 from watchdogd.rehearsal.pair_asked import FENCE_TIMEOUT_S, SHARES, PairAsked
 from watchdogd.rehearsal.site import PAIR, spoilt
+from watchdogd.rehearsal.toml_text import toml
 from watchdogd.secret import Secret
 
 TTL_S = 30
@@ -54,19 +53,15 @@ def write_settings(scenario: Scenario, lab: LabFile, place: Place) -> None:
     for path in (place.secret("x").parent, place.socket.parent, place.directory / "state"):
         path.mkdir(mode=0o700, exist_ok=True)
     for name in (*CREDENTIALS, *SHARES):
-        write_secret(lab, place, name)
-    write_secret(lab, place, WRONG, spoilt(scenario, WRONG))
+        write_credential(lab, place, name)
+    write_credential(lab, place, WRONG, spoilt(scenario, WRONG))
     place.config.write_text(toml(settings(scenario, lab, place)), encoding="utf-8")
 
 
-def write_secret(lab: LabFile, place: Place, name: str, instead: Secret | None = None) -> None:
+def write_credential(lab: LabFile, place: Place, name: str, instead: Secret | None = None) -> None:
     """One file of a credential, with what it should hold or with something else."""
-    path, fresh = place.secret(name), place.secret(f".{name}.new")
-    fresh.unlink(missing_ok=True)
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w", encoding="utf-8") as file:
-        kept = lab.credentials[CREDENTIALS.get(name, name)] if instead is None else instead.reveal()
-        file.write(f"{kept}\n")
-    fresh.rename(path)
+    kept = lab.credentials[CREDENTIALS.get(name, name)] if instead is None else instead.reveal()
+    write_secret(place.secret(name), kept)
 
 
 def settings(scenario: Scenario, lab: LabFile, place: Place) -> dict[str, object]:
@@ -84,11 +79,13 @@ def settings(scenario: Scenario, lab: LabFile, place: Place) -> dict[str, object
                 "home": lab.home,
                 "replication_id": lab.replication_id,
                 "levels": _levels(asked),
-                "cluster": {name: _cluster(asked, lab, name, place) for name in lab.clusters},
+                "cluster": {
+                    name: cluster_table(lab, name, _fence(asked, [*place.fence, name])) for name in lab.clusters
+                },
                 "credentials": _credentials(asked, place),
-                "timing": _timing(asked.timing),
+                "timing": timing_table(asked.timing),
                 "policy": _policy(asked),
-                "dns": _dns(lab),
+                "dns": dns_table(lab, [*lab.clusters], ttl_s=TTL_S, resolvers=[]),
             }
         },
     }
@@ -101,17 +98,6 @@ def _levels(asked: PairAsked) -> dict[str, object]:
         "cutover_dns": levels.cutover_dns.value,
         "settle_debt": levels.settle_debt.value,
         "accept_two_primaries_on_partition": levels.accept_two_primaries_on_partition,
-    }
-
-
-def _cluster(asked: PairAsked, lab: LabFile, name: str, place: Place) -> dict[str, object]:
-    entry: ClusterEntry = lab.clusters[name]
-    return {
-        "address": entry.address,
-        "nodes": [*entry.nodes],
-        "vault_id": entry.vault_id,
-        "tls": {"ca_file": lab.ca_file, "server_name": entry.dns_name},
-        "fence": _fence(asked, [*place.fence, name]),
     }
 
 
@@ -135,55 +121,9 @@ def _file(place: Place, name: str) -> dict[str, str]:
     return {"file": str(place.secret(name))}
 
 
-def _timing(timing: Timing) -> dict[str, object]:
-    usual, own = Timing(), {field.name: getattr(timing, field.name) for field in fields(Timing)}
-    return {
-        name.removesuffix("_s"): value if name.endswith("_rounds") else f"{round(float(str(value)) * 1000)}ms"
-        for name, value in own.items()
-        if value != getattr(usual, name)
-    }
-
-
 def _policy(asked: PairAsked) -> dict[str, object]:
     return {
         "max_loss": f"{asked.max_loss_s:g}s",
         "sealed_is_down": asked.sealed_is_down,
         "two_secondaries": asked.two_secondaries,
     }
-
-
-def _dns(lab: LabFile) -> dict[str, object]:
-    return {
-        "provider": "route53",
-        "zone_id": lab.zone_id,
-        "record": lab.service_name,
-        "ttl": f"{TTL_S}s",
-        "targets": {name: entry.dns_name for name, entry in lab.clusters.items()},
-        "authoritative": [*lab.authoritative],
-        "resolvers": [],
-        "endpoint_url": lab.route53_url,
-    }
-
-
-def toml(table: Mapping[str, object], *above: str) -> str:
-    """A document with a table for every mapping that holds mappings, the others inline."""
-    plain = {key: value for key, value in table.items() if not _is_deep(value)}
-    deep = {key: value for key, value in table.items() if _is_deep(value)}
-    head = f"\n[{'.'.join(above)}]\n" if above and plain else ""
-    lines = "".join(f"{key} = {_value(value)}\n" for key, value in plain.items())
-    return head + lines + "".join(toml(value, *above, key) for key, value in deep.items() if isinstance(value, dict))
-
-
-def _is_deep(value: object) -> bool:
-    return isinstance(value, dict) and any(isinstance(one, dict | list) for one in value.values())
-
-
-def _value(value: object) -> str:
-    """What JSON writes as text, number and truth is TOML too."""
-    match value:
-        case dict():
-            return "{ " + ", ".join(f"{key} = {_value(one)}" for key, one in value.items()) + " }"
-        case list():
-            return "[" + ", ".join(_value(one) for one in value) + "]"
-        case _:
-            return json.dumps(value, ensure_ascii=False)
