@@ -1,188 +1,186 @@
-"""What a scenario's file lets happen: faults of the world, orders of operators, what becomes of daemon and machine."""
+"""What a scenario's file lets happen: faults, orders of operators, what people do, what becomes of daemon and machine.
+
+Which act is what stands here; how it is done on one kind of stage, with its `Hands`: `virtual_hands`, `real_hands`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from watchdogd.daemon.protocol import Asked
-from watchdogd.lab.faults import FaultKind
-from watchdogd.lab.scenario import ORDERS, ActLine, Ask, Do, FaultLine
-from watchdogd.lab.wire import Outcome, Place, Wire
-from watchdogd.lab.world import World
-from watchdogd.lab.zone import RecordType
-from watchdogd.ports import Record
+from watchdogd.lab.scenario import ORDERS, ActLine, Ask, Do, FaultLine, Scenario
 from watchdogd.rehearsal import by_hand
-from watchdogd.rehearsal.memory import Revoked
-from watchdogd.rehearsal.ports import AWS_HEADERS, CHANGES, SlowWrite, change_batch
-from watchdogd.rehearsal.site import OPERATOR, PAIR, secrets_of, spoilt
-
-if TYPE_CHECKING:
-    from watchdogd.rehearsal.play import Play
+from watchdogd.rehearsal.site import spoilt
+from watchdogd.secret import Secret
 
 RESTART_S = 1.0
-FOREVER_S = 1e9
+NO_DAEMON = "no daemon to ask"
+
+Rest = Coroutine[Any, Any, None] | None
+"""What an act has still to do, which takes as long as it takes; None when it is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What came of an order: why it was refused, empty where it was taken, and all that was said."""
+
+    code: str
+    said: str
+
+
+Heard = Callable[[int, bytes, str], None]
+"""Takes an answer of Vault: its status, 0 for none; its body; and how none came about, in a word."""
+
+
+class Stage(Protocol):
+    """Where a scenario is played. What is refused makes the play fail."""
+
+    scenario: Scenario
+    refused: list[str]
+
+    def tell(self, text: str, more: str = "") -> None: ...
+
+
+class Hands(Protocol):
+    """How things are done on one kind of stage. `for_s` is 0 where the file names no time."""
+
+    @property
+    def stage(self) -> Stage: ...
+    @property
+    def now_s(self) -> float: ...
+    @property
+    def open_run(self) -> str: ...
+    @property
+    def credentials(self) -> Mapping[str, str]: ...
+    @property
+    def out_of_reach(self) -> tuple[type[Exception], ...]:
+        """What is raised when the other side cannot be asked."""
+
+    def catch_up(self) -> None:
+        """The world comes to this moment, where it does not by itself."""
+
+    def break_world(self, line: FaultLine) -> Rest: ...
+    def clear(self, kind: str, target: str) -> Rest: ...
+    def promote(self, cluster: str) -> Rest: ...
+    def demote(self, cluster: str) -> Rest: ...
+    def point_name_at(self, target: str) -> Rest: ...
+    def put_token(self, name: str, value: Secret | None) -> Rest:
+        """Its file holds `value` from now on; None: what it was issued with."""
+
+    def send(self, ask: Ask, request: by_hand.Sent, heard: Heard) -> Rest: ...
+    async def order(self, verb: str, run_id: str, body: dict[str, Any]) -> Answered | None:
+        """None when the daemon was killed before it could answer."""
+
+    def kill(self, gone_s: float) -> Rest: ...
+    def term(self, gone_s: float) -> Rest: ...
+    def stall(self, for_s: float) -> Rest: ...
+    def cut_anchors(self, for_s: float) -> Rest: ...
+    def do_to_machine(self, line: ActLine) -> Rest:
+        """An act that only a machine, a disk or a witness of our own can be made to do."""
 
 
 @dataclass(slots=True)
 class Acts:
-    """Everything but orders takes effect before `happen` returns; an order is asked at the loop's next turn."""
+    """What hands do at once has happened before `happen` returns; the rest of it is a task."""
 
-    stage: Play
+    hands: Hands
     tasks: asyncio.TaskGroup
     kept: dict[str, str] = field(default_factory=dict)  # of the answers that a person got
     _running: set[asyncio.Task[None]] = field(default_factory=set)
 
     def happen(self, line: FaultLine | ActLine) -> None:
-        """Let one line of the file happen now."""
-        world, now_s = self.stage.world, self.stage.clock.now_s()
-        world.tick(max(now_s, world.now_s))
+        """Let one line of the file happen, or begin, now."""
+        self.hands.catch_up()
         match line:
             case FaultLine():
-                until_s = None if line.for_s is None else world.now_s + line.for_s
-                world.faults.add(replace(line.fault, until_s=until_s))
-                world.tick(world.now_s)
+                self._go_on(line.fault.kind, self.hands.break_world(line))
             case ActLine():
-                self.stage.tell(f"act {line.do}", " ".join(f"{k}={v}" for k, v in line.given.items()))
-                if line.do in ORDERS:
-                    self._spawn(self._ask(line))
-                else:
-                    self._do(line)
+                self.hands.stage.tell(f"act {line.do}", " ".join(f"{k}={v}" for k, v in line.given.items()))
+                self._go_on(line.do, self._order(line) if line.do in ORDERS else self._do(line))
 
     def stop(self) -> None:
         """Whatever has not happened yet does not happen any more."""
         for task in self._running:
             task.cancel()
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = self.tasks.create_task(coroutine)
+    def _go_on(self, what: str, rest: Rest) -> None:
+        if rest is None:
+            return
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._running.discard(task)
+            rest.close()  # a task that was stopped before its first turn never began it
+
+        task = self.tasks.create_task(self._tried(what, rest))
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(ended)
 
-    # -- orders ------------------------------------------------------------------------------------------------------
-
-    async def _ask(self, line: ActLine) -> None:
-        stage, run = self.stage, self.stage.ledger.run
-        body = body_of(line, f"scenario {stage.scenario.title}", run.run_id if run is not None else "none")
-        daemon = stage.daemon
-        if daemon is None or daemon.orders is None:
-            stage.refused.append(f"act {line.do}: no daemon to ask")
-            return
-        run_id = str(body.pop("run_id", ""))
-        asked = Asked(verb=line.do.value, pair="" if run_id else PAIR, run_id=run_id, body=body)
+    async def _tried(self, what: str, rest: Coroutine[Any, Any, None]) -> None:
         try:
-            answer = await daemon.orders.ask(asked, OPERATOR)
-        except Revoked:
+            await rest
+        except self.hands.out_of_reach as exc:
+            self.hands.stage.refused.append(f"{what} could not be done: {exc or type(exc).__name__}")
+
+    async def _order(self, line: ActLine) -> None:
+        hands, stage = self.hands, self.hands.stage
+        body = body_of(line, f"scenario {stage.scenario.title}", hands.open_run)
+        answered = await hands.order(line.do.value, str(body.pop("run_id", "")), body)
+        if answered is None:
             return
-        error = answer.body.get("error") if answer.is_error else None
-        code = str(error.get("code")) if isinstance(error, dict) else ""
-        stage.tell(f"order {line.do} {f'refused {code}' if answer.is_error else 'taken'}", str(answer.body))
+        code, said = answered.code, answered.said
+        stage.tell(f"order {line.do} {f'refused {code}' if code else 'taken'}", said)
         if code != line.refused:
-            stage.refused.append(f"order {line.do} at {stage.clock.now_s():.1f} s: {answer.body}, not {line.refused!r}")
+            stage.refused.append(f"order {line.do} at {hands.now_s:.1f} s: {said}, not {line.refused!r}")
 
-    # -- daemon and machine ------------------------------------------------------------------------------------------
-
-    def _do(self, line: ActLine) -> None:
-        stage, for_s = self.stage, line.number("for")
-        now_s = stage.clock.now_s()
+    def _do(self, line: ActLine) -> Rest:
+        hands, for_s = self.hands, line.number("for")
         match line.do:
-            case Do.KILL if stage.daemon is not None:
-                stage.kill()
-                self._spawn(self._start_again(for_s or RESTART_S))
-            case Do.TERM if stage.daemon is not None:
-                self._spawn(self._term(for_s or RESTART_S))
-            case Do.SUSPEND | Do.STALL:
-                stage.sleep_through(for_s, is_suspended=line.do is Do.SUSPEND)
-            case Do.STEP_CLOCK:
-                stage.clock.stepped_s += line.number("seconds")
-            case Do.SLOW_JOURNAL:
-                times = int(line.number("times", 1))
-                stage.disk.slow.append(SlowWrite(entry=line.text("entry"), takes_s=for_s, times=times))
-            case Do.FAIL_JOURNAL:
-                stage.disk.fails_until_s = now_s + for_s
+            case Do.KILL:
+                return hands.kill(for_s or RESTART_S)
+            case Do.TERM:
+                return hands.term(for_s or RESTART_S)
+            case Do.STALL:
+                return hands.stall(for_s)
             case Do.CUT_ANCHORS:
-                stage.anchors_cut_until_s = now_s + (for_s or FOREVER_S)
-            case Do.WITNESS_SEES:
-                stage.witness_until_s = now_s + (for_s or FOREVER_S)
-            case _:
-                self._do_to_the_world(line)
-
-    async def _start_again(self, after_s: float) -> None:
-        await asyncio.sleep(after_s)
-        self.stage.start()
-
-    async def _term(self, gone_s: float) -> None:
-        daemon = self.stage.daemon
-        if daemon is None or daemon.app is None:
-            return
-        await daemon.app.stop("the daemon was told to stop")
-        self.stage.tell("daemon stopped")
-        self.stage.kill()
-        await self._start_again(gone_s)
-
-    # -- people and the world ----------------------------------------------------------------------------------------
-
-    def _do_to_the_world(self, line: ActLine) -> None:
-        stage, world, cluster = self.stage, self.stage.world, line.text("cluster")
-        match line.do:
+                return hands.cut_anchors(for_s)
             case Do.CLEAR:
-                kind = line.text("kind")
-                world.faults.clear(kind=FaultKind(kind) if kind else None, target=line.text("target") or None)
-                world.tick(world.now_s)
-            case Do.PROMOTE:
-                world.promote(world.clusters[cluster], world.kind)
-            case Do.DEMOTE:
-                world.demote(world.clusters[cluster], world.kind)
-            case Do.POINT_NAME:
-                self._point_name_at(line.text("target"))
+                return hands.clear(line.text("kind"), line.text("target"))
             case Do.SPOIL_TOKEN:
-                stage.secrets[line.text("token")] = spoilt(stage.scenario, line.text("token"))
+                return hands.put_token(line.text("token"), spoilt(hands.stage.scenario, line.text("token")))
             case Do.MEND_TOKEN:
-                stage.secrets[line.text("token")] = secrets_of(world)[line.text("token")]
-            case Do.ASK if line.ask is not None:
-                self._ask_vault(line.ask)
+                return hands.put_token(line.text("token"), None)
             case _:
-                stage.refused.append(f"act {line.do}: there is no daemon now")
+                return self._do_by_hand(line)
 
-    def _ask_vault(self, ask: Ask) -> None:
-        """At once, from where operators work: an answer's delay is not waited for."""
-        stage, world = self.stage, self.stage.world
+    def _do_by_hand(self, line: ActLine) -> Rest:
+        hands = self.hands
+        match line.do:
+            case Do.PROMOTE:
+                return hands.promote(line.text("cluster"))
+            case Do.DEMOTE:
+                return hands.demote(line.text("cluster"))
+            case Do.POINT_NAME:
+                return hands.point_name_at(line.text("target"))
+            case Do.ASK if line.ask is not None:
+                return self._ask_vault(line.ask)
+            case _:
+                return hands.do_to_machine(line)
+
+    def _ask_vault(self, ask: Ask) -> Rest:
+        stage = self.hands.stage
         try:
-            request = by_hand.sent(ask, {**world.credentials(), **self.kept})
+            request = by_hand.sent(ask, {**self.hands.credentials, **self.kept})
         except KeyError as exc:
             stage.refused.append(f"act ask {ask.path}: {exc} was never kept")
-            return
-        wire = Wire(
-            place=Place.BASTION,
-            target=_node_of(world, ask.target),
-            method=ask.method,
-            path_and_query=request.path_and_query,
-            headers=request.headers,
-            body=request.body,
-        )
-        exchange = world.exchange(wire, now_s=world.now_s)
-        status = exchange.status if exchange.outcome is Outcome.ANSWER else 0
-        stage.tell(*by_hand.reply_line(ask, status or exchange.outcome.value))
-        stage.refused.extend(by_hand.take(ask, status, exchange.body, self.kept))
+            return None
 
-    def _point_name_at(self, target: str) -> None:
-        """At the provider, past whatever is wrong with our own way to it; the servers show it when it has spread."""
-        names, now_s = self.stage.names, self.stage.clock.now_s()
-        held = names.zone.records[(names.service_name, RecordType.CNAME)]
-        name = names.cluster_name(target) if target in self.stage.world.clusters else f"{target.rstrip('.')}."
-        expected = Record(targets=held.values, ttl_s=held.ttl_s)
-        body = change_batch(names.service_name, expected, replace(expected, targets=(name,)), "by hand")
-        names.route53.exchange("POST", CHANGES, AWS_HEADERS, body.encode(), now_s)
+        def heard(status: int, body: bytes, instead: str) -> None:
+            stage.tell(*by_hand.reply_line(ask, status or instead))
+            stage.refused.extend(by_hand.take(ask, status, body, self.kept))
 
-
-def _node_of(world: World, target: str) -> str:
-    """The node that is meant: of a cluster the active one, or its first where none is."""
-    if "/" in target:
-        return target
-    active = world.clusters[target].serving()
-    return active.target if active is not None else f"{target}/1"
+        return self.hands.send(ask, request, heard)
 
 
 def body_of(line: ActLine, reason: str, open_run: str) -> dict[str, Any]:

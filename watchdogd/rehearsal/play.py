@@ -30,6 +30,7 @@ from watchdogd.rehearsal.memory import DictMemory, Fuse
 from watchdogd.rehearsal.ports import Disk, PlayClock, PlayJournal, no_fuse
 from watchdogd.rehearsal.site import PAIR, fence_plan_of, found, policy_of, secrets_of
 from watchdogd.rehearsal.time_line import TimeLine
+from watchdogd.rehearsal.virtual_hands import VirtualHands
 from watchdogd.rehearsal.virtual_time import move, virtual_loop
 from watchdogd.rehearsal.words import line_of_notice, line_of_todo, lines_of_entry, state_of
 from watchdogd.runbooks.context import StepEvent
@@ -122,7 +123,7 @@ class Play:
         self._told = Told()
         self._time_line = TimeLine(scenario)
         self._tasks = asyncio.TaskGroup()
-        self._acts = Acts(self, self._tasks)
+        self._acts = Acts(VirtualHands(self), self._tasks)
         self._state_s = -1.0
 
     # -- the story ---------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from watchdogd.lab.doubts import shown
 from watchdogd.lab.lab_file import LabFile, NoLab
 from watchdogd.lab.scenario import Scenario
 from watchdogd.lab.story import Line, Story, checks
+from watchdogd.rehearsal.acts import Acts
 from watchdogd.rehearsal.asking import Asking
 from watchdogd.rehearsal.by_hand import promotes
 from watchdogd.rehearsal.free_ports import free_port
@@ -30,7 +31,7 @@ from watchdogd.rehearsal.limits import CannotBeReal, reasons
 from watchdogd.rehearsal.observing import Observer
 from watchdogd.rehearsal.play import Played
 from watchdogd.rehearsal.processes import ROOT, Child, Stage, Unmet, cause, command
-from watchdogd.rehearsal.real_acts import RealActs
+from watchdogd.rehearsal.real_hands import RealHands
 from watchdogd.rehearsal.settings_file import TTL_S, Place, write_settings
 from watchdogd.rehearsal.site import WORLD_KEYS, fence_plan_of, writers_of
 from watchdogd.rehearsal.starting import Anchor, aws_environment, must_fit
@@ -108,7 +109,7 @@ class RealPlay:
         """From the first second to the last. Raises: Unmet."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._acts = RealActs(self, tasks)
+                self._acts = Acts(RealHands(self), tasks)
                 await self._begin()
                 observer = self.observer
                 loops = (
