@@ -123,12 +123,21 @@ class AnchorSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WitnessSeen:
-    """One configured witness. `sees` vetoes; nothing is nothing."""
+    """One configured witness. `sees` vetoes; nothing is nothing.
+
+    `seen_s` is when it answered, `alive_s` the moment that its answer speaks of where that is an earlier one.
+    """
 
     name: str
     sees: bool
     why: str = ""
     seen_s: float = 0.0
+    alive_s: float | None = None
+
+    @property
+    def life_s(self) -> float:
+        """The latest moment at which a witness that sees knows the cluster to have lived."""
+        return self.seen_s if self.alive_s is None else self.alive_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,7 +140,8 @@ def _ahead_s(one: Stamp, two: Stamp) -> float:
 
 
 def _is_later(one: Stamp, two: Stamp) -> bool:
-    return _ahead_s(one, two) > 0
+    # `one` is of this boot: what an earlier boot left behind is older, also where the wall clock was ahead of itself.
+    return one.boot_id != two.boot_id or one.at_s > two.at_s
 
 
 def _learn_state(known: Known, active: NodeSeen, state: StreamState, *, skew_s: float, now: Stamp) -> Known:
@@ -155,8 +156,9 @@ def _commit(known: Known, skew_s: float) -> Known:
     if known.life is None:
         is_meant = known.state_at is None
     else:
-        ahead_s = _ahead_s(known.shown_at, known.life)
-        is_meant = ahead_s <= 0 or (ahead_s <= skew_s and (known.state_at is None or known.shown in SYNCING))
+        is_near = _ahead_s(known.shown_at, known.life) <= skew_s
+        is_meant = not _is_later(known.shown_at, known.life)
+        is_meant = is_meant or (is_near and (known.state_at is None or known.shown in SYNCING))
     if not is_meant or (known.state_at is not None and not _is_later(known.shown_at, known.state_at)):
         return known
     return replace(known, state=known.shown, state_at=known.shown_at)

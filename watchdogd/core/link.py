@@ -217,17 +217,18 @@ def _age_s(before: Signals, now: Signals, server_utc_s: int) -> float | None:
 
 
 def signals_of(status: ReplicationStatus) -> Signals:
-    """The moving fields of one status."""
-    peers = {peer.cluster_address or peer.api_address: peer for peer in status.peers or ()}
+    """The moving fields of one status; of peers that cannot be told apart the newest heartbeat and youngest canary."""
+    heartbeats_utc_s: dict[str, float] = {}
+    canaries_age_ms: dict[str, int] = {}
+    for peer in status.peers or ():
+        name = f"{peer.cluster_address} {peer.api_address}"
+        if (at_utc_s := peer.last_heartbeat_utc_s) is not None:
+            heartbeats_utc_s[name] = max(at_utc_s, heartbeats_utc_s.get(name, at_utc_s))
+        if (age_ms := peer.canary_age_ms) is not None and age_ms > 0:
+            canaries_age_ms[name] = min(age_ms, canaries_age_ms.get(name, age_ms))
     return Signals(
-        heartbeats_utc_s={
-            name: peer.last_heartbeat_utc_s for name, peer in peers.items() if peer.last_heartbeat_utc_s is not None
-        },
-        canaries_age_ms={
-            name: peer.canary_age_ms
-            for name, peer in peers.items()
-            if peer.canary_age_ms is not None and peer.canary_age_ms > 0
-        },
+        heartbeats_utc_s=heartbeats_utc_s,
+        canaries_age_ms=canaries_age_ms,
         # 0 is what a new active node shows before it has read its position: its first number is no movement.
         remote_wal=status.last_remote_wal or None,
     )

@@ -243,7 +243,7 @@ class PairWatch:
         hears = self._hears(partner_id, now_s)
         named = self.named_s.get(elected.cluster, {}) if elected is not None else {}
         partner = checked_against(views[partner_id], elected, hears=hears is Hears.SEES, named_lately=named)
-        witness = max((w for w in around.witnesses if w.sees), key=lambda w: w.seen_s, default=None)
+        witness = max((w for w in around.witnesses if w.sees), key=lambda w: w.life_s, default=None)
         sight = sight_of(link, hears, timing, is_witnessed=witness is not None, now_s=now_s)
         windows: tuple[Window, ...] = ()
         if elected is not None:
@@ -259,7 +259,7 @@ class PairWatch:
             link=link,
             hears=hears,
             sight=sight,
-            witnessed=None if witness is None else Sighting(at_s=witness.seen_s, seen_by=f"witness {witness.name}"),
+            witnessed=None if witness is None else Sighting(at_s=witness.life_s, seen_by=f"witness {witness.name}"),
             windows=windows,
         )
 

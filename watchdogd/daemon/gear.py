@@ -18,10 +18,14 @@ Background = Callable[[], Awaitable[None]]  # a loop of the gear's own, owned by
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """What one witness said. `why` is one short sentence."""
+    """What one witness said. `why` is one short sentence.
+
+    `alive_s` is the latest moment at which the cluster is known to have lived; None: when the witness was asked.
+    """
 
     sees: bool
     why: str = ""
+    alive_s: float | None = None
 
 
 LearnExpiry = Callable[[NodeSeen, str], Awaitable[float | None]]  # ask a living primary; raises as the Hands port

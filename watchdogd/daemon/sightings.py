@@ -159,8 +159,15 @@ class Sightings:
         guarded = self._ledger.guarded
         if guarded is None:
             return
+        asked_s = self._clock.now_s()
         said: Sighting = await self._gear.witnesses[name](guarded)
-        self.seen.witnesses[name] = WitnessSeen(name=name, sees=said.sees, why=said.why, seen_s=self._clock.now_s())
+        self.seen.witnesses[name] = WitnessSeen(
+            name=name,
+            sees=said.sees,
+            why=said.why,
+            seen_s=self._clock.now_s(),
+            alive_s=asked_s if said.alive_s is None else said.alive_s,
+        )
 
     async def watch_fences(self) -> None:
         """Run every fence's `check`, for ever; more often while the pair is not steady."""

@@ -115,4 +115,5 @@ class VaultWitness:
         )
         self._link = self._link.observe(view, gap_max_s=timing.gap_max_s)
         heard = self._link.verdict(now_s=now_s, stale_after_s=timing.heartbeat_stale_after_s, fresh_s=timing.fresh_s)
-        return Sighting(sees=heard is Hears.SEES, why=heard.value)
+        # A heartbeat counts for three beats: what it tells of the primary's life is as old as it is.
+        return Sighting(sees=heard is Hears.SEES, why=heard.value, alive_s=self._link.life_s)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.pair import EAST, WEST, active, peer_of, silent, stamp, status_of
@@ -152,6 +154,32 @@ def test_a_ready_listed_streaming_secondary_follows_without_any_heartbeat() -> N
     assert source.reach is Reach.UP
     assert learnt((source, partner)).follows_at == stamp(10.0)
     assert learnt((alive(10), partner)).follows_at is None
+
+
+# -- a reboot, and a wall clock that was ahead before it -------------------------------------------------------------
+
+
+def after_reboot(known: Known, at_s: float, elected: ClusterView, state: StreamState) -> Known:
+    """`known` after one more look at `at_s` of the second boot, whose wall clock is ten minutes behind the first's."""
+    behind = replace(stamp(at_s, boot_id="boot-2"), at_utc_s=stamp(at_s).at_utc_s - 600.0)
+    heard_s = at_s if elected.is_active_primary else None
+    return learn(
+        known, elected=elected, partner=west(at_s, state), heard_s=heard_s, witnessed=None, skew_s=120.0, now=behind
+    )
+
+
+def test_what_is_seen_in_this_boot_is_later_than_what_an_earlier_one_left_behind() -> None:
+    before = learnt((alive(90), west(90, STREAMS)), heard_s=90.0)
+    known = after_reboot(before, 5.0, alive(5.0), SYNCS)
+    assert known.life is not None
+    assert known.follows_at is not None
+    assert (known.life.boot_id, known.follows_at.boot_id, known.state) == ("boot-2", "boot-2", SYNCS)
+
+
+def test_what_is_seen_after_the_reboot_of_a_primary_that_died_before_it_is_no_last_known() -> None:
+    before = learnt((alive(90), west(90, STREAMS)), heard_s=90.0)
+    known = after_reboot(before, 5.0, dead(5.0), IDLE)
+    assert (known.life, known.state, known.state_at) == (before.life, STREAMS, before.state_at)
 
 
 # -- the loss, for people ----------------------------------------------------------------------------------------------

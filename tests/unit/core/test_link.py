@@ -83,6 +83,20 @@ def test_a_peer_that_vanishes_and_comes_back_unchanged_has_not_moved() -> None:
     assert link.last_advance_s is None
 
 
+@pytest.mark.parametrize("shows", [True, False], ids=["one address for all", "no address"])
+def test_of_peers_with_one_address_the_one_that_moves_is_seen(shows: bool) -> None:
+    # A former active node stays in the list with its last heartbeat. A cluster address may be that of a load balancer.
+    def of_one(peer: Peer) -> Peer:
+        address = "https://lb.east.example.net:8201" if shows else ""
+        return replace(peer, cluster_address=address, api_address=address)
+
+    former = of_one(peer_of(EAST, 1.0, n=2, canary_age_ms=60_000))
+    looks = [(at_s, of_one(peer_of(EAST, at_s - 4.0))) for at_s in (10.0, 13.0, 16.0, 19.0, 22.0, 25.0, 28.0)]
+    assert hears(watched(*(said(at_s, peer, former) for at_s, peer in looks)), 28.0) is Hears.SEES
+    aged = [(at_s, of_one(peer_of(EAST, None, canary_age_ms=age))) for at_s, age in ((10.0, 9000), (13.0, 2000))]
+    assert hears(watched(*(said(at_s, peer, former) for at_s, peer in aged)), 13.0) is Hears.SEES
+
+
 def test_the_window_is_counted_from_the_last_advance_that_was_seen() -> None:
     link = watched(said(10.0, peer_of(EAST, 5.0)), said(13.0, peer_of(EAST, 10.0)), *every_3_s(16.0, 61.0))
     assert full_at_s(link) == 63.0
