@@ -217,14 +217,14 @@ class Ledger:
         return max((e.epoch for e in self.elections), default=0) + 1
 
     def is_fence_settled(self, cluster: ClusterId) -> bool:
-        """True when the debt that the fence of `cluster` belongs to was closed or forgiven.
+        """True when the debt that the fence of `cluster` belongs to was closed: `cluster` was seen as secondary.
 
-        A debt that is only void says nothing of `cluster`: it may still be primary, unseen.
+        A debt that is void or forgiven says nothing of `cluster`: it may still be primary, unseen.
         """
         fence = self.fences.get(cluster)
-        ended = (DebtState.CLOSED, DebtState.FORGIVEN)
         return fence is not None and any(
-            debt.epoch == fence.epoch and debt.debtor == cluster and debt.state in ended for debt in self.debts
+            debt.epoch == fence.epoch and debt.debtor == cluster and debt.state is DebtState.CLOSED
+            for debt in self.debts
         )
 
     @property

@@ -27,7 +27,7 @@ from watchdogd.core.parked import RunVerb, why_not, why_not_adopted
 from watchdogd.core.plan import Agreed, Plan
 from watchdogd.core.views import sealed_not_dead
 from watchdogd.daemon.deciding import Standing
-from watchdogd.daemon.observed import resuming
+from watchdogd.daemon.observed import RUNS_OF_THE_DEBT, resuming
 from watchdogd.daemon.plans import NOT_DECIDED, PlanBook, Wish, no_cluster, not_waivable, plan_of
 from watchdogd.daemon.protocol import (
     ACCEPTED,
@@ -88,8 +88,8 @@ async def resume(desk: Desk, asked: Asked, caller: Caller) -> Answer:
     if desk.ledger.pause is None:
         return Answer(body={"pair": pair, "paused": None, "hold": desk.ledger.hold})
     resumed = Resumed(by_uid=caller.uid, reason=asked.text("reason"))
-    standing = desk.standing
-    await desk.journal.append(pair, *(resuming(standing.facts, resumed) if standing is not None else (resumed,)))
+    facts = desk.standing.facts if desk.standing is not None else None
+    await desk.journal.append(pair, *resuming(facts, resumed))
     return Answer(body={"pair": pair, "paused": None, "hold": desk.ledger.hold})
 
 
@@ -239,12 +239,14 @@ async def _adopt(desk: Desk, asked: Asked, caller: Caller, ending: tuple[RunEnde
 
 
 async def forgive(desk: Desk, asked: Asked, caller: Caller) -> Answer:
-    """The named cluster never comes back: its debt orders nothing any more."""
+    """The named cluster never comes back: its debt orders nothing any more. Not while a run makes or settles it."""
     standing, cluster, debt = desk.standing, desk.cluster(asked.text("cluster")), desk.ledger.open_debt
     if cluster is None:
         return desk.no_cluster(asked.text("cluster"))
     if debt is None or debt.debtor != cluster:
         return refuse(Code.STALE, f"{cluster} owes nothing")
+    if (run := desk.ledger.run) is not None and run.runbook in RUNS_OF_THE_DEBT:
+        return _run_open(run)
     view = standing.facts.views.get(cluster) if standing is not None else None
     if view is not None and view.is_active_primary:
         return refuse(Code.BLOCKED, f"{cluster} is back as an active primary: its debt is what demotes it")

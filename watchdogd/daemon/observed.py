@@ -22,8 +22,11 @@ from watchdogd.core.model import Reach
 from watchdogd.core.policy import PairPolicy
 
 OUTAGE_STANDS = "the outage already existed when the pause ended"
+NOBODY_LOOKED = "nobody had looked yet when the pause ended"
 # These runs close a debt, or decide about it, themselves.
 RUNS_OF_THE_DEBT = frozenset({Runbook.SETTLE_DEBT, Runbook.FAILOVER, Runbook.ROLL_BACK})
+# While one of these is open, a change of the elected cluster's role may be its own.
+RUNS_OF_ROLES = frozenset({Runbook.FAILOVER, Runbook.ROLL_BACK, Runbook.SWITCHOVER})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,9 @@ class Suspected:
 def foreign(facts: Facts) -> str:
     """A role that changed by nobody's entry in our journal, in one sentence; empty when there is none."""
     ledger = facts.ledger
-    if facts.elected is None or ledger.run is not None or ledger.foreign or ledger.guarded != ledger.elected:
+    if facts.elected is None or ledger.foreign:
+        return ""
+    if ledger.guarded != ledger.elected or (ledger.run is not None and ledger.run.runbook in RUNS_OF_ROLES):
         return ""  # a promote of ours that may still land explains whatever is seen
     if facts.elected.is_active_secondary and facts.signature.aborted is not AbortedRun.RECENT:
         return f"{facts.elected.cluster} was made secondary, and not by us"
@@ -74,10 +79,12 @@ def entries_due(facts: Facts, policy: PairPolicy, suspected: Suspected) -> Itera
         yield from resuming(facts, Resumed(expired=True))
 
 
-def resuming(facts: Facts, resumed: Resumed) -> Iterator[Entry]:
-    """`resumed`, and a hold when there already is an outage: nothing may start the moment a pause ends."""
+def resuming(facts: Facts | None, resumed: Resumed) -> Iterator[Entry]:
+    """`resumed`, and a hold when there already is an outage, or may be: nothing may start the moment a pause ends."""
     yield resumed
-    if facts.elected is not None and facts.elected.reach is not Reach.UP:
+    if facts is None:
+        yield HoldPlaced(cause=NOBODY_LOOKED)
+    elif facts.elected is not None and facts.elected.reach is not Reach.UP:
         yield HoldPlaced(cause=OUTAGE_STANDS)
 
 

@@ -21,6 +21,7 @@ from watchdogd.ports import Eyes, Hands, Journal, Notice, Notifier, Severity
 from watchdogd.runbooks.context import RunContext, StepEvent, StepOutcome
 from watchdogd.runbooks.engine import execute
 from watchdogd.runbooks.opening import Wanted, open_run
+from watchdogd.runbooks.performing import FOR_A_HUMAN
 
 TURN_S = 0.25
 
@@ -133,7 +134,11 @@ class Running:
                 log.warning("run_not_opened", pair=self._pair, runbook=wanted.runbook.value, error=need.detail)
         run = self._journal.ledger(self._pair).run
         is_broken = run is not None and run.run_id == self._broken and run.state is RunState.PARKED
-        if run is not None and not is_broken and not self._why_stop():
+        if run is None or is_broken or self._why_stop():
+            return
+        if self._is_stale(run) and self._goes_on_alone(run):
+            self._park_due = self._parked_as_stale(run)  # a pause, or a tilt, kept it from going on for that long
+        else:
             await self._execute(run)
 
     async def _execute(self, run: Run) -> None:
@@ -241,16 +246,29 @@ class Running:
         if not self._is_stale(run):
             log.info("run_resumed", pair=self._pair, run_id=run.run_id, runbook=run.runbook.value)
             return
-        why = (
-            f"untouched for longer than {self._gear.policy.timing.resume_max_age_s:.0f} s before its point of no return"
-        )
-        self._park_due = RunParked(run_id=run.run_id, step=_open_step(run), need=Need.STALE_RUN, why=why)
+        self._park_due = self._parked_as_stale(run)
+
+    def _parked_as_stale(self, run: Run) -> RunParked:
+        bound_s = self._gear.policy.timing.resume_max_age_s
+        why = f"untouched for longer than {bound_s:.0f} s before its point of no return"
+        return RunParked(run_id=run.run_id, step=_open_step(run), need=Need.STALE_RUN, why=why)
 
     def _is_stale(self, run: Run) -> bool:
+        """True for a run that would go on to promote by what was true long ago. One that gives up only undoes."""
         age_s = run.touched.age_s(self._stamper.now())
         is_past_return = not run.step(PROMOTE).was_never_applied
         is_young = age_s <= self._gear.policy.timing.resume_max_age_s
-        return run.runbook is Runbook.FAILOVER and not is_past_return and not is_young
+        return run.runbook is Runbook.FAILOVER and not is_past_return and not is_young and not run.abort_asked
+
+    def _goes_on_alone(self, run: Run) -> bool:
+        """True for a run that would act without another word of a human.
+
+        One that nobody asked for waits while a hold does. One that is parked for being late goes on once it sees what
+        it waits for; that is all of section 4, unless it waives some of it by what its operator knew then.
+        """
+        if run.state is RunState.PARKED:
+            return bool(run.waivers) and run.parked_need not in FOR_A_HUMAN
+        return run.asked_by_uid is not None or not self._journal.ledger(self._pair).hold
 
 
 def _open_step(run: Run) -> str:
