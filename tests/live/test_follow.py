@@ -59,7 +59,8 @@ async def test_what_really_happens_is_told_as_it_happens_and_what_happened_befor
         await until(says("west accepted promote (dr)", "west is dr primary, no longer secondary"), out)
         await until(says("from now on the name publishes a cluster that is not primary"), out)
         await asyncio.to_thread(lab.main, ["fault", "clear", *where])
-        await until(says("fault     1 is cleared", "fault     2 is cleared", "east/1 is up"), out)
+        await until(says("fault     1 is cleared: delay lb:west", "fault     2 is cleared", "east/1 is up"), out)
+        await ends_by_itself(facts, out, where)
         await asyncio.to_thread(lab.main, ["fault", "clear", *where])
         await asyncio.to_thread(lab.main, ["status", *where])
     await asyncio.wait_for(following, WITHIN_S)  # noqa: TID251  it ends when the lab does
@@ -68,12 +69,29 @@ async def test_what_really_happens_is_told_as_it_happens_and_what_happened_befor
     assert re.search(r"east +dr primary +performance disabled +active ", capsys.readouterr().out)
 
 
+async def ends_by_itself(facts: LabFacts, out: io.StringIO, where: list[str]) -> None:
+    brief = ["seconds=0.1", "--for", "300ms"]
+    await asyncio.to_thread(lab.main, ["fault", "add", "delay", "lb:west", *brief, *where])
+    await until(lambda: "fault     3 is over, its time has passed: delay lb:west" in out.getvalue(), out)
+    once = ["path=sys/health", "method=GET", "status=400", "times=1"]
+    await asyncio.to_thread(lab.main, ["fault", "add", "error_applied", "node:west/1", *once, *where])
+    assert await health_of_west(facts) == 400
+    used_up = "fault     4 is over, it has happened as often as it was to: error_applied node:west/1"
+    await until(lambda: used_up in out.getvalue(), out)
+
+
 async def promote_west(facts: LabFacts) -> None:
     url = f"{facts.clusters['west'].nodes[0]}/v1/sys/replication/dr/secondary/promote"
     body = {"dr_operation_token": facts.credentials["dr_token_a"]}
     async with aiohttp.ClientSession() as session:
         async with session.post(url, json=body, ssl=ssl.create_default_context(cafile=facts.ca_file)) as reply:
             assert reply.status == 200, await reply.text()
+
+
+async def health_of_west(facts: LabFacts) -> int:
+    url, tls = f"{facts.clusters['west'].nodes[0]}/v1/sys/health", ssl.create_default_context(cafile=facts.ca_file)
+    async with aiohttp.ClientSession() as session, session.get(url, ssl=tls) as reply:
+        return reply.status
 
 
 def test_without_a_lab_it_says_how_to_start_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

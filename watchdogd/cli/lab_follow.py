@@ -27,6 +27,12 @@ HEALTH = "/v1/sys/health?standbyok=true&perfstandbyok=true"  # any node that han
 TRUTH_EVERY_S, CLIENT_EVERY_S, CLIENT_TIMEOUT_S = 0.25, 1.0, 2.0
 NOW = "now: "  # how it was found, whenever it became so
 ROLES = ("dr", "performance")
+# By `how` of the event: how a fault came to its end.
+OVER: Mapping[str, str] = {
+    "cleared": "is cleared",
+    "ended": "is over, its time has passed",
+    "used_up": "is over, it has happened as often as it was to",
+}
 # Of the lab's counts: what it means that one grows.
 GROWS: Mapping[str, str] = {
     "two_writable_primaries_s": "clients can write to two primaries",
@@ -55,7 +61,8 @@ class Follower(Narrative):
             case "fault_added":
                 self._say(event, "fault", _fault(detail), tone=Tone.BAD)
             case "fault_cleared":
-                self._say(event, "fault", f"{detail['id']} is cleared", tone=Tone.GOOD)
+                text = f"{detail['id']} {OVER[detail['how']]}: {detail['kind']} {detail['target']}"
+                self._say(event, "fault", text, tone=Tone.GOOD)
             case "applied":
                 text = f"{detail['cluster']} accepted {detail['verb']} ({detail['kind']})"
                 self._say(event, "lab", text, tone=Tone.TITLE)

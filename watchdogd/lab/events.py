@@ -21,10 +21,18 @@ class What(StrEnum):
     NAME_CHANGED = "name_changed"  # a change batch was accepted by the provider; not yet published
     NAME_PUBLISHED = "name_published"  # every authoritative server shows another cluster
     FAULT_ADDED = "fault_added"
-    FAULT_CLEARED = "fault_cleared"
+    FAULT_CLEARED = "fault_cleared"  # by a person; or it ended by itself, and `how` says by what
     FENCED = "fenced"
     UNFENCED = "unfenced"
     CRASHED = "crashed"  # the lab itself could not cope with a request: please report it
+
+
+class How(StrEnum):
+    """By what a fault is over."""
+
+    CLEARED = "cleared"
+    ENDED = "ended"  # its time has passed
+    USED_UP = "used_up"  # it was to happen so many times, and has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

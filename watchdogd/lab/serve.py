@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from watchdogd.lab.certs import Authority, Flaw
-from watchdogd.lab.events import EventLog, What
+from watchdogd.lab.events import EventLog, How, What
 from watchdogd.lab.faults import Fault
 from watchdogd.lab.names import RESOLVING, SERVERS, Names
 from watchdogd.lab.route53 import Route53Knobs
@@ -65,6 +65,7 @@ class ServedLab:
         self._dns: dict[tuple[str, str], DnsFront] = {}
         self._contexts: dict[tuple[str, Flaw], ssl.SSLContext] = {}
         self._provider: HttpFront | None = None
+        self._hung: dict[int, Fault] = {}  # whose end is not in the log yet
         self._logged_sent = self._logged_applied = self._logged_crashed = 0
         self._logged_change: str | None = None
         self._published = self.names.published_cluster(0.0)
@@ -82,6 +83,7 @@ class ServedLab:
         for_s = None if fault.until_s is None else round(fault.until_s - now_s, 1)
         what = {"kind": fault.kind.value, "target": fault.target, "place": fault.place, "params": dict(fault.params)}
         self.events.append(What.FAULT_ADDED, now_s, id=fault_id, **what, for_s=for_s)
+        self._hung[fault_id] = fault
         self.settle()
         return fault_id
 
@@ -91,9 +93,14 @@ class ServedLab:
         gone = [one for one, _ in faults.items() if fault_id in (None, one)]
         for one in gone:
             faults.clear(one)
-            self.events.append(What.FAULT_CLEARED, self.now_s(), id=one)
+            self._over(one, self.now_s(), How.CLEARED)
         self.settle()
         return len(gone)
+
+    def _over(self, fault_id: int, at_s: float, how: How) -> None:
+        fault = self._hung.pop(fault_id)
+        what = {"kind": fault.kind.value, "target": fault.target, "how": how.value}
+        self.events.append(What.FAULT_CLEARED, at_s, id=fault_id, **what)
 
     def fence(self, cluster: str, *, on: bool) -> None:
         """Close or open the client network of the cluster's region. Raises KeyError for a cluster that is not ours."""
@@ -125,6 +132,7 @@ class ServedLab:
     def _note(self) -> None:
         """Copy what is new in the world's own records into the log."""
         world = self.world
+        self._note_ended_faults()
         for sent in world.sent[self._logged_sent :]:
             place_and_path = {"place": sent.place, "target": sent.target, "method": sent.method, "path": sent.path}
             self.events.append(What.SENT, sent.at_s, **place_and_path, outcome=sent.outcome, status=sent.status)
@@ -136,6 +144,16 @@ class ServedLab:
         self._logged_sent, self._logged_applied = len(world.sent), len(world.applied)
         self._logged_crashed = len(world.crashed)
         self._note_name()
+
+    def _note_ended_faults(self) -> None:
+        if len(self._hung) == len(self.world.faults):
+            return
+        now_s, held = self.now_s(), {fault_id for fault_id, _ in self.world.faults.items()}
+        for fault_id, fault in [(one, fault) for one, fault in self._hung.items() if one not in held]:
+            if fault.until_s is not None and fault.until_s <= now_s:
+                self._over(fault_id, fault.until_s, How.ENDED)
+            else:
+                self._over(fault_id, now_s, How.USED_UP)
 
     def _note_name(self) -> None:
         for change in self.names.route53.accepted_after(self._logged_change):

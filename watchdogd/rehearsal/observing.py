@@ -82,7 +82,7 @@ class Observer:
             case "fault_added":
                 yield f"world fault: {event['kind']} {event['target']}", ""
             case "fault_cleared":
-                yield "world fault over", ""
+                yield f"world fault over: {event['kind']} {event['target']}", ""
             case "fenced" | "unfenced":
                 how = "closed" if event["what"] == "fenced" else "open"
                 yield f"world client network of {event['cluster']} {how}", ""
