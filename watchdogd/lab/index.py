@@ -1,7 +1,9 @@
 """X-Vault-Index: what a client has to send back to be sure of its own writes, and who has got that far.
 
 Sources: CONSIST, ISS24400, Vault's `api/client.go` (`ParseReplicationState`: `v1:ID:LOCAL:REPLICATED:HMAC` in base64)
-and its `http/handler.go` (`forwardBasedOnHeaders`). Whose id it is, and how it is judged, is in no source: a knob.
+and its `http/handler.go` (`forwardBasedOnHeaders`); that the two headers are refused unless configured: STANZA, Vault's
+docs/configuration/replication (`allow_forwarding_via_header (boolean: false)`). Whose id it is, and how it is judged,
+is in no source: a knob.
 """
 
 from __future__ import annotations

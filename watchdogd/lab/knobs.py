@@ -203,7 +203,7 @@ class Knobs:
         "error decrypting secondary token: cipher: message authentication failed"
     )
     index_scope: IndexScope = IndexScope.SET  # UNCONFIRMED; a promoted cluster's own counter is behind (ISS24400)
-    allow_forwarding_via_header: bool = True  # of the stanza `replication` (STANZA); off unless configured
+    allow_forwarding_via_header: bool = False  # of the stanza `replication` (STANZA), where false is the default, too
     namespace_health_text: str = "operation unavailable in namespaces"  # UNCONFIRMED for Vault; OBS
     namespace_missing_text: str = "namespace not found"  # UNCONFIRMED for Vault; OBS: any but root
     mount_type_in_envelope: bool = False  # UNCONFIRMED

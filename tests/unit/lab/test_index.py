@@ -68,10 +68,18 @@ def test_a_sync_brings_a_secondary_as_far_as_its_primary_is() -> None:
     "header", [{"X_Vault_Inconsistent": "forward-active-node"}, {"X_Vault_Forward": "active-node"}]
 )
 def test_a_client_may_ask_for_the_active_node_instead_where_that_is_configured(header: dict[str, str]) -> None:
-    a = performance(stream_delay_s=2.0)
+    a = performance(stream_delay_s=2.0, allow_forwarding_via_header=True)
     index = index_of(a.write("east/1", "x"))
     assert read(a, "west/1", index, by="root_token_west", **header).status == 404  # not there yet, and no 412
-    a = performance(stream_delay_s=2.0, allow_forwarding_via_header=False)
+
+
+@pytest.mark.parametrize(
+    "header", [{"X_Vault_Inconsistent": "forward-active-node"}, {"X_Vault_Forward": "active-node"}]
+)
+def test_where_nothing_is_configured_to_ask_for_the_active_node_is_refused(header: dict[str, str]) -> None:
+    """The default of Vault's stanza `replication`: `allow_forwarding_via_header = false`."""
+    a = performance(stream_delay_s=2.0)
+    index = index_of(a.write("east/1", "x"))
     said = read(a, "west/1", index, by="root_token_west", **header)
     assert said.status == 400
     assert said.errors[0].endswith("disabled in configuration")

@@ -33,7 +33,7 @@ def test_a_refusal_is_not_told_again_as_another() -> None:
 
 
 def test_a_stale_index_is_for_service_tokens_and_not_at_the_active_node() -> None:
-    a = asker()
+    a = asker(allow_forwarding_via_header=True)
     a.fault(FaultKind.STALE_INDEX, "cluster:east")
     said = a.write(LB, "x")
     assert (said.status, said.errors) == (412, ["required index state not present"])
