@@ -24,6 +24,7 @@ class Wrapping:
     """A response-wrapped activation token that was not used yet."""
 
     data: Mapping[str, object]
+    created_s: float  # by the lab's clock
     created_utc_s: float
     ttl_s: float
     creation_path: str

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from watchdogd.lab.world import World
 
 _HTML = {"Content-Type": "text/html", "Cache-Control": "no-cache"}
+UNKNOWN_AUTHORITY = "unknown-authority"
 NOT_COMMITTED = "leadership lost while committing log"  # OBS: of a write that was committed
 _MUTATIONS = ("PUT", "PATCH", "DELETE")
 
@@ -34,7 +35,8 @@ def deliver(world: World, wire: Wire, chance: Seeded) -> Exchange:
         return Exchange(outcome=Outcome.REFUSE)
     path = world.network.path(wire.place, wire.target)
     delay_s = cluster.knobs.latency_s + path.delay_s
-    on_the_way = _on_the_way(path, delay_s, chance, shook_hands=wire.shook_hands)
+    flaw = "" if wire.shook_hands else path.flaw or ("" if wire.is_trusting else UNKNOWN_AUTHORITY)
+    on_the_way = _on_the_way(path, delay_s, chance, flaw=flaw)
     if on_the_way is not None:
         return on_the_way
     if wire.target.endswith("/lb"):
@@ -76,13 +78,13 @@ def _storage_s(cluster: Cluster, node: Node, request: Request) -> float:
     return answering.slow_s
 
 
-def _on_the_way(path: Path, delay_s: float, chance: Seeded, *, shook_hands: bool) -> Exchange | None:
+def _on_the_way(path: Path, delay_s: float, chance: Seeded, *, flaw: str) -> Exchange | None:
     if path.at_connect is not None:
         return Exchange(outcome=path.at_connect, delay_s=delay_s)
     if path.loss and chance.happens(path.loss):
         return Exchange(outcome=Outcome.DROP, delay_s=delay_s)
-    if path.flaw and not shook_hands:
-        return Exchange(outcome=Outcome.UNTRUSTED, delay_s=delay_s, body=path.flaw.encode())
+    if flaw:
+        return Exchange(outcome=Outcome.UNTRUSTED, delay_s=delay_s, body=flaw.encode())
     if path.accepted is not None:
         return Exchange(outcome=path.accepted, delay_s=delay_s, body=path.raw)
     return None

@@ -175,6 +175,15 @@ FURTHER: tuple[Doubt, ...] = (
         ("revoked_id_text", _text("revoked_id_text"), (UPDATE_PRIMARY, FOLLOW)),
     ),
     *_doubts(
+        "whether an unused activation token is there after a promotion",
+        ("activation_tokens_replicate", (True, False), (UPDATE_PRIMARY, PROMOTE)),
+    ),
+    *_doubts(
+        "a `ca_file` that is not there",
+        ("ca_file_status", (500, 400), (UPDATE_PRIMARY, FOLLOW)),
+        ("ca_file_text", _text("ca_file_text", "open %s: no such file or directory"), (UPDATE_PRIMARY, FOLLOW)),
+    ),
+    *_doubts(
         "how an old version answers without a token",
         ("missing_token_in_words", (False, True), (LOOKUP, DEMOTE, CREATE)),
     ),

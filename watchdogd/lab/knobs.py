@@ -164,6 +164,12 @@ class Knobs:
     )
     refuses_revoked_id: bool = False  # UNCONFIRMED: an activation token whose id was revoked is refused when it is used
     revoked_id_text: str = "secondary id is not known to the primary"  # UNCONFIRMED
+    activation_tokens_replicate: bool = (
+        True  # UNCONFIRMED: an unused one is a token like any (REPL-OV), on DR promoted too
+    )
+    system_roots_hold_ca: bool = True  # whether nodes trust each other's API without `ca_file` or `ca_path`
+    ca_file_status: int = 500  # UNCONFIRMED
+    ca_file_text: str = "Error loading CA File: open %s: no such file or directory"  # UNCONFIRMED; %s: the path
     duplicate_secondary_id_status: int = 400  # UNCONFIRMED
     duplicate_secondary_id_text: str = "secondary id already exists"  # UNCONFIRMED
     disabled_path_status: int = 400  # UNCONFIRMED

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from math import inf
 
 from watchdogd.lab import streaming, syncing
-from watchdogd.lab.cluster import Cluster
+from watchdogd.lab.cluster import Cluster, Wrapping
 from watchdogd.lab.counts import AppliedEffect, TrueCounts
 from watchdogd.lab.network import Network
 from watchdogd.lab.node import Mode
@@ -67,6 +67,8 @@ class Replication:
         """The secondary becomes primary; what had not arrived is not there; so are the ids of its own secondaries."""
         role = cluster.roles[kind]
         cluster.begin(Change.PROMOTE, cluster.knobs.promote_s, now_s)
+        if kind is Kind.DR and role.link is not None:
+            cluster.wrappings = self._arrived_wrappings(cluster, role.link, now_s)
         role.mode, role.link, role.known_secondaries = Mode.PRIMARY, None, self._remembered(cluster, role)
         role.last_reindex_utc_s, role.catching_up_since_s = 0.0, None
         role.ssct_generation += cluster.knobs.ssct_bump_on_promote
@@ -75,6 +77,14 @@ class Replication:
         if not cluster.knobs.op_tokens_outlive_promotion:
             cluster.op_tokens.clear()  # an operation token is for a DR secondary
         self._record(now_s, Change.PROMOTE, cluster, kind)
+
+    def _arrived_wrappings(self, cluster: Cluster, link: Link, now_s: float) -> dict[str, Wrapping]:
+        """The primary's unused activation tokens that the stream had brought: tokens replicate over DR (REPL-OV)."""
+        if not cluster.knobs.activation_tokens_replicate:
+            return cluster.wrappings
+        until_s = (now_s if link.broken_s is None else link.alive_s) - cluster.knobs.stream_delay_s
+        theirs = self._clusters[link.primary].wrappings
+        return {jti: wrapping for jti, wrapping in theirs.items() if wrapping.created_s <= until_s}
 
     def _inherit(self, cluster: Cluster, role: Role) -> None:
         """Promoted in place of a performance primary it is one, of a secondary it follows on as that (DRDOC2 3.9)."""

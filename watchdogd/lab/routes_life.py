@@ -40,10 +40,7 @@ def disable_primary(call: Call) -> Reply:
 
 
 def enable_secondary(call: Call) -> Reply:
-    """POST sys/replication/{kind}/secondary/enable [DRDOC2 3.8, TC]: its own Vault token, the last thing that it does.
-
-    `ca_file` and `ca_path` are paths on the node: taken, and never read.
-    """
+    """POST sys/replication/{kind}/secondary/enable [DRDOC2 3.8, TC]: its own Vault token, for the last time."""
     kind = _disabled_kind(call)
     if not call.text("token"):
         return errors(400, call.knobs.missing_activation_text)

@@ -28,6 +28,7 @@ async def running(settings: Settings) -> AsyncIterator[tuple[ServedLab, LabFile]
     with (directory / EVENTS_FILE).open("w", encoding="utf-8") as events:
         async with serving(settings, EventLog(events)) as lab, AsyncExitStack() as stack:
             (directory / CA_FILE).write_bytes(lab.authority.pem)
+            lab.world.ca_files.add(str(directory.resolve() / CA_FILE))  # the nodes run on this machine
             token = secrets.token_urlsafe(24)
             control_url = await open_control(lab, token, stack)
             described = describe_for_clients(lab, control_url=control_url, control_token=token)

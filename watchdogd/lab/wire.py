@@ -41,6 +41,7 @@ class Wire:
     path_and_query: str
     headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
     body: bytes = b""
+    is_trusting: bool = True  # the sender knows the authority that signed the certificate
     shook_hands: bool = False  # over sockets: the sender has seen the certificate, and goes on
 
 

@@ -29,6 +29,7 @@ from watchdogd.lab.wire import Exchange, Place, Wire
 
 EPOCH_UTC_S = 1_772_366_400.0
 """What the wall clocks of a world show at its second 0 unless said otherwise: 2026-03-01T12:00:00Z."""
+NODES_CA_FILE = "/etc/vault.d/ca.pem"
 _STEP_MAX_S, _STEP_MIN_S = 1.0, 0.001
 
 
@@ -51,6 +52,7 @@ class World:
         self.applied: list[AppliedEffect] = []
         self.sent: list[SentRequest] = []
         self.crashed: list[Crash] = []
+        self.ca_files = {NODES_CA_FILE}  # on the disk of every node: they hold the authority of the clusters' API
         self.asked: set[str] = set()  # every endpoint that was, as `routes.endpoint_of` names it
         self.counts = TrueCounts()
         self.replication = Replication(spec, self.clusters, self.network, self.utc_s, self.applied, self.counts)

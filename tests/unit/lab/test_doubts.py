@@ -327,6 +327,18 @@ def addressed(addresses: object, *, is_demoted: bool = False) -> Probe:
     return probe
 
 
+def left_after_promotion(**knobs: object) -> object:
+    a = asker(**knobs)
+    token = a.activation("east", "later")
+    a.wait(1)
+    a.fail_over("east", "west")
+    return told(a.post("west/1", "sys/wrapping/lookup", {"token": token}))
+
+
+def without_a_file(**knobs: object) -> object:
+    return told(asker(**knobs).update_primary("west", "x.y.z", ca_file="/nope"))
+
+
 def disabled_by_token(**knobs: object) -> object:
     a = asker(**knobs)
     path = "sys/replication/dr/secondary/disable"
@@ -410,6 +422,9 @@ PROBES: dict[str, Probe] = {
     "secondary_token_waits_s": just_elected,
     "refuses_revoked_id": revoked,
     "revoked_id_text": lambda **knobs: revoked(refuses_revoked_id=True, **knobs),
+    "activation_tokens_replicate": left_after_promotion,
+    "ca_file_status": without_a_file,
+    "ca_file_text": without_a_file,
     "missing_token_in_words": asking("auth/token/lookup-self"),
     "standby_forwards_seal": sealed_by_a_standby,
     "not_forwarded_status": far_write,
