@@ -70,9 +70,10 @@ demo: $(VENV)/.run
 	@$(BIN)/watchdogd-lab demo
 
 # Four at once, for two cores: two that think, behind two that mostly wait and must not be late. All are shown whole.
+# The daemon's live tests choose their ports, so they go with the rest; other live tests have the lab's default port.
 THINKING := tests/unit tests/runbooks tests/soak tests/test_tidy.py tests/test_docs.py
 PLAYING  := tests/scenarios
-LIVE     := tests/live
+LIVE     := $(filter-out tests/live/test_daemon%,$(wildcard tests/live/test_*.py))
 test: lint
 	@run() { $(PYTEST) -m "$(APART)" "$$@"; }; behind() { nice -n 5 $(PYTEST) -m "$(APART)" "$$@"; }; status=0; \
 	behind $(THINKING) > $(VENV)/thinking.log 2>&1 & thinking=$$!; \
