@@ -14,14 +14,15 @@ from watchdogd.lab.scenario import ActLine, Do, FaultLine, Scenario, When
 from watchdogd.rehearsal.files import scenarios_of, shipped
 from watchdogd.rehearsal.limits import OUT_OF_REACH, reasons
 from watchdogd.rehearsal.pair_asked import TIMINGS
-from watchdogd.rehearsal.settings_file import Place, write_settings
+from watchdogd.rehearsal.place import Place
+from watchdogd.rehearsal.settings_file import write_settings
 from watchdogd.rehearsal.site import PAIR
 
 REGION_LOST = scenarios_of("region-lost")[0]
 
 
 def place(folder: Path) -> Place:
-    return Place(directory=folder, fence=("/bin/true",), anchor="127.0.0.1:9", status_page="127.0.0.1:9756")
+    return Place(directory=folder, fence=("/bin/true",), anchors=["127.0.0.1:9"], status_page="127.0.0.1:9756")
 
 
 def playable() -> list[Scenario]:

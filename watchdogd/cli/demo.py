@@ -35,6 +35,7 @@ from watchdogd.cli.demo_voice import Tone, Voice
 from watchdogd.cli.demo_watch import Watch, Writer
 from watchdogd.cli.performing import performed
 from watchdogd.rehearsal.free_ports import free_port, is_free
+from watchdogd.rehearsal.place import start_daemon, start_lab, start_writer
 from watchdogd.rehearsal.processes import (
     Child,
     Stage,
@@ -48,6 +49,7 @@ from watchdogd.rehearsal.starting import Anchor, must_fit
 
 DEADLINE_S = 180.0
 LAB_UP_WITHIN_S = 20.0
+KNOBS = ("--ttl", f"{TTL_S}s", "--promote", f"{PROMOTE_S:g}s", "--propagation", f"{PROPAGATION_S:g}s")
 LAB_PORT, PORTS_TRIED = 8200, 4
 WRITERS = 3
 POLL_S = 0.05
@@ -130,7 +132,7 @@ async def _lab_up(site: Site, stage: Stage, voice: Voice) -> LabFacts:
     """Raises Unmet when no port works."""
     for attempt in range(PORTS_TRIED):
         port = LAB_PORT if attempt == 0 and is_free(LAB_PORT) else free_port()
-        child = await _start_lab(site, stage, port)
+        child = await start_lab(stage, site, port=port, words=KNOBS)
         if (lab := await _described(site, child)) is not None:
             nodes = sum(len(cluster.nodes) for cluster in lab.clusters.values())
             voice.say(
@@ -143,19 +145,12 @@ async def _lab_up(site: Site, stage: Stage, voice: Voice) -> LabFacts:
     raise Unmet(f"the lab could not be started: {last_line(site.log('lab.log'))}", site.log("lab.log"))
 
 
-async def _start_lab(site: Site, stage: Stage, port: int) -> Child:
-    program = command("watchdogd-lab", "watchdogd.cli.lab", site.directory / "bin")
-    knobs = ["--ttl", f"{TTL_S}s", "--promote", f"{PROMOTE_S:g}s", "--propagation", f"{PROPAGATION_S:g}s"]
-    argv = [program, "up", "--dir", str(site.lab_directory), "--port", str(port), *knobs]
-    return await stage.start("the lab", argv, log=site.log("lab.log"))
-
-
 async def _described(site: Site, child: Child) -> LabFacts | None:
     """What `lab.json` says once it is there; None when the lab ended without one. Raises Unmet when it takes long."""
     end_s = asyncio.get_running_loop().time() + LAB_UP_WITHIN_S
     while child.process.returncode is None:
         try:
-            return LabFacts.read(site.lab_directory / "lab.json")
+            return LabFacts.read(site.lab / "lab.json")
         except FileNotFoundError:
             await asyncio.sleep(POLL_S)
         if asyncio.get_running_loop().time() > end_s:
@@ -167,24 +162,18 @@ async def _start_writers(props: Props) -> Sequence[Child]:
     site, stage, watch = props.site, props.stage, props.watch
     children = []
     for number in range(1, WRITERS + 1):
-        name, log = f"writer-{number}", site.log(f"writer-{number}.jsonl")
-        log.touch()
-        words = ["--dir", str(site.lab_directory), "--log", str(log), "--name", name]
-        words += ["--every", str(WRITE_EVERY_S), "--timeout", str(WRITE_TIMEOUT_S)]
-        argv = [sys.executable, "-m", "watchdogd.lab.client_program", *words]
-        children.append(await stage.start(name, argv, log=site.log(f"{name}.log")))
-        watch.writers[name] = Writer(name=name, log=log)
+        name = f"writer-{number}"
+        child = await start_writer(stage, site, name, every_s=WRITE_EVERY_S, timeout_s=WRITE_TIMEOUT_S)
+        watch.writers[name] = Writer(name=name, log=site.log(f"{name}.jsonl"))
+        children.append(child)
     pids = ", ".join(str(child.pid) for child in children)
     props.voice.say("clients", f"processes {pids}: each writes numbered secrets to {watch.lab.service_url}")
     return children
 
 
 async def _start_daemon(props: Props) -> Child:
-    site, lab = props.site, props.watch.lab
-    program = command("watchdogd", "watchdogd.cli.main", site.directory / "bin")
-    child = await props.stage.start(
-        "watchdogd", [program, "run", str(site.config)], log=site.log("daemon.jsonl"), environment=lab.aws
-    )
+    site = props.site
+    child = await start_daemon(props.stage, site, props.watch.lab.aws)
     worst = props.worst
     props.voice.say(
         "daemon",
@@ -259,7 +248,7 @@ async def _watching(props: Props, narrator: Narrative) -> AsyncIterator[None]:
         watch.follow_explanations(narrator),
         watch.follow_name(narrator),
         watch.follow_balancer(),
-        watch.follow_daemon(props.site.log("daemon.jsonl"), narrator),
+        watch.follow_daemon(props.site.daemon_log, narrator),
         watch.follow_writers(narrator),
         voice.flow(),
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from watchdogd.core.policy import Timing
 from watchdogd.rehearsal.lab_settings import DEMO, cluster_table, dns_table, duration, timing_table, write_secret
+from watchdogd.rehearsal.place import Place
 from watchdogd.rehearsal.starting import aws_environment
 from watchdogd.rehearsal.toml_text import toml
 
@@ -106,44 +107,22 @@ def _cluster(name: str, entry: Mapping[str, object]) -> ClusterFacts:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """Where everything of one demo is kept, and at which addresses the demo itself listens."""
+class Site(Place):
+    """Where everything of one demo is kept; the first anchor is of our own network, the others are neutral."""
 
-    directory: Path
-    fence: Sequence[str]  # the fence command, before the cluster is named
-    anchors: Sequence[str]  # HOST:PORT; the first is our own network's, the others are neutral
-    status_page: str  # HOST:PORT
-
-    @property
-    def lab_directory(self) -> Path:
-        return self.directory / "lab"
-
-    @property
-    def config(self) -> Path:
-        return self.directory / "watchdogd.toml"
+    __slots__ = ()
 
     @property
     def config_at_defaults(self) -> Path:
         """The same without its timing: what `watchdogd timing` is asked for comparison."""
         return self.directory / "watchdogd-default-timing.toml"
 
-    @property
-    def socket(self) -> Path:
-        return self.directory / "run" / "control.sock"
-
-    def token_file(self, name: str) -> Path:
-        return self.directory / "credentials" / name.replace("_", "-")
-
-    def log(self, name: str) -> Path:
-        return self.directory / "log" / name
-
 
 def write_config(site: Site, lab: LabFacts) -> None:
     """The config file, and the tokens that it refers to (0600)."""
-    site.token_file("x").parent.mkdir(mode=0o700, exist_ok=True)
+    site.secret("x").parent.mkdir(mode=0o700, exist_ok=True)
     for name in TOKENS:
-        write_secret(site.token_file(name), lab.credentials[name])
+        write_secret(site.secret(name), lab.credentials[name])
     site.config.write_text(toml(_document(site, lab, timing_table(TIMING)), NOTES), encoding="utf-8")
     site.config_at_defaults.write_text(toml(_document(site, lab, {})), encoding="utf-8")
 
@@ -169,7 +148,7 @@ def _document(site: Site, lab: LabFacts, timing: Mapping[str, object]) -> dict[s
                 "replication_id": lab.replication_id,
                 "levels": {"failover": "auto"},
                 "cluster": {name: cluster_table(lab, name, _fence(site, name)) for name in lab.clusters},
-                "credentials": {"dr_operation_token": [{"file": site.token_file(name)} for name in TOKENS]},
+                "credentials": {"dr_operation_token": [{"file": site.secret(name)} for name in TOKENS]},
                 "timing": timing,
                 "dns": dns_table(lab, [*lab.clusters], ttl_s=TTL_S, resolvers=[lab.bastion_resolver]),
             }
@@ -183,5 +162,5 @@ def _anchors(site: Site) -> Sequence[Mapping[str, str]]:
 
 
 def _fence(site: Site, cluster: str) -> Mapping[str, object]:
-    command = [*site.fence, cluster, "--dir", site.lab_directory]
+    command = [*site.fence, cluster, "--dir", site.lab]
     return {"command": command, "timeout": duration(FENCE_TIMEOUT_S), "on_failure": "block"}

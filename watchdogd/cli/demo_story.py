@@ -42,7 +42,7 @@ class Props:
         while not holds():
             self.stage.must_run()
             if self.now_s() > end_s:
-                raise Unmet(f"not within {within_s:.0f} s: {otherwise()}", self.site.log("daemon.jsonl"))
+                raise Unmet(f"not within {within_s:.0f} s: {otherwise()}", self.site.daemon_log)
             await asyncio.sleep(POLL_S)
 
 

@@ -60,12 +60,12 @@ class Moments:
 
         def at(event: Event | None, what: str) -> float:
             if event is None:
-                raise Unmet(f"the lab never saw: {what}", site.log("daemon.jsonl"), site.lab_directory / "events.jsonl")
+                raise Unmet(f"the lab never saw: {what}", site.daemon_log, site.lab / "events.jsonl")
             return event.at_s
 
         promoted_s = watch.primary_since_s.get(partner)
         if promoted_s is None:
-            raise Unmet(f"{partner} is not an active primary", site.lab_directory / "events.jsonl")
+            raise Unmet(f"{partner} is not an active primary", site.lab / "events.jsonl")
         return cls(
             death_s=at(watch.first("fault_added"), "the fault"),
             decided_s=at(watch.decided("S-30"), "the decision"),
@@ -258,7 +258,7 @@ def _listed(missing: Mapping[str, Sequence[int]]) -> str:
 
 def expectations(watch: Watch, moments: Moments, counted: Counted, bounds: Bounds, site: Site) -> Iterator[Expectation]:
     """Everything that has to be so."""
-    daemon_log, events = site.log("daemon.jsonl"), site.lab_directory / "events.jsonl"
+    daemon_log, events = site.daemon_log, site.lab / "events.jsonl"
     home, partner, truth = watch.lab.home, watch.lab.partner, watch.status["counts"]
 
     def expect(what: str, is_met: bool, found: str, look_at: Path) -> Expectation:

@@ -29,10 +29,11 @@ from watchdogd.rehearsal.by_hand import promotes
 from watchdogd.rehearsal.free_ports import free_port
 from watchdogd.rehearsal.limits import CannotBeReal, reasons
 from watchdogd.rehearsal.observing import Observer
+from watchdogd.rehearsal.place import Place, start_daemon, start_lab, start_writer
 from watchdogd.rehearsal.play import Played
-from watchdogd.rehearsal.processes import ROOT, Child, Stage, Unmet, cause, command
+from watchdogd.rehearsal.processes import ROOT, Child, Stage, Unmet, cause
 from watchdogd.rehearsal.real_hands import RealHands
-from watchdogd.rehearsal.settings_file import TTL_S, Place, write_settings
+from watchdogd.rehearsal.settings_file import TTL_S, write_settings
 from watchdogd.rehearsal.site import WORLD_KEYS, fence_plan_of, writers_of
 from watchdogd.rehearsal.starting import Anchor, aws_environment, must_fit
 from watchdogd.rehearsal.time_line import TimeLine
@@ -87,7 +88,7 @@ class RealPlay:
         self._began_s = asyncio.get_running_loop().time()
         self._daemon: Child | None = None
         self._writers: list[Child] = []
-        self.observer = Observer(ask, place.log("daemon.jsonl"), self._seen, self.now_s)
+        self.observer = Observer(ask, place.daemon_log, self._seen, self.now_s)
 
     def now_s(self) -> float:
         """Seconds of the scenario."""
@@ -129,8 +130,11 @@ class RealPlay:
 
     async def _begin(self) -> None:
         for number in range(writers_of(self.scenario)):
-            self._writers.append(await self._start_writer(f"writer-{number}"))
-        self.place.log("daemon.jsonl").touch()
+            writer = start_writer(
+                self._stage, self.place, f"writer-{number}", every_s=WRITE_EVERY_S, timeout_s=WRITE_TIMEOUT_S
+            )
+            self._writers.append(await writer)
+        self.place.daemon_log.touch()
         child = await self._start_process()
         await self._until_it_answers(child)
         self._began_s = asyncio.get_running_loop().time()
@@ -170,7 +174,7 @@ class RealPlay:
     def _told_secrets(self) -> Sequence[str]:
         """I5, in everything that was written."""
         secrets = [value for value in self.lab.credentials.values() if len(value) >= 8]
-        written = self.place.log("daemon.jsonl").read_text(encoding="utf-8", errors="replace") + self.story.text()
+        written = self.place.daemon_log.read_text(encoding="utf-8", errors="replace") + self.story.text()
         return ["I5 broken: a secret was written down"] if any(secret in written for secret in secrets) else []
 
     def _promoted_twice(self) -> Sequence[str]:
@@ -216,14 +220,11 @@ class RealPlay:
             self._daemon.process.send_signal(signum)
 
     async def _start_process(self) -> Child:
-        program = command("watchdogd", "watchdogd.cli.main", self.place.directory / "bin")
         lab = self.lab
         aws = aws_environment(
             access_key_id=lab.aws_access_key_id, secret_access_key=lab.aws_secret_access_key, region=lab.aws_region
         )
-        argv = [program, "run", str(self.place.config)]
-        log = self.place.log("daemon.jsonl")
-        self._daemon = await self._stage.start("watchdogd", argv, log=log, environment=aws)
+        self._daemon = await start_daemon(self._stage, self.place, aws)
         return self._daemon
 
     async def _until_it_answers(self, child: Child) -> None:
@@ -233,14 +234,6 @@ class RealPlay:
             if asyncio.get_running_loop().time() > end_s:
                 raise Unmet(f"the daemon did not answer within {UP_WITHIN_S:.0f} s", child.log)
             await asyncio.sleep(POLL_S)
-
-    async def _start_writer(self, name: str) -> Child:
-        log = self.place.log(f"{name}.jsonl")
-        log.touch()
-        words = ["--dir", str(self.place.lab), "--log", str(log), "--name", name]
-        words += ["--every", str(WRITE_EVERY_S), "--timeout", str(WRITE_TIMEOUT_S)]
-        argv = [sys.executable, "-m", "watchdogd.lab.client_program", *words]
-        return await self._stage.start(name, argv, log=self.place.log(f"{name}.log"))
 
 
 # -- the stage -------------------------------------------------------------------------------------------------------
@@ -252,7 +245,7 @@ def _place(scenario: Scenario, directory: Path, anchor: Anchor) -> Place:
     place = Place(
         directory=directory,
         fence=_fence(scenario, directory),
-        anchor=anchor.address,
+        anchors=[anchor.address],
         status_page=f"127.0.0.1:{free_port()}",
     )
     must_fit(place.socket)
@@ -275,15 +268,14 @@ def _fence(scenario: Scenario, directory: Path) -> Sequence[str]:
 
 
 async def _lab_up(scenario: Scenario, stage: Stage, place: Place) -> LabFile:
-    program = command("watchdogd-lab", "watchdogd.cli.lab", place.directory / "bin")
     given = scenario.world
-    words = ["--dir", str(place.lab), "--port", str(free_port()), "--seed", str(scenario.seed), "--ttl", f"{TTL_S}s"]
+    words = ["--seed", str(scenario.seed), "--ttl", f"{TTL_S}s"]
     words += ["--propagation", f"{float(str(given.get('propagation_s', 5.0))):g}s"]
     words += ["--vault-version", str(given.get("vault_version", "1.19.0"))]
     words += ["--promote", f"{float(str(given.get('promote_s', 10.0))):g}s"]
     others = [name for name in given if name not in WORLD_KEYS | {"promote_s"}]
     words += [word for name in others for word in ("--knob", f"{name}={shown(given[name])}")]
-    child = await stage.start("the lab", [program, "up", *words], log=place.log("lab.log"))
+    child = await start_lab(stage, place, port=free_port(), words=words)
     end_s = asyncio.get_running_loop().time() + UP_WITHIN_S
     while asyncio.get_running_loop().time() < end_s:
         child.must_run()

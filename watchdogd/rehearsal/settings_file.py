@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from watchdogd.lab.lab_file import LabFile
 from watchdogd.lab.scenario import Scenario
 from watchdogd.rehearsal.lab_settings import cluster_table, dns_table, timing_table, write_secret
 from watchdogd.rehearsal.pair_asked import FENCE_TIMEOUT_S, SHARES, PairAsked
+from watchdogd.rehearsal.place import Place
 from watchdogd.rehearsal.site import PAIR, spoilt
 from watchdogd.rehearsal.toml_text import toml
 from watchdogd.secret import Secret
@@ -18,34 +17,6 @@ TTL_S = 30
 WRONG = "wrong"
 # By the names that a scenario uses for the files of the daemon's credentials: what the lab calls them.
 CREDENTIALS: Mapping[str, str] = {"a": "dr_token_a", "b": "dr_token_b", "root": "root_token"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where everything of one play is kept, and at which addresses it listens."""
-
-    directory: Path
-    fence: Sequence[str]  # the command, before the cluster is named
-    anchor: str  # HOST:PORT
-    status_page: str  # HOST:PORT
-
-    @property
-    def lab(self) -> Path:
-        return self.directory / "lab"
-
-    @property
-    def config(self) -> Path:
-        return self.directory / "watchdogd.toml"
-
-    @property
-    def socket(self) -> Path:
-        return self.directory / "run" / "control.sock"
-
-    def log(self, name: str) -> Path:
-        return self.directory / "log" / name
-
-    def secret(self, name: str) -> Path:
-        return self.directory / "credentials" / name
 
 
 def write_settings(scenario: Scenario, lab: LabFile, place: Place) -> None:
@@ -72,7 +43,7 @@ def settings(scenario: Scenario, lab: LabFile, place: Place) -> dict[str, object
         "state_dir": str(place.directory / "state"),
         "control": {"socket": str(place.socket)},
         "listen": {"http": place.status_page},
-        "self_check": {"anchors": [{"address": place.anchor, "place": "neutral"}]},
+        "self_check": {"anchors": [{"address": anchor, "place": "neutral"} for anchor in place.anchors]},
         "pair": {
             PAIR: {
                 "replication": lab.kind,
