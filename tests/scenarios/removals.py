@@ -302,7 +302,7 @@ ACTS = (
     ),
     _guard(
         "foreign: a role that nobody of ours changed holds all automation",
-        Edit("daemon.observed:foreign", "    ledger = facts.ledger\n", "    ledger = facts.ledger\n    return ''\n"),
+        Edit("core.observed:foreign", "    ledger = facts.ledger\n", "    ledger = facts.ledger\n    return ''\n"),
         caught_by=["promoted-by-hand[while-suspect]"],
     ),
     _guard(
@@ -347,7 +347,7 @@ HOLDS = (
     ),
     _guard(
         "hold: an outage that stands when a pause ends waits",
-        Edit("daemon.observed:resuming", "if facts.elected is not None", "if False"),
+        Edit("core.observed:resuming", "if facts.has_outage", "if False"),
         caught_by=["paused-in-every-phase[suspect]"],
     ),
     _guard(

@@ -30,9 +30,9 @@ from watchdogd.core.facts import CredentialSeen, Facts, FenceSeen, Surroundings,
 from watchdogd.core.ledger import Ledger, Run, RunState
 from watchdogd.core.model import ClusterId, Mode, NodeAddress, NodeSeen, PairId, Replication
 from watchdogd.core.naming import name_fact
+from watchdogd.core.observed import Suspected, entries_due
 from watchdogd.core.readings import read
 from watchdogd.core.watch import PairWatch
-from watchdogd.daemon.observed import Suspected, entries_due
 from watchdogd.errors import MalformedReply, Need, NeedsOperator, OutcomeUnknown, Refusal, Refused, Unreachable
 from watchdogd.lab.wire import Place
 from watchdogd.ports import FenceVerb, HttpReply, HttpRequest, Look

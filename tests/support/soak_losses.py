@@ -32,7 +32,8 @@ from watchdogd.core.facts import CredentialSeen
 from watchdogd.core.model import ClusterId, Reading, StreamState
 from watchdogd.core.policy import Timing
 from watchdogd.core.situations import Act
-from watchdogd.daemon.conditions import Question, Timers, conditions
+from watchdogd.daemon.conditions import conditions
+from watchdogd.daemon.question import Question, Timers
 from watchdogd.ports import Notice, Severity
 
 TIMING = Timing()

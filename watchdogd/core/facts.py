@@ -214,6 +214,11 @@ class Facts:
     resets: Mapping[str, int] = field(default_factory=dict)  # of the evidence within 15 minutes, by cause
     views: Mapping[ClusterId, ClusterView] = field(default_factory=dict)  # both clusters, also with nobody elected
 
+    @property
+    def has_outage(self) -> bool:
+        """True while the elected cluster is not up, as far as anybody can see."""
+        return self.elected is not None and self.elected.reach is not Reach.UP
+
     def view(self, cluster: ClusterId) -> ClusterView:
         """The view of one of the two clusters."""
         if self.elected is not None and self.elected.cluster == cluster:

@@ -10,6 +10,7 @@ from watchdogd.core.known import Known, is_within_age
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import ClusterId, ClusterView, Reach, Reading, StreamState
 from watchdogd.core.policy import Level, PairPolicy
+from watchdogd.core.views import CANNOT_LOOK
 
 OWN, NEUTRAL = "own", "neutral"
 
@@ -305,7 +306,7 @@ def _nodes(question: Question) -> tuple[GateAnswer, ...]:
     return tuple(
         GateAnswer(
             gate=f"node:{node.node}",
-            is_open=not (is_unsure and node.reading in (Reading.OURS, Reading.STRANGE)),
+            is_open=not (is_unsure and node.reading in CANNOT_LOOK),
             why=f"{node.reading}: {node.why}",
             waivable=True,
         )

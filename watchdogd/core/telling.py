@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import assert_never
 
+from watchdogd.core.decision import Decision, Execution
+from watchdogd.core.entries import Runbook
 from watchdogd.core.facts import Facts, Signature
+from watchdogd.core.ledger import RunState
 from watchdogd.core.policy import Timing
 from watchdogd.core.situations import Act, Row, Told
 
 WARN_AT = 0.5  # of a window
+
+
+class Loudness(IntEnum):
+    """How loud a row is told."""
+
+    QUIET = 0
+    WARNS = 1
+    PAGES = 2
 
 
 def is_due(row: Row, timing: Timing, *, held_s: float, unread_s: float, progress: float) -> bool:
@@ -35,19 +47,31 @@ def is_due(row: Row, timing: Timing, *, held_s: float, unread_s: float, progress
             assert_never(row.told)
 
 
-def loudness(row: Row) -> int:
-    """0 for a row that nobody is told of, 1 for one that warns, 2 for one that pages, or would if no run told it."""
+def loudness(row: Row, *, goes: bool = False) -> Loudness:
+    """How loud `row` is told by its act. `goes`: what is asked for is being done, and its run tells it."""
     match row.act:
         case Act.NOTHING | Act.CONTINUE:
-            return 0
+            return Loudness.QUIET
         case Act.ALERT | Act.HEAL | Act.LAST_PRIMARY:
-            return 1
+            return Loudness.WARNS
         case Act.PAGE | Act.FREEZE | Act.RELEASE_FENCE:
-            return 2
+            return Loudness.PAGES
         case Act.FAILOVER | Act.SETTLE_DEBT | Act.ROLL_BACK | Act.CUTOVER_DNS:
-            return 2
+            return Loudness.QUIET if goes else Loudness.PAGES
         case _:
             assert_never(row.act)
+
+
+def row_told(facts: Facts, decision: Decision) -> Row | None:
+    """The row that people hear of: what an open run acts on it tells itself, and beside one that waits all is told."""
+    run = facts.ledger.run
+    if run is None or (run.runbook is not Runbook.CUTOVER_DNS and run.state is not RunState.PARKED):
+        return decision.row
+    is_its_own = decision.beneath.act == run.runbook.value
+    will_have_the_slot = run.runbook is Runbook.CUTOVER_DNS and any(
+        todo.execution is Execution.GO and {gate.gate for gate in todo.blocked_by} == {"slot"} for todo in decision.todo
+    )
+    return None if is_its_own or will_have_the_slot else decision.beneath
 
 
 def why(row: Row, facts: Facts) -> str:

@@ -11,6 +11,7 @@ from watchdogd.core.policy import OnFenceFailure, PairPolicy
 
 NOT_SERVING = frozenset({Reading.SILENT, Reading.LEADERLESS})
 SEALED = frozenset({Reading.SEALED, Reading.UNINIT})
+CANNOT_LOOK = frozenset({Reading.OURS, Reading.STRANGE})
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 

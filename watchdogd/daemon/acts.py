@@ -19,15 +19,15 @@ from watchdogd.core.entries import (
     RunUnparked,
 )
 from watchdogd.core.explain import Shape, gate_shape
-from watchdogd.core.facts import GateAnswer, Side
+from watchdogd.core.facts import GateAnswer
 from watchdogd.core.gates import WAITING_TIME, WAIVABLE
 from watchdogd.core.ledger import Ledger, Run, RunState
 from watchdogd.core.model import ClusterId
+from watchdogd.core.observed import RUNS_OF_THE_DEBT, resuming
 from watchdogd.core.parked import RunVerb, why_not, why_not_adopted
 from watchdogd.core.plan import Agreed, Plan
-from watchdogd.core.views import sealed_not_dead
+from watchdogd.core.refusals import never_failed_over, why_not_forgiven
 from watchdogd.daemon.deciding import Standing
-from watchdogd.daemon.observed import RUNS_OF_THE_DEBT, resuming
 from watchdogd.daemon.plans import NOT_DECIDED, PlanBook, Wish, no_cluster, not_waivable, plan_of
 from watchdogd.daemon.protocol import (
     ACCEPTED,
@@ -102,24 +102,6 @@ async def failover(desk: Desk, asked: Asked, caller: Caller) -> Answer:
     return await _open(desk, wish, asked, caller, why=f"asked for by uid {caller.uid}: {asked.text('reason')}")
 
 
-def _never(desk: Desk, standing: Standing, target: ClusterId) -> Answer | None:
-    """What no waiver overrules."""
-    facts = standing.facts
-    if facts.elected is None:
-        return refuse(Code.BLOCKED, "nobody is elected: no cluster was ever seen as active primary with its pins")
-    if facts.elected.cluster == target:
-        return refuse(Code.ALREADY_PRIMARY, f"{target} is the elected cluster of epoch {facts.ledger.epoch}")
-    if facts.elected.is_active_primary:
-        source = facts.elected.cluster
-        return refuse(Code.BLOCKED, f"{source} is an active primary: promoting {target} would make two of them")
-    if sealed := sealed_not_dead(facts.elected):
-        return refuse(Code.BLOCKED, f"{sealed}: unseal it, or stop it")
-    if Side.WRONG in (facts.elected_side, facts.partner_side):
-        wrong = facts.elected.wrong or facts.partner.wrong
-        return refuse(Code.BLOCKED, f"not the pair that the config pins: {wrong}")
-    return None
-
-
 def _run_open(run: Run) -> Answer:
     return refuse(
         Code.RUN_IN_PROGRESS, f"{run.runbook} {run.run_id} holds the slot: `watchdogctl run show {run.run_id}`"
@@ -169,8 +151,8 @@ async def _open(
     if shown is not None and agreed != shown:
         changed = "; ".join(agreed.changed_since(shown))
         return refuse(Code.STALE, f"it is not what was planned any more: {changed}; `watchdogctl plan` again")
-    if wish.action is Runbook.FAILOVER and (refusal := _never(desk, standing, agreed.target)) is not None:
-        return refusal
+    if wish.action is Runbook.FAILOVER and (never := never_failed_over(standing.facts, agreed.target)) is not None:
+        return refuse(Code.ALREADY_PRIMARY if never.is_elected_already else Code.BLOCKED, never.why)
     if desk.ledger.run is not None:
         return _run_open(desk.ledger.run)
     wanted = Wanted(
@@ -247,9 +229,8 @@ async def forgive(desk: Desk, asked: Asked, caller: Caller) -> Answer:
         return refuse(Code.STALE, f"{cluster} owes nothing")
     if (run := desk.ledger.run) is not None and run.runbook in RUNS_OF_THE_DEBT:
         return _run_open(run)
-    view = standing.facts.views.get(cluster) if standing is not None else None
-    if view is not None and view.is_active_primary:
-        return refuse(Code.BLOCKED, f"{cluster} is back as an active primary: its debt is what demotes it")
+    if why := why_not_forgiven(cluster, standing.facts.views if standing is not None else {}):
+        return refuse(Code.BLOCKED, why)
     pair = desk.unit.policy.pair
     await desk.journal.append(pair, DebtForgiven(epoch=debt.epoch, by_uid=caller.uid, reason=asked.text("reason")))
     return Answer(body={"pair": pair, "forgiven": cluster, "epoch": debt.epoch})

@@ -15,12 +15,13 @@ from watchdogd.core.entries import Entry, HoldPlaced
 from watchdogd.core.explain import command_now, sentence
 from watchdogd.core.facts import Facts, Surroundings
 from watchdogd.core.model import ClusterId
+from watchdogd.core.observed import Suspected, entries_due
 from watchdogd.core.policy import Level, PairPolicy
 from watchdogd.core.telling import why
 from watchdogd.daemon.alarms import Alarms
-from watchdogd.daemon.conditions import Question, Timers, conditions
+from watchdogd.daemon.conditions import conditions
 from watchdogd.daemon.keeping import HEARTBEAT, KNOWN, LEVEL, known_kept, stamp_kept, stamp_of
-from watchdogd.daemon.observed import Suspected, entries_due
+from watchdogd.daemon.question import Question, Timers
 from watchdogd.daemon.sightings import Sightings
 from watchdogd.daemon.stamps import Stamper
 from watchdogd.daemon.watching import PairDesk

@@ -7,21 +7,24 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
 import pytest
 
 from tests.support.boxes import boxes
+from tests.support.entries import run_opened
 from tests.support.pair import Rounds, policy_of, silent
 from watchdogd.core.decision import Decision, Execution, decide
-from watchdogd.core.entries import Runbook
+from watchdogd.core.entries import Runbook, RunOpened, RunParked
 from watchdogd.core.facts import AbortedRun, Facts, GateAnswer, Ours, Side, Sight, Signature, Stream, Third
 from watchdogd.core.facts import Debt as DebtOpen
+from watchdogd.core.fold import apply
 from watchdogd.core.ledger import Debt, DebtState, FenceState, HeldFence
 from watchdogd.core.link import LinkWatch
 from watchdogd.core.model import ClusterId, NodeSeen, RunId
 from watchdogd.core.policy import Level, Timing
 from watchdogd.core.situations import LEFT_FENCE, SITUATIONS, Act, Phase, Row, Told, situation_of
-from watchdogd.core.telling import Holding, is_due, loudness, why, why_told
+from watchdogd.core.telling import Holding, Loudness, is_due, loudness, row_told, why, why_told
 from watchdogd.core.windows import link_window
 
 EAST, WEST = ClusterId("east"), ClusterId("west")
@@ -70,6 +73,54 @@ def test_a_row_is_told_at_its_second_and_not_before(row: Row) -> None:
 )
 def test_the_rows_that_wait_for_something_of_their_own(row: str, told: Told) -> None:
     assert SAID_BY[row] is told
+
+
+# -- how loud, and of which row ----------------------------------------------------------------------------------------
+
+
+BY_A_RUN = {Act.FAILOVER, Act.SETTLE_DEBT, Act.ROLL_BACK, Act.CUTOVER_DNS}
+
+
+@pytest.mark.parametrize("act", Act)
+def test_what_goes_is_told_by_its_run_and_everything_else_by_its_row(act: Act) -> None:
+    row = Row("S-0", "x", {}, act)
+    assert loudness(row, goes=True) is (Loudness.QUIET if act in BY_A_RUN else loudness(row))
+    assert loudness(row) is Loudness.PAGES or act not in BY_A_RUN
+
+
+def beside(run: RunOpened | None, *, is_parked: bool = False) -> tuple[Row | None, Decision]:
+    """What is told once east is down: `run` is open."""
+    facts, _ = at(170.0)
+    ledger = facts.ledger if run is None else apply(facts.ledger, run, facts.now)
+    if run is not None and is_parked:
+        ledger = apply(ledger, RunParked(run_id=run.run_id, step="x", need="y", why="z"), facts.now)
+    facts = replace(facts, ledger=ledger, signature=replace(facts.signature, is_run_open=run is not None))
+    decision = decide(facts, policy_of())
+    return row_told(facts, decision), decision
+
+
+def test_what_an_open_run_acts_on_it_tells_itself_and_beside_one_that_waits_all_is_told() -> None:
+    told, decision = beside(None)
+    assert told == decision.row == decision.beneath
+    told, decision = beside(run_opened())
+    assert (told, decision.row.id) == (decision.row, "S-01")
+    assert beside(run_opened(), is_parked=True)[0] is None  # its own row: the page of the run says it
+    for runbook in (Runbook.SETTLE_DEBT, Runbook.CUTOVER_DNS):
+        told, decision = beside(run_opened(runbook=runbook), is_parked=True)
+        assert told == decision.beneath
+        assert decision.beneath.id == "S-30"
+
+
+def test_a_row_that_only_waits_for_the_slot_of_a_name_that_moves_is_not_told() -> None:
+    facts, decision = at(170.0)
+    ledger = apply(facts.ledger, run_opened(runbook=Runbook.CUTOVER_DNS), facts.now)
+    facts = replace(facts, ledger=ledger)
+    slot, level = (GateAnswer(gate=gate, is_open=False, why="x") for gate in ("slot", "level"))
+    (todo,) = decision.todo
+    assert todo.execution is Execution.GO
+    waits, held = (replace(decision, todo=(replace(todo, blocked_by=gates),)) for gates in ((slot,), (slot, level)))
+    assert row_told(facts, waits) is None
+    assert row_told(facts, held) == decision.beneath
 
 
 # -- the fence that was left over --------------------------------------------------------------------------------------
@@ -125,6 +176,7 @@ def test_it_goes_beside_quiet_rows_only() -> None:
 # -- what is said ------------------------------------------------------------------------------------------------------
 
 
+@cache
 def at(second: float, level: Level = Level.AUTO) -> tuple[Facts, Decision]:
     """East dies at second 100."""
     *_, (_, facts, decision) = Rounds(policy=policy_of(failover=level), dies_s=100.0).run(second)
@@ -301,8 +353,8 @@ def test_one_tick_of_another_row_that_denies_nothing_changes_no_page() -> None:
 def test_a_page_that_is_due_is_told_at_once_whatever_quieter_row_is_told() -> None:
     """Sequences at random: a row that holds, then a louder one that is lost every few seconds to the first."""
     chance, met = random.Random(11), Counter[str]()
-    quiet_boxes = [box for box in BOXES if not box.row.is_healthy and loudness(box.row) < 2]
-    loud_boxes = [box for box in BOXES if loudness(box.row) == 2 and box.row.told is not Told.AT_ONCE]
+    quiet_boxes = [box for box in BOXES if not box.row.is_healthy and loudness(box.row) < Loudness.PAGES]
+    loud_boxes = [box for box in BOXES if loudness(box.row) is Loudness.PAGES and box.row.told is not Told.AT_ONCE]
     for _ in range(600):
         quiet, loud = chance.choice(quiet_boxes), chance.choice(loud_boxes)
         before, after = quiet.example(chance), loud.example(chance)

@@ -29,9 +29,10 @@ from watchdogd.core.ledger import Debt, DebtState, FenceState, HeldFence
 from watchdogd.core.model import Mode, NodeSeen, Reading, RunId
 from watchdogd.core.policy import Timing
 from watchdogd.core.situations import Act, Told, situation_of
-from watchdogd.core.telling import loudness
+from watchdogd.core.telling import Loudness, loudness
 from watchdogd.core.watch import PairWatch
-from watchdogd.daemon.conditions import Question, Timers, conditions
+from watchdogd.daemon.conditions import conditions
+from watchdogd.daemon.question import Question, Timers
 from watchdogd.ports import Severity
 
 
@@ -111,7 +112,8 @@ def test_a_row_is_as_loud_as_it_counts_while_another_one_is_told(act: Act) -> No
     row = replace(situation_of(facts.signature), id="S-0", act=act, told=Told.AT_ONCE)
     asked = replace(question(facts), decision=replace(decision, row=row, beneath=row, todo=()))
     severity = next((notice.severity for notice in conditions(asked) if notice.key == "S-0"), None)
-    assert {None: 0, Severity.WARN: 1, Severity.PAGE: 2}[severity] == loudness(row)
+    said = {None: Loudness.QUIET, Severity.WARN: Loudness.WARNS, Severity.PAGE: Loudness.PAGES}[severity]
+    assert said is loudness(row)
 
 
 # -- a debtor that nobody can read -------------------------------------------------------------------------------------

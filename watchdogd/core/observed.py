@@ -84,7 +84,7 @@ def resuming(facts: Facts | None, resumed: Resumed) -> Iterator[Entry]:
     yield resumed
     if facts is None:
         yield HoldPlaced(cause=NOBODY_LOOKED)
-    elif facts.elected is not None and facts.elected.reach is not Reach.UP:
+    elif facts.has_outage:
         yield HoldPlaced(cause=OUTAGE_STANDS)
 
 

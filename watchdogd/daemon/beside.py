@@ -1,0 +1,183 @@
+"""What people are told beside every row: whatever the row is, these may hold as well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from watchdogd.core.gates import ASKED_LATER
+from watchdogd.core.model import NodeAddress, Reading
+from watchdogd.core.situations import Phase
+from watchdogd.core.versions import older_follower
+from watchdogd.core.views import CANNOT_LOOK
+from watchdogd.daemon.question import Question
+from watchdogd.ports import Notice, Severity
+
+RESETS_MAX = 3  # in 15 minutes
+NODE_BLOCKS_AFTER_S = 600.0
+NOT_READY_AFTER_S = 300.0
+IN_MINUTES_S = 2 * 3600.0
+PROVIDER_SILENT_S = 60.0  # asked again every 30 s
+SAID_ELSEWHERE = frozenset({"paused", "cold-start", "tilt", "state", "slot", "ack"})
+
+
+def beside(question: Question) -> Iterator[Notice]:
+    """Every condition that holds now, whatever the row is."""
+    for ask in (
+        _provider,
+        _state,
+        _unstable,
+        _flapping,
+        _nodes,
+        _corrupted,
+        _versions,
+        _readiness,
+        _expiry,
+        _durable,
+    ):
+        yield from ask(question)
+
+
+def _provider(question: Question) -> Iterator[Notice]:
+    why, key = question.around.provider_why, "name_provider"
+    if why and question.held_s(key) >= PROVIDER_SILENT_S:
+        yield question.notice(
+            key,
+            Severity.WARN,
+            f"the service name could not be moved now: its provider does not show the record: {why}",
+            "a failover would promote, and its name would stay behind",
+        )
+
+
+def _state(question: Question) -> Iterator[Notice]:
+    if question.around.state_unwritable:
+        yield question.notice(
+            "state",
+            Severity.PAGE,
+            f"nothing can be written down, so nothing is done: {question.around.state_unwritable}",
+        )
+
+
+def _unstable(question: Question) -> Iterator[Notice]:
+    if len(question.resets) > RESETS_MAX:
+        causes = sorted({reset.cause for reset in question.resets})
+        yield question.notice(
+            "evidence_unstable",
+            Severity.PAGE,
+            f"the evidence began anew {len(question.resets)} times in 15 minutes: {', '.join(causes)}",
+        )
+
+
+def _flapping(question: Question) -> Iterator[Notice]:
+    facts = question.facts
+    if question.decision.is_flapping and facts.elected is not None:
+        yield question.notice(
+            "flapping",
+            Severity.PAGE,
+            f"S-28 {facts.elected.cluster} went down {facts.flaps} times in 15 minutes without filling the window",
+            f"consider a switchover to {facts.partner.cluster} the next time it is up",
+        )
+
+
+def _nodes(question: Question) -> Iterator[Notice]:
+    for view in question.facts.views.values():
+        for node in view.nodes:
+            key = f"node_blocks_failover:{node.node}"
+            held_s = question.held_s(key) if node.reading in CANNOT_LOOK else 0.0
+            if node.reading is Reading.SILENT:  # a round that was lost says nothing of what answers there
+                held_s = question.bridged_s(key)
+            if held_s >= NODE_BLOCKS_AFTER_S:
+                yield question.notice(
+                    key,
+                    Severity.PAGE,
+                    f"{view.cluster} {node.node} cannot be read for 10 minutes: {node.why}",
+                    _fix(node.node),
+                )
+
+
+def _fix(node: NodeAddress) -> str:
+    return f"while it is so, the cluster can never be seen to be down: repair {node}, or list it under `ignore`"
+
+
+def _corrupted(question: Question) -> Iterator[Notice]:
+    for view in question.facts.views.values():
+        if view.says_corrupted:
+            yield question.notice(
+                f"corrupted_merkle_tree:{view.cluster}",
+                Severity.WARN,
+                f"{view.cluster} says that its merkle tree is corrupted: replication may loop or lack what was written",
+                "nothing is done about it: ask HashiCorp's support, and reindex only as they say",
+            )
+
+
+def _versions(question: Question) -> Iterator[Notice]:
+    """A cluster that follows a newer one: in a disaster it is promoted even so (DESIGN section 4)."""
+    elected, partner = question.facts.elected, question.facts.partner
+    older = older_follower(elected, partner)
+    if older is not None and elected is not None:
+        yield question.notice(
+            f"older_version:{partner.cluster}",
+            Severity.WARN,
+            f"{partner.cluster} runs Vault {older.version}, older than {elected.cluster} with {older.follows}",
+            "Vault supports no replication from a newer to an older version: "
+            f"upgrade {partner.cluster}; secondaries are upgraded first. A failover would go on even so",
+        )
+
+
+def _readiness(question: Question) -> Iterator[Notice]:
+    facts = question.facts
+    if question.decision.phase is not Phase.STEADY or facts.elected is None:
+        question.bridged_s("not_ready")
+        return
+    closed = [gate for gate in facts.closed_gates() if gate.gate not in ASKED_LATER | SAID_ELSEWHERE]
+    if closed and question.held_s("not_ready") >= NOT_READY_AFTER_S:
+        yield question.notice(
+            "not_ready",
+            Severity.WARN,
+            f"a failover to {facts.partner.cluster} would be held now",
+            *(f"gate {gate.gate} is closed: {gate.why}" for gate in closed),
+        )
+
+
+def _expiry(question: Question) -> Iterator[Notice]:
+    for credential in question.around.credentials:
+        if credential.expires_utc_s is None:
+            continue
+        left_s = credential.expires_utc_s - question.facts.now.at_utc_s
+        if left_s < question.policy.timing.credential_warn_s:
+            yield question.notice(
+                f"credential_expiring:{credential.name}",
+                Severity.WARN,
+                f"{credential.name} {_ends(left_s)}",
+            )
+
+
+def _ends(left_s: float) -> str:
+    if left_s <= 0:
+        return "has expired"
+    return f"expires in {left_s / 60:.0f} min" if left_s < IN_MINUTES_S else f"expires in {left_s / 3600:.0f} h"
+
+
+def _durable(question: Question) -> Iterator[Notice]:
+    facts, ledger = question.facts, question.facts.ledger
+    pair = facts.pair
+    if ledger.ack_asked_by is not None:
+        yield question.notice(
+            "ack_missing",
+            Severity.WARN,
+            f"the automatic failover {ledger.ack_asked_by} was not acknowledged: the next one waits",
+            command=f"watchdogctl ack --pair {pair} --reason '...'",
+        )
+    if ledger.hold and facts.has_outage:
+        yield question.notice(
+            "hold",
+            Severity.PAGE,
+            f"held at approve: {ledger.hold}",
+            command=f"watchdogctl ack --pair {pair} --reason '...'",
+        )
+    if ledger.foreign:
+        yield question.notice(
+            "foreign",
+            Severity.PAGE,
+            f"{ledger.foreign}: nothing is automated until a human says which cluster counts",
+            command=f"watchdogctl adopt CLUSTER --pair {pair} --reason '...'",
+        )
