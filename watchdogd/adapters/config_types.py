@@ -118,6 +118,8 @@ def _server(value: str) -> str:
 
 
 def _http_url(value: str) -> str:
+    if "@" in value:
+        refuse("a user in the address", "scheme, host and port")  # not shown: there may be a password
     try:
         url = urlsplit(value)
         is_right = url.scheme in ("http", "https") and bool(url.hostname) and (url.port is None or url.port > 0)

@@ -17,6 +17,7 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     CredentialRetrievalError,
     EndpointConnectionError,
+    HTTPClientError,
     InvalidConfigError,
     MetadataRetrievalError,
     NoCredentialsError,
@@ -31,7 +32,10 @@ from urllib3.exceptions import NameResolutionError
 
 from watchdogd.errors import Cause, MalformedReply, OutcomeUnknown, Refusal, Refused, Unreachable, WatchdogError
 
-AWS_FAILURES = (BotoCoreError, ClientError, ResponseParserError)  # the roots; three, because they share none
+# What becomes of credentials that are looked for in a file, a program or an answer, and of an answer with numbers that
+# are none, comes out of botocore as Python raises it (1.44.5: `credentials.py`, `parsers.py`).
+BARE_FAILURES = (OSError, ValueError, TypeError, AttributeError, LookupError, RuntimeError)
+AWS_FAILURES = (BotoCoreError, ClientError, ResponseParserError, *BARE_FAILURES)  # the roots, which share none
 NO_IDENTITY = (
     NoCredentialsError,
     PartialCredentialsError,
@@ -75,6 +79,8 @@ def read_error(exc: Exception, endpoint: str) -> WatchdogError:
     if (certain := _certainly_not_applied(exc)) is not None:
         return certain
     match exc:
+        case _ if _is_bare(exc):
+            return Refused(Refusal.DENIED, f"no usable AWS credentials, or no usable answer: {_text(exc)}")
         case SSLError():
             return Unreachable(Cause.TLS, str(exc))
         case ClientError() | ResponseParserError() if not _is_server_fault(exc):
@@ -108,7 +114,7 @@ def refuse_blind_repeat(
     if exc is None and response is not None and _status(response[1]) >= 300:
         exc = ClientError(response[1], "ChangeResourceRecordSets")  # type: ignore[arg-type]
     if exc is not None and isinstance(error := write_error(exc), OutcomeUnknown):
-        raise error from exc
+        raise error from None
 
 
 def _certainly_not_applied(exc: Exception) -> WatchdogError | None:
@@ -137,6 +143,10 @@ def _kind(exc: ClientError) -> Refusal:
     return KIND_OF_CODE.get(_code(exc), Refusal.DENIED)
 
 
+def _is_bare(exc: Exception) -> bool:
+    return isinstance(exc, BARE_FAILURES) and not isinstance(exc, BotoCoreError)  # some are both
+
+
 def _is_server_fault(exc: Exception) -> bool:
     return isinstance(exc, ClientError) and _status(exc.response) >= 400
 
@@ -161,6 +171,13 @@ def _text(exc: Exception) -> str:
             return f"{_code(exc) or 'InvalidChangeBatch'}: {said}"[:DETAIL_LENGTH_MAX]
         case ResponseParserError():
             return "the answer is not Route 53's XML"
+        case HTTPClientError() if type(exc) is HTTPClientError:
+            inner = exc.kwargs.get("error")  # a header that cannot be sent is quoted in its text, token and all
+            return f"HTTPClientError: {type(inner).__name__}"
+        case OSError() if _is_bare(exc):
+            return f"{type(exc).__name__}: {exc.strerror}: {exc.filename}"[:DETAIL_LENGTH_MAX]
+        case _ if _is_bare(exc):
+            return type(exc).__name__  # its text may repeat what it was raised at
         case _:
             return f"{type(exc).__name__}: {exc}"[:DETAIL_LENGTH_MAX]
 

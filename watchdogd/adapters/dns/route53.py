@@ -22,6 +22,7 @@ import structlog
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError
 from botocore.loaders import Loader
+from botocore.utils import is_valid_endpoint_url, is_valid_ipv6_endpoint_url
 
 from watchdogd.adapters.dns.aws_errors import (
     AWS_FAILURES,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from types_boto3_route53.type_defs import ChangeBatchTypeDef, ResourceRecordSetOutputTypeDef
 
 THREADS = 4
+PREPARE_S_MAX = 5.0
+BACK_OFF_S_MAX = 5.0  # botocore's own, below 1 s and then below 2 s, and time to look for credentials
 COMMENT_LENGTH_MAX = 256  # Source: APIReference/API_ChangeBatch.html
 SIGNING_REGION = "us-east-1"  # Route 53 is global and signed there; with an endpoint of its own botocore asks for one
 # A simple record set has these keys and no others: whatever else there is, a swap would lose.
@@ -63,6 +66,11 @@ class Route53Settings:
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 10.0
     attempts_max: int = 3
+
+    @property
+    def call_s_max(self) -> float:
+        """How long one call is waited for: whatever looks for credentials, a program for one, may hang for ever."""
+        return self.attempts_max * (self.connect_timeout_s + self.read_timeout_s) + BACK_OFF_S_MAX
 
 
 class Clients:
@@ -108,17 +116,40 @@ async def open_route53(settings: Route53Settings, clients: Clients) -> AsyncIter
     Does not raise when AWS is dead or no credentials are found: the daemon must start then, too. What is wrong is
     logged, and the next call looks again. Raises: ConfigError when `endpoint_url` is none.
     """
+    _ensure_endpoint(settings.endpoint_url)
     pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="route53")
     loop = asyncio.get_running_loop()
     api = _Api(settings, clients)
     clients.enter(settings)
     try:
-        await loop.run_in_executor(pool, api.prepare)
+        _, unprepared = await asyncio.wait({loop.run_in_executor(pool, api.prepare)}, timeout=PREPARE_S_MAX)
+        if unprepared:
+            log.warning("route53_client_not_built", record=settings.record, error=f"not within {PREPARE_S_MAX:g} s")
         yield Route53(settings, api, pool)
     finally:
         # Waiting in the default pool keeps the loop going, so that a call under way can still log its end.
-        await loop.run_in_executor(None, functools.partial(pool.shutdown, wait=True))
+        ending = loop.run_in_executor(None, functools.partial(pool.shutdown, wait=True))
+        await asyncio.wait({ending}, timeout=settings.call_s_max)
         clients.leave(settings)
+
+
+def _ensure_endpoint(url: str | None) -> None:
+    """Raises: ConfigError. botocore would say so, too, but in the words of a dozen other things."""
+    if url is not None and not (is_valid_endpoint_url(url) or is_valid_ipv6_endpoint_url(url)):
+        raise ConfigError((f"dns.endpoint_url: {url} is no address of a server: write scheme, host and port",))
+
+
+@dataclass(frozen=True, slots=True)
+class _InTime:
+    """Whether a change is still wanted by whoever asked for it; may be asked in any thread."""
+
+    now: Callable[[], float]
+    end_s: float
+
+    def ensure(self) -> None:
+        """Raises: Refused(NOT_YET) once nobody waits for the change any more: it must not be made hours later."""
+        if self.now() >= self.end_s:
+            raise Refused(Refusal.NOT_YET, "nobody waits for this change any more, so nothing was changed")
 
 
 class Route53:
@@ -148,10 +179,17 @@ class Route53:
         change of the zone is not complete, or when the record could not be read first; Refused(DENIED | UNSUPPORTED);
         Unreachable (nothing was sent); OutcomeUnknown (it may have been applied).
         """
-        write = functools.partial(self._api.swap, expected, wanted, comment[:COMMENT_LENGTH_MAX])
-        writing = asyncio.get_running_loop().run_in_executor(self._pool, write)
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + 2 * self._settings.call_s_max  # it reads first
+        in_time = _InTime(loop.time, end_s)
+        write = functools.partial(self._api.swap, expected, wanted, comment[:COMMENT_LENGTH_MAX], in_time)
+        writing = loop.run_in_executor(self._pool, write)
         try:
-            return await asyncio.shield(writing)
+            async with asyncio.timeout_at(end_s):
+                return await asyncio.shield(writing)
+        except TimeoutError:
+            writing.add_done_callback(functools.partial(_log_end, self._settings.record, wanted))
+            raise OutcomeUnknown("the change is under way for longer than its requests may take") from None
         except asyncio.CancelledError:
             writing.add_done_callback(functools.partial(_log_end, self._settings.record, wanted))
             raise
@@ -161,7 +199,11 @@ class Route53:
         return await self._in_thread(functools.partial(self._api.is_in_sync, change.change_id))
 
     async def _in_thread(self, read: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, read)
+        try:
+            async with asyncio.timeout(self._settings.call_s_max):
+                return await asyncio.get_running_loop().run_in_executor(self._pool, read)
+        except TimeoutError:
+            raise OutcomeUnknown("no answer within the time that its requests may take") from None
 
 
 class _Api:
@@ -178,8 +220,6 @@ class _Api:
         except AWS_FAILURES as exc:
             error = read_error(exc, "credentials")
             log.warning("route53_client_not_built", record=self._settings.record, error=str(error))
-        except ValueError as exc:  # botocore's only check of the endpoint
-            raise ConfigError((f"dns.endpoint_url: {exc}; write scheme, host and port",)) from exc
 
     def find(self) -> ResourceRecordSetOutputTypeDef:
         """The one simple CNAME record set of the name, as stored."""
@@ -199,7 +239,7 @@ class _Api:
             raise Refused(Refusal.UNSUPPORTED, sentence)
         return sets[0]
 
-    def swap(self, expected: Record, wanted: Record, comment: str) -> ChangeRef:
+    def swap(self, expected: Record, wanted: Record, comment: str, in_time: _InTime) -> ChangeRef:
         """See `Route53.swap`. The read in front is for the stored spelling, which DELETE has to repeat."""
         if len(wanted.targets) != 1 or wanted.rtype != "CNAME":
             raise Refused(Refusal.UNSUPPORTED, f"cannot publish {_text(wanted)}: watchdogd moves one simple CNAME only")
@@ -209,6 +249,7 @@ class _Api:
             raise Refused(Refusal.NOT_YET, f"could not be read first, so nothing was changed: {exc}") from exc
         if (seen := _as_record(stored)) != _normal(expected):
             raise Refused(Refusal.CONFLICT, f"{self._settings.record} is {_text(seen)}, not {_text(expected)}")
+        in_time.ensure()
         return self.write(stored, wanted, comment)
 
     def write(self, stored: ResourceRecordSetOutputTypeDef, wanted: Record, comment: str) -> ChangeRef:
@@ -221,7 +262,7 @@ class _Api:
                 )
             )
         except AWS_FAILURES as exc:
-            raise write_error(exc) from exc
+            raise write_error(exc) from None
         change_id = reply.get("ChangeInfo", {}).get("Id")
         if not change_id:
             raise OutcomeUnknown("ChangeResourceRecordSets was answered without a change id", answered=True)
@@ -238,7 +279,7 @@ class _Api:
         try:
             answer = self._with_client(call)
         except AWS_FAILURES as exc:
-            raise read_error(exc, endpoint) from exc
+            raise read_error(exc, endpoint) from None  # its text may quote a request
         if answer is None:
             raise MalformedReply(endpoint, "the answer lacks what was asked for")
         return answer
