@@ -183,7 +183,10 @@ class NodeSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pins:
-    """The ids that the config pins for one cluster. Source: api-reference section 2 (`cluster_id` field)."""
+    """The ids that the config pins for one cluster, empty where it pins none: of a witness of the other replication.
+
+    Source: api-reference section 2 (`cluster_id` field).
+    """
 
     vault_id: str
     replication_id: str

@@ -88,12 +88,16 @@ def _answered(raw: RawRound, pins: Pins) -> tuple[Reading, str]:
 
 
 def wrong_ids(raw: RawRound, pins: Pins) -> str:
-    """The sentence that names an id other than pinned; empty when none is shown that differs."""
-    if raw.health is not None and raw.health.cluster_id not in (None, "", pins.vault_id):
+    """The sentence that names an id other than pinned; empty when none is shown that differs. No pin is no id."""
+    if raw.health is not None and _differs(raw.health.cluster_id, pins.vault_id):
         return f"cluster_id {raw.health.cluster_id} is not the pinned {pins.vault_id}"
-    if raw.replication is not None and raw.replication.cluster_id not in (None, "", pins.replication_id):
+    if raw.replication is not None and _differs(raw.replication.cluster_id, pins.replication_id):
         return f"replication id {raw.replication.cluster_id} is not the pinned {pins.replication_id}"
     return ""
+
+
+def _differs(shown: str | None, pinned: str) -> bool:
+    return bool(shown) and bool(pinned) and shown != pinned
 
 
 def _unsealed(raw: RawRound) -> tuple[Reading, str]:

@@ -31,6 +31,7 @@ def beside(question: Question) -> Iterator[Notice]:
         _corrupted,
         _versions,
         _readiness,
+        _witnesses,
         _expiry,
         _durable,
     ):
@@ -136,6 +137,26 @@ def _readiness(question: Question) -> Iterator[Notice]:
             f"a failover to {facts.partner.cluster} would be held now",
             *(f"gate {gate.gate} is closed: {gate.why}" for gate in closed),
         )
+
+
+def _witnesses(question: Question) -> Iterator[Notice]:
+    """A witness that does not see the primary while we do would veto nothing when we do not."""
+    elected = question.facts.elected
+    if elected is None or not elected.is_active_primary:
+        return
+    said = {witness.name: witness for witness in question.around.witnesses}
+    for witness in question.policy.witnesses:
+        seen = said.get(witness.name)
+        key = f"witness_sees_nothing:{witness.name}"
+        if (seen is None or not seen.sees) and question.held_s(key) >= NOT_READY_AFTER_S:
+            why = seen.why if seen is not None else ""
+            yield question.notice(
+                key,
+                Severity.WARN,
+                f"witness {witness.name} does not see {elected.cluster}, which is up: {why or 'it says nothing'}",
+                "a witness that sees nothing vetoes nothing: repair it"
+                + (", for a failover by itself may stand on it alone" if witness.is_independent else ""),
+            )
 
 
 def _expiry(question: Question) -> Iterator[Notice]:

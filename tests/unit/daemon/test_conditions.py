@@ -24,10 +24,10 @@ from tests.support.pair import (
 from watchdogd.cli.ctl_text import explain_lines
 from watchdogd.core.decision import decide
 from watchdogd.core.explain import explain, sentence, would_act_when
-from watchdogd.core.facts import CredentialSeen, Facts
+from watchdogd.core.facts import CredentialSeen, Facts, WitnessSeen
 from watchdogd.core.ledger import Debt, DebtState, FenceState, HeldFence
 from watchdogd.core.model import Mode, NodeSeen, Reading, RunId
-from watchdogd.core.policy import Timing
+from watchdogd.core.policy import Timing, WitnessPolicy
 from watchdogd.core.situations import Act, Told, situation_of
 from watchdogd.core.telling import Loudness, loudness
 from watchdogd.core.watch import PairWatch
@@ -49,6 +49,29 @@ def corrupted() -> Facts:
 def question(facts: Facts) -> Question:
     policy, at = policy_of(), around(facts.now.at_s)
     return Question(facts=facts, decision=decide(facts, policy), around=at, policy=policy, resets=(), timers=Timers())
+
+
+@pytest.mark.parametrize(
+    ("said", "is_told"),
+    [
+        ((WitnessSeen(name="third", sees=True, seen_s=100.0),), False),
+        ((WitnessSeen(name="third", sees=False, why="blind", seen_s=100.0),), True),
+        ((), True),
+    ],
+    ids=["sees", "blind", "never answered"],
+)
+def test_a_witness_that_sees_nothing_of_a_primary_that_is_up_is_warned_of(
+    said: tuple[WitnessSeen, ...], *, is_told: bool
+) -> None:
+    *_, (_, facts, _) = Rounds().run(100.0)
+    asked = question(facts)
+    third = replace(policy_of(), witnesses=(WitnessPolicy(name="third", is_independent=True),))
+    asked = replace(asked, policy=third, around=replace(asked.around, witnesses=said))
+    assert "witness_sees_nothing:third" not in {notice.key for notice in conditions(asked)}
+    later = replace(facts, now=stamp(facts.now.at_s + 300.0))
+    assert (
+        "witness_sees_nothing:third" in {notice.key for notice in conditions(replace(asked, facts=later))}
+    ) is is_told
 
 
 def test_a_corrupted_merkle_tree_is_warned_of_and_shown() -> None:
