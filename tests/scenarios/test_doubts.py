@@ -16,6 +16,8 @@ from tests.support.doubting import (
     dimensions,
     endpoints_of,
     held_back,
+    is_asked,
+    judged_by_invariants,
     pairwise,
     play_with,
     scenario_for,
@@ -44,6 +46,23 @@ async def test_the_daemon_does_right_whatever_vault_does_everywhere(number: int,
     (scenario,) = [one for one in shipped() if one.name == STORIES[number % 2]]
     played = await play_with(scenario, chosen)
     assert wrong_in(played) == (), str(played)
+
+
+@pytest.mark.parametrize("name", ["a-bad-share-starts-over", "activation-token-is-used-up", "secondary-ids-collide"])
+async def test_what_a_person_asks_meanwhile_breaks_nothing_whatever_vault_does_everywhere(name: str) -> None:
+    (scenario,) = [one for one in shipped() if one.name == name]
+    played = await play_with(scenario, MIXED[0][1])
+    assert wrong_in(played) == (), str(played)
+
+
+async def test_a_person_who_is_answered_otherwise_than_the_file_says_is_judged_by_the_invariants() -> None:
+    (scenario,) = [one for one in shipped() if one.name == "secondary-ids-collide"]
+    assert is_asked(scenario)
+    played = await play_with(scenario, {"duplicate_secondary_id_status": 409})
+    assert "400 wanted" in "".join(played.wrong)
+    assert (judged_by_invariants(played), wrong_in(played)) == (True, ())
+    played = await play_with(scenario, {"revoke_secondary_status": 204})
+    assert (judged_by_invariants(played), wrong_in(played)) == (False, ())
 
 
 @pytest.mark.parametrize(("chosen", "gates"), [({"connection_state_since": (1, 20)}, "secondary-blind"), ({}, "")])

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tests.support.doubting import doubt_of, held_back, is_blind, play_with, told_shortly, wrong_in
+from tests.support.doubting import doubt_of, held_back, judged_by_invariants, play_with, told_shortly, wrong_in
 from tests.support.soak_days import DayResult, play_day, story_of_day
 from tests.support.soak_losses import LossResult, loss_of, play_loss
 from watchdogd.rehearsal.stack_soak import Soaked, soak_day, soak_loss
@@ -103,7 +103,7 @@ def doubt(tally: Tally, seed: int, number: int) -> None:
         played = loop.run(play_with(scenario, chosen))
     wrong, gates = wrong_in(played), held_back(played)
     tally.ticks += int(scenario.until_s)
-    tally.count("judged by the invariants alone", int(is_blind(played.scenario)))
+    tally.count("judged by the invariants alone", int(judged_by_invariants(played)))
     if wrong and gates:
         tally.count(f"held back by the choice and paged ({gates})")
     elif wrong:

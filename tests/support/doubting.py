@@ -24,13 +24,14 @@ Chosen = Mapping[str, Choice]
 
 @cache
 def shipped() -> tuple[Scenario, ...]:
-    """Every variant of every file, those first that take the least.
-
-    But those in which a person asks Vault: what they must be answered is true of the defaults.
-    """
+    """Every variant of every file, those first that take the least."""
     found = [scenario for name in files.shipped() for scenario in files.scenarios_of(name)]
-    untold = [one for one in found if all(act.do is not Do.ASK for act in one.acts)]
-    return tuple(sorted(untold, key=lambda one: (_rounds(one), one.name)))
+    return tuple(sorted(found, key=lambda one: (_rounds(one), one.name)))
+
+
+def is_asked(scenario: Scenario) -> bool:
+    """Whether a person asks Vault in it. What they must be answered is true of the defaults."""
+    return any(act.do is Do.ASK for act in scenario.acts)
 
 
 def _rounds(scenario: Scenario) -> float:
@@ -72,8 +73,17 @@ async def play_with(scenario: Scenario, chosen: Chosen) -> Played:
 
 
 def wrong_in(played: Played) -> tuple[str, ...]:
-    """What went wrong. Where the choices hide from every daemon what it would act on, only the invariants count."""
-    return played.broken if is_blind(played.scenario) else (*played.broken, *played.wrong)
+    """What went wrong.
+
+    Only the invariants count where the choices hide from every daemon what it would act on, and where a person was
+    answered otherwise than in the world of the file: whatever they do then, the daemon must not break one.
+    """
+    return played.broken if judged_by_invariants(played) else (*played.broken, *played.wrong)
+
+
+def judged_by_invariants(played: Played) -> bool:
+    """Whether nothing else can be asked of this play."""
+    return is_blind(played.scenario) or played.is_otherwise
 
 
 def held_back(played: Played) -> str:
@@ -99,10 +109,11 @@ def endpoints_of(knob: str) -> frozenset[str]:
 
 
 def scenario_for(knob: str) -> Scenario | None:
-    """The cheapest scenario that declares most of a doubt's endpoints; None if no file declares any."""
-    counts = {scenario.name: len(scenario.asks & endpoints_of(knob)) for scenario in shipped()}
+    """The cheapest scenario in which the daemon asks most of a doubt's endpoints; None if it asks none in any."""
+    alone = [scenario for scenario in shipped() if not is_asked(scenario)]
+    counts = {scenario.name: len(scenario.asks & endpoints_of(knob)) for scenario in alone}
     best = max(counts.values())
-    return next((scenario for scenario in shipped() if counts[scenario.name] == best), None) if best else None
+    return next((scenario for scenario in alone if counts[scenario.name] == best), None) if best else None
 
 
 @cache

@@ -42,7 +42,7 @@ def knob_of_file(name: str, given: object) -> object:
     """The value that a file gives to a knob; as a person types it where a file has no other way. Raises: BadKnob."""
     kind, _ = kind_of(_TYPES[name])
     is_typed = given == UNSET or kind not in (str, bool, int, float)
-    value = ",".join(given) if isinstance(given, tuple) and get_args(kind)[:1] == (int,) else given
+    value = ",".join(map(str, given)) if isinstance(given, tuple) and get_args(kind)[:1] == (int,) else given
     if isinstance(value, tuple) and (origin := get_origin(kind)):
         value = origin(value)
     if isinstance(value, str) and is_typed:

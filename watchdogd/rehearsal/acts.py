@@ -35,10 +35,11 @@ Heard = Callable[[int, bytes, str], None]
 
 
 class Stage(Protocol):
-    """Where a scenario is played. What is refused makes the play fail."""
+    """Where a scenario is played. What is refused, and what Vault answers a person otherwise, makes the play fail."""
 
     scenario: Scenario
     refused: list[str]
+    otherwise: list[str]
 
     def tell(self, text: str, more: str = "") -> None: ...
 
@@ -173,12 +174,12 @@ class Acts:
         try:
             request = by_hand.sent(ask, {**self.hands.credentials, **self.kept})
         except KeyError as exc:
-            stage.refused.append(f"act ask {ask.path}: {exc} was never kept")
+            stage.otherwise.append(f"act ask {ask.path}: {exc} was never kept")
             return None
 
         def heard(status: int, body: bytes, instead: str) -> None:
             stage.tell(*by_hand.reply_line(ask, status or instead))
-            stage.refused.extend(by_hand.take(ask, status, body, self.kept))
+            stage.otherwise.extend(by_hand.take(ask, status, body, self.kept))
 
         return self.hands.send(ask, request, heard)
 

@@ -41,7 +41,7 @@ STEP_S = 0.25  # how often the world is looked at and the invariants are asked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
     """What came of it. `checks` is everything that the file asks for, `refused` what could not be done or was answered
-    otherwise, `broken` every broken invariant.
+    otherwise, `broken` every broken invariant. `is_otherwise`: a person was answered otherwise than the file says.
     """
 
     scenario: Scenario
@@ -50,6 +50,7 @@ class Played:
     checks: tuple[Check, ...]
     refused: tuple[str, ...]
     broken: tuple[str, ...]
+    is_otherwise: bool = False
     asked: frozenset[str] = frozenset()  # endpoints, as `routes.endpoint_of` names them
 
     @property
@@ -78,7 +79,8 @@ async def play(scenario: Scenario) -> Played:
         counts=stage.world.counts,
         asked=frozenset(stage.world.asked),
         checks=checks(scenario, stage.story, stage.world.counts),
-        refused=tuple(stage.refused),
+        refused=(*stage.refused, *stage.otherwise),
+        is_otherwise=bool(stage.otherwise),
         broken=tuple(stage.invariants.broken),
     )
 
@@ -109,6 +111,7 @@ class Play:
         self.fuse: Fuse = no_fuse
         self.story = Story()
         self.refused: list[str] = []
+        self.otherwise: list[str] = []
         self.world, self.names = found(scenario)
         self.policy = policy_of(scenario, self.world, self.names)
         self.clock = PlayClock(epoch_utc_s=self.world.epoch_utc_s, began_s=asyncio.get_running_loop().time())

@@ -83,6 +83,7 @@ class RealPlay:
         self.scenario, self.place, self.lab, self.ask, self.anchor = scenario, place, lab, ask, anchor
         self.story = Story()
         self.refused: list[str] = []
+        self.otherwise: list[str] = []
         self._stage, self._on_line = stage, on_line
         self._time_line = TimeLine(scenario)
         self._began_s = asyncio.get_running_loop().time()
@@ -167,7 +168,8 @@ class RealPlay:
             story=self.story,
             counts=counts,
             checks=found,
-            refused=tuple(self.refused),
+            refused=(*self.refused, *self.otherwise),
+            is_otherwise=bool(self.otherwise),
             broken=broken,
         )
 

@@ -60,6 +60,9 @@ IN_A_FILE: tuple[tuple[str, object, object], ...] = (
     ("invalid_dr_token_text", "none", "none"),
     ("last_kind_wal_since", "1,16", (1, 16)),
     ("last_kind_wal_since", ("1", "16"), (1, 16)),
+    ("last_kind_wal_since", (1, 16), (1, 16)),
+    ("open_on_dr_secondary", frozenset({"sys/seal"}), frozenset({"sys/seal"})),
+    ("reports_canary", None, None),
     ("open_on_dr_secondary", ("sys/seal",), frozenset({"sys/seal"})),
     ("invalid_token_texts", ("no, not this", "no"), ("no, not this", "no")),
 )
