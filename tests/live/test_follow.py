@@ -96,7 +96,7 @@ async def health_of_west(facts: LabFacts) -> int:
 
 def test_without_a_lab_it_says_how_to_start_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lab.main(["follow", "--dir", str(tmp_path)]) == lab.USAGE
-    assert "start one with `watchdogd-lab up`" in capsys.readouterr().err
+    assert "start one with `watchdogd-lab up --dir " in capsys.readouterr().err
 
 
 def test_when_nobody_reads_on_it_ends_without_a_word(tmp_path: Path) -> None:

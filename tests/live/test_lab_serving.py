@@ -95,7 +95,7 @@ async def test_the_lab_file_is_for_its_owner_only_and_goes_with_the_lab(served: 
     path = served.directory / "lab.json"
     assert path.stat().st_mode & 0o777 == 0o600
     assert LabFile.read(served.directory) == served.file
-    with pytest.raises(NoLab, match="start one with `watchdogd-lab up`"):
+    with pytest.raises(NoLab, match="start one with `watchdogd-lab up --dir "):
         LabFile.read(served.directory / "nowhere")
 
 

@@ -96,7 +96,7 @@ class SelfCheckTable(Table):
 class LevelsTable(Table):
     """How far each action goes by itself. `failover` has no default."""
 
-    failover: Annotated[LevelWord, Field(description='"observe" or "auto": there is no default')]
+    failover: Annotated[LevelWord, Field(description='"observe", "approve" or "auto": there is no default')]
     settle_debt: LevelWord = "auto"
     cutover_dns: LevelWord = "auto"
     heal: LevelWord = "approve"

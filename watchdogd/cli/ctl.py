@@ -300,7 +300,7 @@ def _reading(verbs: Verbs[argparse.ArgumentParser]) -> None:
     made = _add(verbs, "plan", plan, says="what a run would do now, what blocks it, and the hash that approves it")
     made.add_argument("target", metavar="CLUSTER")
     made.add_argument("--action", choices=ACTIONS, default=ACTIONS[0], help=f"default {ACTIONS[0]}")
-    made.add_argument("--waive", default="", help="as if these gates were waived")
+    made.add_argument("--waive", default="", metavar="GATE,...", help="as if these gates were waived")
     _with_pair(made)
     timing = Verb(lambda asked: ("GET", "/timing", None), text.timing_lines)
     _add(verbs, "timing", timing, says="the worst case of the running config, by name and number")
@@ -310,13 +310,15 @@ def _reading(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 def _acting(verbs: Verbs[argparse.ArgumentParser]) -> None:
     made = _add(verbs, "pause", Verb(_of_pair("POST", "pause", "reason", "for_s"), text.done), says="nothing starts")
-    _with_reason(_with_pair(made)).add_argument("--for", dest="for_s", type=_seconds, help="like 30m; for ever else")
+    _with_reason(_with_pair(made)).add_argument(
+        "--for", dest="for_s", type=_seconds, metavar="30m", help="for ever else"
+    )
     made = _add(verbs, "resume", Verb(_of_pair("POST", "resume", "reason"), text.done), says="the pause is over")
     _with_reason(_with_pair(made))
     failover = Verb(_of_pair("POST", "failover", "target", "reason", "waive", "now"), text.started)
     made = _add(verbs, "failover", failover, says="promote the named cluster")
     made.add_argument("target", metavar="CLUSTER")
-    made.add_argument("--waive", help="gates to pass over, by name, with commas")
+    made.add_argument("--waive", metavar="GATE,...", help="gates to pass over, by name")
     made.add_argument("--now", action="store_true", default=None, help="as --waive window: skip the waiting time")
     _with_reason(_with_pair(made))
     approve = Verb(_approve, text.approved)
@@ -363,7 +365,7 @@ def _runs(verbs: Verbs[argparse.ArgumentParser]) -> None:
         if name == "adopt":
             made.add_argument("cluster", metavar="CLUSTER")
         if name == "proceed":
-            made.add_argument("--waive", required=True)
+            made.add_argument("--waive", metavar="GATE,...", required=True)
         _with_reason(made)
 
 

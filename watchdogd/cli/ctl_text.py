@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from watchdogd.core.explain import Json, Shape
 
-WIDE = 22
+WIDE, WHAT_COLUMNS = 22, 88
 
 
 def error_lines(body: Shape) -> list[str]:
@@ -251,14 +251,16 @@ def timing_lines(body: Shape) -> list[str]:
     for pair in _tables(body["pairs"]):
         for cluster in _tables(pair["clusters"]):
             lines.append(f"{pair['pair']}, {cluster['lost']} lost")
-            lines += [f"  {part['part']!s:<70}{_number(part['seconds']):>7.1f} s" for part in _tables(cluster["parts"])]
-            lines.append(f"  {'worst case':<70}{_number(cluster['worst_case_s']):>7.1f} s")
+            lines += [_seconds_line(part["part"], part["seconds"]) for part in _tables(cluster["parts"])]
+            lines.append(_seconds_line("worst case", cluster["worst_case_s"]))
         longer = _tables(pair.get("longer"))
         lines += [f"{pair['pair']}, detection at most where the secondary says less than that"] if longer else []
-        lines += [
-            f"  {case['case']!s:<70}{_number(case['detection_s']):>7.1f} s from {case['since']}" for case in longer
-        ]
+        lines += [f"{_seconds_line(case['case'], case['detection_s'])} from {case['since']}" for case in longer]
     return lines
+
+
+def _seconds_line(what: Json, seconds: Json) -> str:
+    return f"  {what!s:<{WHAT_COLUMNS}}{_number(seconds):>7.1f} s"
 
 
 def _entry_line(one: Shape) -> str:

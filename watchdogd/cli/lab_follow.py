@@ -134,7 +134,8 @@ def follow(directory: Path, out: TextIO | None = None) -> int:
     try:
         lab = LabFacts.read(directory / "lab.json")
     except (OSError, ValueError, KeyError) as exc:
-        print(f"watchdogd-lab: no lab in {directory} ({exc}); start one with `watchdogd-lab up`", file=sys.stderr)
+        way_out = f"start one with `watchdogd-lab up --dir {directory}`"
+        print(f"watchdogd-lab: no lab in {directory} ({exc}); {way_out}", file=sys.stderr)
         return USAGE
     return asyncio.run(_until_the_end(lab, out or sys.stdout))
 

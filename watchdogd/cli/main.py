@@ -116,6 +116,9 @@ def _tls_problem(options: TlsOptions) -> str:
 
 def _doors(settings: Settings) -> Iterator[str]:
     """What `watchdogctl` would meet: the directory of the socket, and who may act through it."""
+    above = Path(settings.state_dir).parent
+    if not above.is_dir():
+        yield f"state_dir: {above} is no directory: the daemon makes its own below it, and not that"
     directory = Path(settings.control_socket).parent
     if not directory.is_dir():
         yield f"control.socket: {directory} is no directory: install -d -m 0750 -o USER -g GROUP {directory}"

@@ -171,7 +171,7 @@ def would_act_when(facts: Facts, decision: Decision) -> Iterator[str]:
         yield f"{facts.partner.cluster} and every witness have seen nothing of it for the whole window"
     for gate in facts.closed_gates():
         if gate.gate not in ("window", "secondary-sees"):
-            yield gate.why if gate.why.startswith(f"{gate.gate}:") else f"{gate.gate}: {gate.why}"
+            yield f"the gate {gate.gate} opens (now: {gate.why.removeprefix(f'{gate.gate}: ')})"
     if decision.todo and decision.todo[0].execution is Execution.WAIT and not decision.todo[0].blocked_by:
         yield f"an operator says so: {decision.todo[0].command}"
 

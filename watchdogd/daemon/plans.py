@@ -65,7 +65,7 @@ def no_cluster(policy: PairPolicy, name: str) -> Answer:
 def not_waivable(gates: Sequence[str]) -> Answer | None:
     """The refusal for gates that have no waiver; None where each has one."""
     unknown = ", ".join(gate for gate in gates if not is_waivable(gate))
-    known = ", ".join(sorted(WAIVABLE))
+    known = ", ".join({"node": "node:ADDRESS", "witness": "witness:NAME"}.get(gate, gate) for gate in sorted(WAIVABLE))
     return refuse(Code.MALFORMED, f"{unknown} cannot be waived; these can be: {known}") if unknown else None
 
 

@@ -76,7 +76,8 @@ class LabFile:
             clusters = {name: ClusterEntry(**_tuples(entry)) for name, entry in given.pop("clusters").items()}
             return cls(clusters=clusters, **_tuples(given))
         except OSError as exc:
-            raise NoLab(f"no lab in {directory}: {exc.strerror} ({path}); start one with `watchdogd-lab up`") from exc
+            way_out = f"start one with `watchdogd-lab up --dir {directory}`"
+            raise NoLab(f"no lab in {directory}: {exc.strerror} ({path}); {way_out}") from exc
         except (ValueError, TypeError, KeyError, AttributeError) as exc:
             raise NoLab(f"{path} is not a lab file of this version ({exc})") from exc
 

@@ -14,6 +14,7 @@ from watchdogd.cli import ctl
 from watchdogd.cli import ctl_text as text
 from watchdogd.cli.ctl import ACTIONS, Exit, main, parser
 from watchdogd.core.approval import given
+from watchdogd.core.budget import Assumed, longer_cases, worst_case
 from watchdogd.core.explain import Shape, explain
 from watchdogd.core.plan import failover_plan
 from watchdogd.runbooks.catalog import PROCEDURES
@@ -45,6 +46,17 @@ def test_an_approval_names_an_action_and_its_cluster_or_a_plan(words: str) -> No
 
 def test_what_can_be_planned_and_approved_is_what_can_be_run() -> None:
     assert tuple(PROCEDURES) == ACTIONS
+
+
+def test_the_seconds_of_the_timing_stand_in_one_column() -> None:
+    worst = worst_case(policy_of().timing, fence_timeout_s=5.0, assumed=Assumed())
+    parts = [{"part": part.name, "seconds": part.seconds} for part in worst.parts]
+    longer = [
+        {"case": case.name, "detection_s": case.detection_s, "since": ""} for case in longer_cases(policy_of().timing)
+    ]
+    cluster = {"lost": "east", "parts": parts, "worst_case_s": worst.total_s}
+    lines = text.timing_lines({"pairs": [{"pair": "prod", "clusters": [cluster], "longer": longer}]})
+    assert len({line.index(" s", 80) for line in lines if line.startswith("  ")}) == 1
 
 
 def test_a_plan_ends_with_the_command_that_approves_exactly_it() -> None:

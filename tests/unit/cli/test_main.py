@@ -42,6 +42,7 @@ def test_what_this_machine_lacks_is_a_warning_that_names_the_key_and_the_way_out
             put("./cluster/east/fence", {**fence, "command": [str(tmp_path)]}),
             put("./cluster/west/fence", {**fence, "command": [str(tmp_path / "gone"), "west"]}),
             put("control", {"socket": str(run / "control.sock"), "operators_group": "no-such-group"}),
+            put("state_dir", str(run / "state")),
         )
     )
     assert main(["check-config", str(path)]) == Exit.CLEAN
@@ -51,6 +52,7 @@ def test_what_this_machine_lacks_is_a_warning_that_names_the_key_and_the_way_out
     assert f"warning: fence: {tmp_path / 'gone'} cannot be run (no such file)" in said
     assert f"warning: control.socket: {run} is no directory: install -d" in said
     assert "warning: control.operators_group: no group no-such-group here" in said
+    assert f"warning: state_dir: {run} is no directory: " in said
 
 
 @pytest.mark.parametrize("verb", ["check-config", "timing"])

@@ -119,13 +119,13 @@ def test_while_a_run_is_open_it_says_what_was_sent_and_not_what_would_start_anot
     assert shape["would_act_when"] == []
 
 
-def test_a_gate_that_names_itself_is_not_named_twice() -> None:
+def test_of_a_closed_gate_it_says_that_it_would_have_to_open_and_not_what_is_wrong_as_what_is_wanted() -> None:
     *_, (now_s, facts, decision) = Rounds(dies_s=DIES_S).run(90.0)
     gate = replace(facts.gates[0], gate="paused", is_open=False, why="paused: maintenance")
     shape = explain(replace(facts, gates=(gate,)), decision, around(now_s), since_s=1.0)
     would = shape["would_act_when"]
     assert isinstance(would, list)
-    assert "paused: maintenance" in would
+    assert "the gate paused opens (now: maintenance)" in would
 
 
 def test_a_secondary_that_was_never_read_is_not_said_to_have_heard_nothing_for_hours() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.support.pair import WEST, Rounds, policy_of
 from watchdogd.core.plan import Plan, failover_plan
-from watchdogd.daemon.plans import SHOWN_MAX, UIDS_MAX, PlanBook
+from watchdogd.daemon.plans import SHOWN_MAX, UIDS_MAX, PlanBook, not_waivable
 
 READER, OPERATOR = 1001, 1000
 
@@ -15,6 +15,15 @@ def plan(step: str) -> Plan:
     *_, (_, facts, _) = Rounds().run(20.0)
     made = failover_plan(facts, policy_of(), "S-10", target=WEST, waivers=frozenset(), steps=["promote"])
     return replace(made, agreed=replace(made.agreed, steps=(step,)))
+
+
+def test_what_cannot_be_waived_is_refused_with_the_waivers_as_they_are_typed() -> None:
+    refusal = not_waivable(["windo", "node:127.1.1.1"])
+    assert refusal is not None
+    said = str(refusal.body)
+    assert "windo cannot be waived; these can be: ack, anchors" in said
+    assert "node:ADDRESS" in said
+    assert "witness:NAME" in said
 
 
 def test_nobody_pushes_out_the_plan_that_somebody_else_was_shown() -> None:
