@@ -67,13 +67,15 @@ class Refused(WatchdogError):
 class OutcomeUnknown(WatchdogError):
     """It may have been applied: observe first.
 
-    `answered` is True when at least one byte of an answer was read before the exchange broke.
+    `answered` is True when at least one byte of an answer was read before the exchange broke, `timed_out` when it was
+    we who gave up.
     """
 
-    def __init__(self, detail: str = "", *, answered: bool = False) -> None:
+    def __init__(self, detail: str = "", *, answered: bool = False, timed_out: bool = False) -> None:
         super().__init__(detail)
         self.detail = detail
         self.answered = answered
+        self.timed_out = timed_out
 
 
 class MalformedReply(WatchdogError):

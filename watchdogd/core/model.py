@@ -5,6 +5,7 @@ Every time here is seconds on CLOCK_BOOTTIME (`_s`) unless its name ends in `_ut
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
@@ -174,6 +175,7 @@ class NodeSeen:
     active_by_health_alone: bool = False  # health says active while sys/leader errs or names nobody
     connection: int | None = None  # as in RawRound: what a mutation after this look goes out over
     wrong_id: str = ""  # the sentence that names an id other than pinned; empty where none was shown that differs
+    we_were_late: bool = False  # it reads OURS because our own event loop was late
 
     @property
     def is_life(self) -> bool:
@@ -198,7 +200,7 @@ class Attempt(StrEnum):
     ANSWERED = "answered"
     SILENT = "silent"  # refused, reset, or no byte of an answer within the hard timeout
     BROKEN = "broken"  # some bytes, then nothing that can be read
-    OURS = "ours"  # TLS, name or local errors
+    OURS = "ours"  # TLS, name or local errors, or we were late
     MALFORMED = "malformed"
 
 
@@ -209,6 +211,7 @@ class Raw:
     attempt: Attempt
     status: int | None = None
     detail: str = ""
+    timed_out: bool = False  # it was we who gave up: nobody refused, reset or answered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +230,8 @@ class RawRound:
     replication: ReplicationStatus | None = None
     ever_answered: bool = True  # this address once worked (durable)
     connection: int | None = None  # carried both health and replication status; None where no single one did
+    timeout_s: float = math.inf  # what the round had
+    late_s: float = 0.0  # of it, and beyond its end: how late our own event loop was, summed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

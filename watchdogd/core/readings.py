@@ -5,7 +5,10 @@ Only bodies are read: all non-active health codes are asked for as 299, as the G
 
 from __future__ import annotations
 
-from watchdogd.core.model import Attempt, NodeSeen, Pins, RawRound, Reading
+from dataclasses import replace
+
+from watchdogd.core.lateness import is_our_fault
+from watchdogd.core.model import Attempt, NodeSeen, Pins, Raw, RawRound, Reading
 
 # Source: OBS, and `handleRequestForwarding` of Vault: a standby that knows no active node.
 NO_ACTIVE_NODE = "active cluster node not found"
@@ -15,7 +18,9 @@ SERVER_ERROR = 500
 
 def read(raw: RawRound, pins: Pins) -> NodeSeen:
     """The reading of one round, with the sentence that says why."""
+    seen, raw = raw, _heard(raw)
     reading, why = _health_reading(raw, pins)
+    we_were_late = raw is not seen and reading is Reading.OURS and _health_reading(seen, pins)[0] is not Reading.OURS
     by_health_alone = reading is Reading.LEADERLESS and _is_active_by_health(raw)
     wrong_id = wrong_ids(raw, pins) if raw.health is not None else ""
     return NodeSeen(
@@ -32,6 +37,20 @@ def read(raw: RawRound, pins: Pins) -> NodeSeen:
         active_by_health_alone=by_health_alone,
         connection=raw.connection,
         wrong_id=wrong_id,
+        we_were_late=we_were_late,
+    )
+
+
+def _heard(raw: RawRound) -> RawRound:
+    """The round without what timed out while our own loop was late: that is our fault, and says nothing of the node."""
+    if not is_our_fault(raw.late_s, raw.timeout_s):
+        return raw
+    late = Raw(attempt=Attempt.OURS, detail=f"we were late, by {raw.late_s:.1f} s in a round of {raw.timeout_s:g} s")
+    return replace(
+        raw,
+        health_raw=late if raw.health_raw.timed_out else raw.health_raw,
+        names_raw=late if raw.names_raw.timed_out else raw.names_raw,
+        status_raw=late if raw.status_raw.timed_out else raw.status_raw,
     )
 
 
@@ -62,11 +81,12 @@ def _health_reading(raw: RawRound, pins: Pins) -> tuple[Reading, str]:
 def _silence(raw: RawRound) -> tuple[Reading, str]:
     if not raw.ever_answered:
         return Reading.OURS, f"{raw.health_raw.detail}, at an address that never answered us"
-    elsewhere = {raw.names_raw.attempt, raw.status_raw.attempt}
-    if elsewhere - {Attempt.SILENT, Attempt.OURS}:
+    elsewhere = (raw.names_raw, raw.status_raw)
+    if any(part.attempt not in (Attempt.SILENT, Attempt.OURS) for part in elsewhere):
         return Reading.STRANGE, "sys/health is silent while bytes come from the node elsewhere"
-    if Attempt.OURS in elsewhere:
-        return Reading.OURS, "sys/health is silent, and asking elsewhere failed by our own fault"
+    ours = next((part for part in elsewhere if part.attempt is Attempt.OURS), None)
+    if ours is not None:
+        return Reading.OURS, f"sys/health is silent, and asking elsewhere failed by our own fault: {ours.detail}"
     return Reading.SILENT, raw.health_raw.detail
 
 

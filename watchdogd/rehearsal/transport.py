@@ -101,14 +101,14 @@ class WorldTransport:
             case Outcome.DROP:
                 await asyncio.sleep(timeout_s)
                 if kept is not None:
-                    raise OutcomeUnknown("nothing came back over a kept connection")
+                    raise OutcomeUnknown("nothing came back over a kept connection", timed_out=True)
                 raise Unreachable(Cause.TIMEOUT, target)
             case Outcome.RESET:
                 await self._wait(exchange.delay_s, timeout_s)
                 raise OutcomeUnknown("reset")
             case Outcome.HANG:
                 await asyncio.sleep(timeout_s)
-                raise OutcomeUnknown("no answer in time")
+                raise OutcomeUnknown("no answer in time", timed_out=True)
             case Outcome.GARBAGE:
                 await self._wait(exchange.delay_s, timeout_s)
                 raise OutcomeUnknown("not HTTP", answered=True)
@@ -118,7 +118,9 @@ class WorldTransport:
     async def _wait(self, delay_s: float, timeout_s: float, *, connecting: bool = False) -> None:
         await asyncio.sleep(min(delay_s, timeout_s))
         if delay_s > timeout_s:
-            raise Unreachable(Cause.TIMEOUT, "no connection in time") if connecting else OutcomeUnknown("late")
+            if connecting:
+                raise Unreachable(Cause.TIMEOUT, "no connection in time")
+            raise OutcomeUnknown("late", timed_out=True)
 
     async def _until_free(self, connection: int | None) -> None:
         """As the real transport: a connection that carries a request now is waited for, for a while."""

@@ -110,6 +110,52 @@ rounds = st.builds(
 )  # fmt: skip
 
 
+gave_up = st.sampled_from([Raw(attempt=Attempt.SILENT, timed_out=True), Raw(attempt=Attempt.BROKEN, timed_out=True)])
+with_time_outs = st.builds(
+    replace, rounds, health_raw=attempts | gave_up, names_raw=attempts | gave_up, status_raw=attempts | gave_up,
+    timeout_s=st.just(2.0),
+)  # fmt: skip
+
+
+@given(with_time_outs, st.floats(0.0, 10.0))
+def test_what_timed_out_while_we_were_late_says_nothing_and_all_else_says_what_it_says(
+    raw: RawRound, late_s: float
+) -> None:
+    punctual, seen = read(raw, PINS), read(replace(raw, late_s=late_s), PINS)
+    given_up = [part for part in (raw.health_raw, raw.names_raw, raw.status_raw) if part.timed_out]
+    if late_s < 0.5 or not given_up:
+        assert seen == punctual
+        return
+    if seen.reading is Reading.SILENT:
+        raise AssertionError("a part of the round has to be our fault")
+    if seen.reading is Reading.LEADERLESS:
+        assert not raw.health_raw.timed_out
+        assert raw.names is not None or not raw.names_raw.timed_out
+    assert seen.is_life is punctual.is_life
+    assert seen.we_were_late is (seen.reading is Reading.OURS is not punctual.reading)
+    assert "we were late" in seen.why or not seen.we_were_late
+
+
+REFUSED, GAVE_UP = Raw(attempt=Attempt.SILENT, detail="refused"), Raw(attempt=Attempt.SILENT, timed_out=True)
+DEAD_BY_TIME = replace(DEAD, health_raw=GAVE_UP, names_raw=GAVE_UP, status_raw=GAVE_UP, timeout_s=2.0)
+
+
+@pytest.mark.parametrize(
+    ("raw", "late_s", "reading"),
+    [
+        (DEAD_BY_TIME, 0.49, Reading.SILENT),
+        (DEAD_BY_TIME, 0.5, Reading.OURS),
+        (replace(DEAD, health_raw=REFUSED, names_raw=REFUSED, status_raw=REFUSED, timeout_s=2.0), 9.0, Reading.SILENT),
+        (replace(unnamed(ACTIVE, GAVE_UP), timeout_s=2.0), 0.49, Reading.LEADERLESS),
+        (replace(unnamed(ACTIVE, GAVE_UP), timeout_s=2.0), 0.5, Reading.OURS),
+        (replace(ACTIVE, timeout_s=2.0), 9.0, Reading.ACTIVE),
+        (replace(ACTIVE, status_raw=GAVE_UP, replication=None, timeout_s=2.0), 9.0, Reading.ACTIVE),
+    ],
+)  # fmt: skip
+def test_a_time_out_is_our_fault_from_a_quarter_of_the_round_on(raw: RawRound, late_s: float, reading: Reading) -> None:
+    assert read(replace(raw, late_s=late_s), PINS).reading is reading
+
+
 @given(rounds)
 def test_anything_reads_as_something_and_silence_needs_silence_everywhere(raw: RawRound) -> None:
     # I8: garbage in is unknown, never a crash, never down, never up.

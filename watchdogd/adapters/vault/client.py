@@ -50,7 +50,7 @@ class NodeClient:
         )
 
     async def probe_round(self, *, timeout_s: float) -> RawRound:
-        """One probe round, which ends after `timeout_s` at the latest. Never raises; what was late is SILENT."""
+        """One probe round, as `Prober.probe_round`."""
         return await self._prober.probe_round(timeout_s=timeout_s)
 
     # ------------------------------------------------------------------------------------------------ role changes

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from watchdogd.adapters.vault import parse
+from watchdogd.adapters.vault.beating import Beating
 from watchdogd.adapters.vault.verdicts import error_text
 from watchdogd.core.model import (
     Attempt,
@@ -78,21 +79,24 @@ class Prober:
     clock: Clock
 
     async def probe_round(self, *, timeout_s: float) -> RawRound:
-        """One round, which ends after `timeout_s` at the latest. Never raises; what was late is SILENT."""
-        started_s = self.clock.now_s()
+        """One round, which ends after `timeout_s`, or as soon after it as our own loop has time. Never raises.
+
+        What came too late for it is SILENT, and has timed out; how late the loop was is told beside it.
+        """
         end = asyncio.get_running_loop().time() + timeout_s
         turns = [asyncio.Event(), asyncio.Event(), asyncio.Event(), asyncio.Event()]
         turns[0].set()
         hedge = end - timeout_s * (1 - HEDGE_AFTER)
-        async with asyncio.TaskGroup() as tasks:
-            health = tasks.create_task(
-                self._part(HEALTH_PATH, parse.parse_health, HEALTH_STATUSES, turns[:2], hedge, end)
-            )
-            status = tasks.create_task(
-                self._part(self._status_path, self._parse_status, ACCEPTED, turns[1:3], hedge, end)
-            )
-            names = tasks.create_task(self._part(parse.NAMES, parse.parse_names, ACCEPTED, turns[2:], hedge, end))
-        return self._round(started_s, health.result(), names.result(), status.result())
+        with Beating(self.clock, timeout_s) as beating:
+            async with asyncio.TaskGroup() as tasks:
+                health = tasks.create_task(
+                    self._part(HEALTH_PATH, parse.parse_health, HEALTH_STATUSES, turns[:2], hedge, end)
+                )
+                status = tasks.create_task(
+                    self._part(self._status_path, self._parse_status, ACCEPTED, turns[1:3], hedge, end)
+                )
+                names = tasks.create_task(self._part(parse.NAMES, parse.parse_names, ACCEPTED, turns[2:], hedge, end))
+        return self._round(beating, health.result(), names.result(), status.result())
 
     @property
     def _status_path(self) -> str:
@@ -102,7 +106,7 @@ class Prober:
         return parse.parse_replication_status(body, self.kind)
 
     def _round(
-        self, started_s: float, health: Part[Health], names: Part[NamedActive], status: Part[ReplicationStatus]
+        self, beating: Beating, health: Part[Health], names: Part[NamedActive], status: Part[ReplicationStatus]
     ) -> RawRound:
         if health.value is not None:
             self.addresses.answered(self.node)
@@ -111,8 +115,8 @@ class Prober:
         return RawRound(
             cluster=self.cluster,
             node=self.node,
-            started_s=started_s,
-            ended_s=self.clock.now_s(),
+            started_s=beating.began_s,
+            ended_s=beating.ended_s,
             health_raw=health.raw,
             names_raw=names.raw,
             status_raw=status.raw,
@@ -121,6 +125,8 @@ class Prober:
             replication=status.value,
             ever_answered=self.addresses.ever_answered(self.node),
             connection=health.connection if health.connection == status.connection else None,
+            timeout_s=beating.timeout_s,
+            late_s=beating.late_s,
         )
 
     async def _part(
@@ -151,9 +157,10 @@ class Prober:
             reply = await self.transport(request, timeout_s=left_s)
         except Unreachable as no:
             attempt = Attempt.OURS if no.cause in OURS else Attempt.SILENT
-            return Part(raw=Raw(attempt=attempt, detail=str(no)))
+            return Part(raw=Raw(attempt=attempt, detail=str(no), timed_out=no.cause is Cause.TIMEOUT))
         except OutcomeUnknown as no:
-            return Part(raw=Raw(attempt=Attempt.BROKEN if no.answered else Attempt.SILENT, detail=no.detail))
+            attempt = Attempt.BROKEN if no.answered else Attempt.SILENT
+            return Part(raw=Raw(attempt=attempt, detail=no.detail, timed_out=no.timed_out))
         except MalformedReply as no:
             return Part(raw=Raw(attempt=Attempt.MALFORMED, detail=no.detail))
         return _read(reply, read, statuses)

@@ -295,7 +295,11 @@ def failure_of(exc: BaseException, *, may_be_sent: bool, answered: bool) -> Watc
     """What one exception of an exchange means to its caller; holds no reference to it."""
     if may_be_sent:
         # A TLS alert is a byte of an answer as well: whoever sends one is not silent.
-        return OutcomeUnknown(_name(exc), answered=answered or isinstance(exc, ssl.SSLError))
+        return OutcomeUnknown(
+            _name(exc),
+            answered=answered or isinstance(exc, ssl.SSLError),
+            timed_out=isinstance(exc, TimeoutError),
+        )
     match exc:
         case _MustNotConnect():
             return Unreachable(Cause.RESET, "the connection is gone")

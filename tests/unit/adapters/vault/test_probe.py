@@ -13,6 +13,7 @@ from watchdogd.core.model import Attempt, ClusterId, Mode, NodeAddress, RawRound
 from watchdogd.errors import Cause, MalformedReply, OutcomeUnknown, Unreachable
 from watchdogd.ports import HttpReply, HttpRequest
 from watchdogd.rehearsal.memory import LoopClock
+from watchdogd.rehearsal.virtual_time import move
 
 pytestmark = pytest.mark.looptime
 NODE = NodeAddress("https://10.1.0.11:8200")
@@ -59,7 +60,7 @@ class Node:
             async with asyncio.timeout(timeout_s):
                 await asyncio.sleep(self.delays_s.get(name, 0.01))
         except TimeoutError:
-            raise OutcomeUnknown("no answer in time") from None
+            raise OutcomeUnknown("no answer in time", timed_out=True) from None
         finally:
             self.busy -= 1
         reply = self.behaviours[name]()
@@ -140,6 +141,59 @@ async def test_every_error_of_the_wire_has_its_place(exc: Exception, attempt: At
     seen = await Node(raises(exc), raises(exc), raises(exc)).round()
     assert {seen.health_raw.attempt, seen.names_raw.attempt, seen.status_raw.attempt} == {attempt}
     assert seen.connection is None
+
+
+@pytest.mark.parametrize(
+    ("exc", "is_our_end"),
+    [
+        (Unreachable(Cause.REFUSED), False),
+        (Unreachable(Cause.RESET), False),
+        (Unreachable(Cause.TIMEOUT), True),
+        (OutcomeUnknown("reset"), False),
+        (OutcomeUnknown("no answer in time", timed_out=True), True),
+        (OutcomeUnknown("half an answer in time", answered=True, timed_out=True), True),
+    ],
+)
+async def test_only_what_we_gave_up_has_timed_out(exc: Exception, is_our_end: bool) -> None:
+    seen = await Node(raises(exc), raises(exc), raises(exc)).round()
+    assert {raw.timed_out for raw in (seen.health_raw, seen.names_raw, seen.status_raw)} == {is_our_end}
+
+
+async def busy_for(*busy: tuple[float, float]) -> None:
+    """The loop is busy elsewhere: `(at, for)` in seconds from now."""
+    loop = asyncio.get_running_loop()
+    for at_s, for_s in busy:
+        loop.call_later(at_s, move, loop, for_s)
+
+
+@pytest.mark.parametrize(
+    ("busy", "late_s"),
+    [
+        ((), 0.0),
+        (((0.05, 0.4),), 0.35),  # a beat is due every 0.1 s
+        (((0.05, 0.45), (1.05, 0.5)), 0.85),
+        (((1.95, 7.0),), 6.95),  # what came late of the end counts as well
+        (((0.35, 1.0), (1.8, 0.2)), 1.1),
+    ],
+)
+async def test_how_late_the_loop_was_in_a_round_is_summed(busy: tuple[tuple[float, float], ...], late_s: float) -> None:
+    node = Node()
+    node.delays_s = {"sys/health": 3600, "sys/leader": 3600, "status": 3600}
+    await busy_for(*busy)
+    seen = await node.round()
+    assert seen.late_s == pytest.approx(late_s)
+    assert seen.timeout_s == ROUND_S
+
+
+async def test_a_round_that_is_over_leaves_no_timer_behind() -> None:
+    await Node().round()
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as tasks:
+        stopped = tasks.create_task(Node().round(), name="stopped")
+        await asyncio.sleep(0)
+        stopped.cancel()
+    timers = [timer for timer in loop._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
+    assert timers == []
 
 
 @pytest.mark.parametrize("status", [200, 299, 429, 472, 473, 474, 501, 503, 530])

@@ -1,0 +1,153 @@
+"""What a living node reads as while our own event loop is late: never silent, wherever in a round the loop stood still.
+
+The node is a thread of its own that answers at once, over TLS. The loop is blocked as a call that should have been in a
+thread blocks it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.support.pair import EAST
+from tests.support.sockets import PAIR, answer, at, ca_file, read_request, server_tls, serving
+from tests.support.vectors import vector
+from watchdogd.adapters.clock import SystemClock
+from watchdogd.adapters.vault.names import NameTable
+from watchdogd.adapters.vault.probe import Prober
+from watchdogd.adapters.vault.transport import NodeTransport, TlsOptions
+from watchdogd.core.model import NodeAddress, NodeSeen, Pins, Reading, Replication
+from watchdogd.core.readings import read
+from watchdogd.rehearsal.memory import DictMemory
+
+pytestmark = pytest.mark.live
+
+BODIES = {
+    b"sys/health": vector("health-dr-secondary-1.9-doc").raw,
+    b"sys/replication": vector("dr-status-primary-doc-2024").raw,
+    b"sys/leader": vector("obs:obs1:leader active").raw,
+}
+PINS = Pins(
+    vault_id=json.loads(BODIES[b"sys/health"])["cluster_id"],
+    replication_id=json.loads(BODIES[b"sys/replication"])["data"]["cluster_id"],
+)
+ROUND_S = 0.08
+BLOCKED_S = 0.1
+DOWN = frozenset({Reading.SILENT, Reading.LEADERLESS})
+
+Blocks = Callable[[], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class LivingNode:
+    """Answers at once, and says which request it is about to answer."""
+
+    tls: ssl.SSLContext
+    about_to_answer: Callable[[bytes], None] = lambda path: None
+    port: int = 0
+    begun: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await writer.start_tls(self.tls)  # not by the server: what is shaking hands when it ends is closed as well
+        while True:
+            head = await read_request(reader)
+            path = next(path for path in BODIES if path in head)
+            self.about_to_answer(path)
+            writer.write(answer(BODIES[path]))
+
+    async def serve(self) -> None:
+        async with serving(self.answer) as self.port:
+            self.begun.set()
+            await asyncio.to_thread(self.ended.wait)
+
+
+@contextmanager
+def living_node(folder: Path) -> Iterator[tuple[LivingNode, TlsOptions]]:
+    """A node with a thread and a loop of its own."""
+    ca = trustme.CA()
+    node = LivingNode(tls=server_tls(ca.issue_cert("127.0.0.1")))
+    thread = threading.Thread(target=lambda: asyncio.run(node.serve()))
+    thread.start()
+    try:
+        assert node.begun.wait(10)
+        yield node, TlsOptions(ca_file=ca_file(ca, folder))
+    finally:
+        node.ended.set()
+        thread.join()
+
+
+@asynccontextmanager
+async def prober_of(living: LivingNode, tls: TlsOptions) -> AsyncIterator[Prober]:
+    node = NodeAddress(at(living.port).replace("http:", "https:"))
+    names = NameTable(pair=PAIR, nodes=[node], memory=DictMemory(), resolve=resolves_nothing)
+    names.answered(node)
+    async with NodeTransport(node=node, tls=tls, names=names) as transport:
+        yield Prober(
+            cluster=EAST, node=node, kind=Replication.DR, transport=transport, addresses=names, clock=SystemClock()
+        )
+
+
+async def resolves_nothing(host: str) -> Sequence[str]:
+    return ()
+
+
+async def seen_by(prober: Prober, timeout_s: float = ROUND_S) -> NodeSeen:
+    return read(await prober.probe_round(timeout_s=timeout_s), PINS)
+
+
+def block() -> None:
+    threading.Event().wait(BLOCKED_S)
+
+
+async def block_after(turns: int) -> None:
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    block()
+
+
+async def seen_while_blocked(prober: Prober, turns: int) -> NodeSeen:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(block_after(turns), name="blocks")
+        return await seen_by(prober)
+
+
+async def warmed(prober: Prober) -> None:
+    """It holds a connection now."""
+    assert (await seen_by(prober, timeout_s=5.0)).is_life
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+async def test_a_loop_that_stood_still_at_the_begin_of_a_round_makes_nobody_read_as_down(
+    tmp_path: Path, is_kept: bool
+) -> None:
+    seen: list[NodeSeen] = []
+    with living_node(tmp_path) as (node, tls):
+        for turns in range(8):
+            async with prober_of(node, tls) as prober:
+                await (warmed(prober) if is_kept else asyncio.sleep(0))
+                seen.append(await seen_while_blocked(prober, turns))
+    assert not DOWN & {one.reading for one in seen}, seen
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+@pytest.mark.parametrize("path", BODIES)
+async def test_a_loop_that_stood_still_when_an_answer_came_makes_nobody_read_as_down(
+    tmp_path: Path, path: bytes, is_kept: bool
+) -> None:
+    loop = asyncio.get_running_loop()
+    with living_node(tmp_path) as (node, tls):
+        async with prober_of(node, tls) as prober:
+            await (warmed(prober) if is_kept else asyncio.sleep(0))
+            node.about_to_answer = lambda asked: loop.call_soon_threadsafe(block) if asked == path else None
+            seen = await seen_by(prober)
+    assert seen.reading not in DOWN
