@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 # round more often than that: 0.75 × 20.
 BEATS = 20
 LATE_SHARE = 0.25
+MORE_CPU = "see what takes the CPU of this machine, and give the daemon more of it, or fewer pairs"  # the way out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

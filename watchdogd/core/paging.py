@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from watchdogd.core.decision import Decision, Todo
 from watchdogd.core.explain import sentence, would_act_when
 from watchdogd.core.facts import Facts, Side
+from watchdogd.core.lateness import MORE_CPU
 from watchdogd.core.ledger import FenceState
 from watchdogd.core.model import Mode, NodeSeen, Reading
 from watchdogd.core.situations import Act, Row
@@ -69,6 +70,8 @@ def _way_out(node: NodeSeen, *, is_target: bool) -> str:
         return f"another cluster answers there: correct the addresses, or the pinned ids, of {node.cluster}"
     if node.reading in SEALED:  # nobody fails over to a cluster that is sealed, or past one
         return "unseal it" if is_target else "unseal it, or stop it: sealed does not count as down"
+    if node.we_were_late:
+        return f"it is not that node: {MORE_CPU}"
     if node.reading is Reading.OURS:
         return f"check that address from here, its certificate, and tls.ca_file and tls.server_name of {node.cluster}"
     return "that is no answer of Vault's: see what answers there, or list it under `ignore`"

@@ -30,6 +30,7 @@ class ResetCause(StrEnum):
 
     UP = "up"  # the elected cluster was seen while a window of DOWN ran
     GAP = "gap"  # it could not be looked at for longer than gap_max while a window of DOWN ran
+    WE_WERE_LATE = "we_were_late"  # as GAP, and our own event loop was late
     NEW_ACTIVE_NODE = "new_active_node"  # of the secondary
     LINK_GAP = "link_gap"  # the secondary could not be read for longer than gap_max
 
@@ -178,7 +179,7 @@ class PairWatch:
                 up=up_need(timing),
                 gap_max_s=timing.gap_max_s,
             )
-            cause = _reset_cause(before, after)
+            cause = _reset_cause(before, after, view)
             if cause is None or cluster != ledger.guarded:
                 continue
             resets.append(Reset(at_s=now_s, cause=cause))
@@ -343,8 +344,10 @@ def _supersedes(seen: NodeSeen, before: NodeSeen) -> bool:
     return seen.ended_s >= before.started_s if seen.is_life else seen.started_s >= before.ended_s
 
 
-def _reset_cause(before: Streak, after: Streak) -> ResetCause | None:
+def _reset_cause(before: Streak, after: Streak, view: ClusterView) -> ResetCause | None:
     """Why a window of DOWN began anew; None when it did not, or had hardly begun."""
     if before.candidate is not Reach.DOWN or after.candidate is Reach.DOWN or before.rounds < SEEN_DOWN_ROUNDS:
         return None
-    return ResetCause.UP if after.candidate is Reach.UP else ResetCause.GAP
+    if after.candidate is Reach.UP:
+        return ResetCause.UP
+    return ResetCause.WE_WERE_LATE if any(node.we_were_late for node in view.unsure) else ResetCause.GAP

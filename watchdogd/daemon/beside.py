@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from watchdogd.core.gates import ASKED_LATER
-from watchdogd.core.model import NodeAddress, Reading
+from watchdogd.core.lateness import MORE_CPU
+from watchdogd.core.model import NodeSeen, Reading
 from watchdogd.core.situations import Phase
 from watchdogd.core.versions import older_follower
 from watchdogd.core.views import CANNOT_LOOK
@@ -27,6 +28,7 @@ def beside(question: Question) -> Iterator[Notice]:
         _state,
         _unstable,
         _flapping,
+        _overloaded,
         _nodes,
         _corrupted,
         _versions,
@@ -79,6 +81,21 @@ def _flapping(question: Question) -> Iterator[Notice]:
         )
 
 
+def _overloaded(question: Question) -> Iterator[Notice]:
+    """Rounds have been lost to our own lateness for a window, none of them more than `gap_max` after the one before."""
+    key = "overloaded"
+    late = [node for view in question.facts.views.values() for node in view.nodes if node.we_were_late]
+    held_s = question.held_s(key) if late else question.bridged_s(key)
+    if held_s >= question.policy.timing.down_after_s:
+        yield question.notice(
+            key,
+            Severity.PAGE,
+            "this daemon is overloaded: its own event loop is so late that what times out says nothing of a node",
+            *(f"{node.cluster} {node.node}: {node.why}" for node in late),
+            f"while it is so, no cluster can be seen to be down, and nothing is failed over by itself: {MORE_CPU}",
+        )
+
+
 def _nodes(question: Question) -> Iterator[Notice]:
     for view in question.facts.views.values():
         for node in view.nodes:
@@ -91,12 +108,15 @@ def _nodes(question: Question) -> Iterator[Notice]:
                     key,
                     Severity.PAGE,
                     f"{view.cluster} {node.node} cannot be read for 10 minutes: {node.why}",
-                    _fix(node.node),
+                    _fix(node),
                 )
 
 
-def _fix(node: NodeAddress) -> str:
-    return f"while it is so, the cluster can never be seen to be down: repair {node}, or list it under `ignore`"
+def _fix(node: NodeSeen) -> str:
+    way_out = f"repair {node.node}, or list it under `ignore`"
+    if node.we_were_late:
+        way_out = f"it is not that node: {MORE_CPU}"
+    return f"while it is so, the cluster can never be seen to be down: {way_out}"
 
 
 def _corrupted(question: Question) -> Iterator[Notice]:

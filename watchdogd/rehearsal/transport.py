@@ -15,6 +15,7 @@ from watchdogd.ports import HttpReply, HttpRequest
 from watchdogd.rehearsal.memory import Revoked
 
 KEEPALIVE_S = 60.0
+ROUNDING_S = 1e-6  # of the clock of a virtual loop
 BUSY_WAIT_S, BUSY_POLL_S = 0.2, 0.01  # how long a request waits for its connection while another one uses it
 
 
@@ -116,8 +117,10 @@ class WorldTransport:
                 assert_never(exchange.outcome)
 
     async def _wait(self, delay_s: float, timeout_s: float, *, connecting: bool = False) -> None:
+        began_s = asyncio.get_running_loop().time()
         await asyncio.sleep(min(delay_s, timeout_s))
-        if delay_s > timeout_s:
+        took_s = asyncio.get_running_loop().time() - began_s  # longer than asked for where the loop was late
+        if delay_s > timeout_s or took_s > timeout_s + ROUNDING_S:
             if connecting:
                 raise Unreachable(Cause.TIMEOUT, "no connection in time")
             raise OutcomeUnknown("late", timed_out=True)

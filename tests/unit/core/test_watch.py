@@ -261,6 +261,17 @@ def test_a_window_that_life_ended_is_a_flap_and_a_reset_with_its_cause() -> None
     assert (facts.flaps, dict(facts.resets)) == (1, {ResetCause.UP: 1})
 
 
+@pytest.mark.parametrize(("we_were_late", "cause"), [(True, ResetCause.WE_WERE_LATE), (False, ResetCause.GAP)])
+def test_a_window_that_a_gap_ended_is_a_reset_that_says_whether_we_were_late(
+    *, we_were_late: bool, cause: ResetCause
+) -> None:
+    watch = dead_for(20)
+    for at_s in range(21, 35):
+        ours = [seen(EAST, n, float(at_s), Reading.OURS, we_were_late=we_were_late) for n in (1, 2, 3)]
+        watch, facts = watch.observe_all(ours).assess(elected(), around(float(at_s)))
+    assert (facts.flaps, dict(facts.resets)) == (0, {cause: 1})
+
+
 def test_a_full_window_that_life_ended_is_no_flap() -> None:
     _, facts = dead_for(60).observe(follows(EAST, 1, 61.0)).assess(elected(), around(61.0))
     assert (facts.flaps, dict(facts.resets)) == (0, {ResetCause.UP: 1})

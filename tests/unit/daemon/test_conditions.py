@@ -33,7 +33,7 @@ from watchdogd.core.telling import Loudness, loudness
 from watchdogd.core.watch import PairWatch
 from watchdogd.daemon.conditions import conditions
 from watchdogd.daemon.question import Question, Timers
-from watchdogd.ports import Severity
+from watchdogd.ports import Notice, Severity
 
 
 def corrupted() -> Facts:
@@ -311,6 +311,60 @@ def test_a_lost_round_does_not_put_off_the_page_of_a_node_that_cannot_be_read() 
 @pytest.mark.parametrize("between", [[Reading.FOLLOWS], [Reading.SEALED], [Reading.SILENT] * 12])
 def test_a_node_that_was_read_or_is_gone_begins_anew(between: list[Reading]) -> None:
     assert not any(blocked([*[Reading.STRANGE] * 590, *between, *[Reading.STRANGE] * 590]))
+
+
+# -- an overload of our own --------------------------------------------------------------------------------------------
+
+
+def overload(late: Iterable[bool]) -> list[dict[str, Notice]]:
+    """What is told, tick by tick, while the third node of east reads OURS because we were late, or follows."""
+    policy, timers, told = policy_of(), Timers(), []
+    *_, (_, facts, decision) = Rounds().run(100.0)
+    view = facts.views[EAST]
+    ours = replace(view.nodes[2], reading=Reading.OURS, why="we were late", we_were_late=True)
+    for at_s, is_late in enumerate(late):
+        nodes = (*view.nodes[:2], ours if is_late else view.nodes[2])
+        now = replace(facts, now=stamp(float(at_s)), views={**facts.views, EAST: replace(view, nodes=nodes)})
+        asked = Question(
+            facts=now, decision=decision, around=around(float(at_s)), policy=policy, resets=(), timers=timers
+        )
+        told.append({notice.key: notice for notice in conditions(asked)})
+    return told
+
+
+def test_an_overload_of_our_own_is_paged_after_a_window_by_its_name() -> None:
+    told = ["overloaded" in keys for keys in overload([True] * 200)]
+    assert told.index(True) == Timing().down_after_s
+    assert all(told[told.index(True) :])
+
+
+def test_rounds_between_that_were_in_time_do_not_put_the_page_of_an_overload_off() -> None:
+    told = ["overloaded" in keys for keys in overload(at_s % 9 == 0 for at_s in range(200))]
+    assert told.index(True) == Timing().down_after_s
+
+
+def test_a_stall_now_and_then_is_no_overload() -> None:
+    assert not any("overloaded" in keys for keys in overload(at_s % 12 == 0 for at_s in range(600)))
+
+
+def test_nobody_is_sent_to_a_node_that_we_were_too_late_to_hear() -> None:
+    (page,) = (notice for key, notice in overload([True] * 700)[-1].items() if key.startswith("node_blocks_failover"))
+    assert any("it is not that node" in detail for detail in page.details)
+    assert not any("repair" in detail for detail in page.details)
+
+
+def test_the_page_of_a_primary_that_could_not_be_looked_at_says_that_it_is_we_who_were_late() -> None:
+    watch, timers, policy = PairWatch(policy=policy_of()), Timers(), policy_of()
+    for at_s in range(1, 120):
+        late = [seen(EAST, n, at_s, Reading.OURS, we_were_late=True) for n in (1, 2, 3)]
+        watch = watch.observe_all([*late, active(WEST, 1, at_s, status_of(Mode.SECONDARY)), follows(WEST, 2, at_s)])
+        at = around(float(at_s))
+        watch, facts = watch.assess(elected(EAST), at)
+        decision = decide(facts, policy)
+        told = conditions(Question(facts=facts, decision=decision, around=at, policy=policy, resets=(), timers=timers))
+    (page,) = (notice for notice in told if notice.key == "S-22")
+    assert any("it is not that node" in detail for detail in page.details)
+    assert not any("certificate" in detail for detail in page.details)
 
 
 # -- a primary that is sealed ------------------------------------------------------------------------------------------
