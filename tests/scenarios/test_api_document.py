@@ -9,7 +9,7 @@ from tests.support.stage import READER, Stage
 from watchdogd.core.policy import Level
 from watchdogd.daemon.api import ROUTES
 from watchdogd.daemon.bodies import NotThere
-from watchdogd.daemon.orders import RELOAD
+from watchdogd.daemon.orders import ACTING, RELOAD
 from watchdogd.daemon.protocol import Answer, Asked
 from watchdogd.ports import FenceOutcome, FenceResult
 from watchdogd.rehearsal.site import PAIR
@@ -20,7 +20,7 @@ READ = ("status", "explain", "history", "timing", "version", "plan", "openapi")
 async def test_every_declared_verb_is_one_of_the_daemon_and_the_other_way_round() -> None:
     async with Stage() as stage:
         there = {route.verb for route in ROUTES if not route.instead}
-        assert there == {*stage.orders.reading, *stage.orders.acting, RELOAD}
+        assert there == {*stage.orders.reading, *ACTING, RELOAD}
         assert {route.verb for route in ROUTES if route.instead} == set(get_args(NotThere))
 
 

@@ -12,7 +12,8 @@ from tests.support.stage import READER, Stage
 from watchdogd.core.entries import Adopted, ForeignSeen, HoldPlaced, Resumed, Runbook, RunOutcome
 from watchdogd.core.ledger import DebtState
 from watchdogd.core.policy import FencePolicy, Level, PairPolicy
-from watchdogd.daemon.protocol import Answer, Asked, Caller
+from watchdogd.daemon.bodies import Excused, Order
+from watchdogd.daemon.protocol import Answer
 from watchdogd.errors import Need
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.wire import Place
@@ -55,7 +56,7 @@ async def test_nothing_starts_while_paused_and_an_outage_that_exists_is_held_aft
 async def test_a_pause_does_not_wait_behind_a_reload() -> None:
     over = asyncio.Event()
 
-    async def slow(asked: Asked, caller: Caller) -> Answer:
+    async def slow(order: Order[Excused]) -> Answer:
         await over.wait()
         return Answer(body={"changed": [], "rewired": []})
 

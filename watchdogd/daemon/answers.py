@@ -11,6 +11,7 @@ from watchdogd.core.entries import Stamp
 from watchdogd.core.explain import Shape
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import EVERY_PAIR, PairId
+from watchdogd.daemon.bodies import Body, Order
 from watchdogd.daemon.keeping import stamp_kept, stamp_of
 from watchdogd.daemon.protocol import (
     ACCEPTED,
@@ -18,8 +19,6 @@ from watchdogd.daemon.protocol import (
     STARTING,
     TOO_MANY,
     Answer,
-    Asked,
-    Caller,
     Code,
     refuse,
 )
@@ -47,21 +46,21 @@ class AnswerBook:
         self._memory = memory
         self._given = _read(memory.get(EVERY_PAIR, ANSWERS))
 
-    def first(self, asked: Asked, caller: Caller, now: Stamp) -> Answer | None:
+    def first(self, order: Order[Body], now: Stamp) -> Answer | None:
         """The first answer to this id, or a refusal when it was used for something else; None when it is new."""
-        given = self._given.get(_key(asked, caller))
+        given = self._given.get(_key(order))
         if given is None or given.at.age_s(now) >= ANSWERS_KEPT_S:
             return None
-        if given.what != _what(asked):
+        if given.what != _what(order):
             return refuse(Code.STALE, f"this request_id was used for {given.what}: every request has its own")
         return given.answer
 
-    async def keep(self, asked: Asked, caller: Caller, answer: Answer, now: Stamp) -> None:
+    async def keep(self, order: Order[Body], answer: Answer, now: Stamp) -> None:
         """Remember `answer`, when the request has an id. What may be otherwise a moment later is not kept."""
-        if not asked.text("request_id") or answer.status in (TOO_MANY, STARTING):
+        if not order.given.request_id or answer.status in (TOO_MANY, STARTING):
             return
         young = {key: one for key, one in self._given.items() if one.at.age_s(now) < ANSWERS_KEPT_S}
-        young[_key(asked, caller)] = Given(what=_what(asked), at=now, answer=answer)
+        young[_key(order)] = Given(what=_what(order), at=now, answer=answer)
         self._given = dict([*young.items()][-KEPT_MAX:])
         kept = {key: _kept(one) for key, one in self._given.items() if one.answer.is_lasting}
         while len(json.dumps(kept)) > KEPT_BYTES_MAX and len(kept) > 1:
@@ -69,26 +68,26 @@ class AnswerBook:
         await self._memory.put(EVERY_PAIR, {ANSWERS: kept})
 
 
-def begun(ledgers: Mapping[PairId, Ledger], asked: Asked, caller: Caller, now: Stamp) -> Answer | None:
+def begun(ledgers: Mapping[PairId, Ledger], order: Order[Body], now: Stamp) -> Answer | None:
     """The answer of the run that this request began before we died and its answer was not kept; None when none did."""
     for pair, ledger in ledgers.items():
         for run in ledger.runs:
-            if (run.request_id, run.asked_by_uid) != (asked.text("request_id"), caller.uid):
+            if (run.request_id, run.asked_by_uid) != (order.given.request_id, order.uid):
                 continue
             if run.opened.age_s(now) >= ANSWERS_KEPT_S:
                 continue
-            if asked.verb not in STARTING_VERBS or asked.pair != pair:
+            if order.verb not in STARTING_VERBS or order.pair != pair:
                 return refuse(Code.STALE, f"this request_id began {run.run_id}: every request has its own")
             return Answer(status=ACCEPTED, body={"run_id": run.run_id, "pair": pair})
     return None
 
 
-def _key(asked: Asked, caller: Caller) -> str:
-    return f"{caller.uid} {asked.text('request_id')}"
+def _key(order: Order[Body]) -> str:
+    return f"{order.uid} {order.given.request_id}"
 
 
-def _what(asked: Asked) -> str:
-    return " ".join(word for word in (asked.verb, asked.pair, asked.run_id) if word)
+def _what(order: Order[Body]) -> str:
+    return " ".join(word for word in (order.verb, order.pair, order.run_id) if word)
 
 
 def _kept(given: Given) -> dict[str, object]:

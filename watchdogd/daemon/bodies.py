@@ -6,22 +6,23 @@ A name that is not here is refused: what it was meant to change would be lost wi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Generic, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from watchdogd.core.gates import WAIVABLE
+from watchdogd.core.gates import WAITING_TIME, WAIVABLE
 from watchdogd.core.plan import HASH_DIGITS
-from watchdogd.daemon.protocol import PAUSE_S_MAX, REQUEST_ID_MAX
+from watchdogd.daemon.protocol import PAUSE_S_MAX, REQUEST_ID_MAX, Caller
 
 WHOLE_MAX = 2**63 - 1  # what the journal can compare with
 GATE = f" *(?:{'|'.join(sorted(WAIVABLE))})(?::[^,]*)?"
 
 # What Python strips is no text, whatever else other readers of the pattern take for white space.
 NOT_BLANK = r"[^\s\x1c-\x1f\x85]"
-Text = Annotated[str, Field(pattern=NOT_BLANK)]
+Text = Annotated[str, Field(pattern=NOT_BLANK), AfterValidator(str.strip)]
 # Shown only: who waives a gate that has no waiver is answered with the gates that have one.
 Gate: TypeAlias = Annotated[str, Field(json_schema_extra={"pattern": f"^{GATE}$"})]
 Gates: TypeAlias = Annotated[str, Field(json_schema_extra={"pattern": f"^{GATE}(?:,{GATE})*$"})]
@@ -45,7 +46,7 @@ class Body(BaseModel):
     """The body of an order. The same `request_id` within 24 hours gets the first answer and acts once."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    request_id: Annotated[str, Field(max_length=REQUEST_ID_MAX)] | None = None
+    request_id: Annotated[str, Field(max_length=REQUEST_ID_MAX), AfterValidator(str.strip)] | None = None
 
 
 class Reasoned(Body):
@@ -57,7 +58,7 @@ class Reasoned(Body):
 class Excused(Body):
     """An order that needs no reason."""
 
-    reason: str | None = None
+    reason: Annotated[str, AfterValidator(str.strip)] | None = None
 
 
 class Pausing(Reasoned):
@@ -72,6 +73,11 @@ class FailingOver(Reasoned):
     target: Text
     now: bool = False
     waive: GatesOrNone | list[Gate] | None = None
+
+    @property
+    def waivers(self) -> frozenset[str]:
+        """Every gate to pass over."""
+        return frozenset((*words_of(self.waive), *([WAITING_TIME] if self.now else [])))
 
 
 class Starting(Reasoned):
@@ -97,6 +103,11 @@ class Proceeding(Reasoned):
     """The gates to pass over from here on, in this run only."""
 
     waive: Gates | Annotated[list[Gate], Field(min_length=1)]
+
+    @property
+    def waivers(self) -> tuple[str, ...]:
+        """Every gate to pass over, as it was named."""
+        return words_of(self.waive)
 
 
 class NotThereYet(Reasoned):
@@ -126,16 +137,50 @@ class OfPlan(Query):
     target: str = ""
     waive: GatesOrNone = ""
 
+    @property
+    def waivers(self) -> frozenset[str]:
+        """Every gate to pass over."""
+        return frozenset(words_of(self.waive))
 
-def problems_of(model: type[BaseModel], given: Mapping[str, object]) -> str:
-    """Everything that is wrong with a request, in one sentence; empty when it can be read."""
+
+Given = TypeVar("Given", covariant=True)
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order(Generic[Given]):
+    """One request that was read: what it names, who asks, and its body, or what stood behind the question mark."""
+
+    verb: str
+    pair: str
+    run_id: str
+    caller: Caller
+    given: Given
+
+    @property
+    def uid(self) -> int:
+        """Who is written down for it."""
+        return self.caller.uid
+
+
+class Unreadable(ValueError):
+    """A request of which something is wrong; the message names all of it, in one sentence."""
+
+
+def read(model: type[Model], given: Mapping[str, object]) -> Model:
+    """What was given, with every text stripped. Raises: Unreadable."""
     try:
-        model.model_validate(dict(given))
+        return model.model_validate(dict(given))
     except ValidationError as exc:
         errors = exc.errors(include_url=False, include_input=False)
         told = {(str(error["loc"][0]) if error["loc"] else "body"): error for error in errors}
-        return "; ".join(f"{field}: {_said(field, error)}" for field, error in told.items())
-    return ""
+        raise Unreadable("; ".join(f"{field}: {_said(field, error)}" for field, error in told.items())) from None
+
+
+def words_of(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """A list of texts, or one text with commas, as its words; what is blank is left out."""
+    words = given.split(",") if isinstance(given, str) else given or ()
+    return tuple(word.strip() for word in words if word.strip())
 
 
 def _said(field: str, error: ErrorDetails) -> str:

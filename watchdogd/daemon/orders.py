@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
+from typing import Any
 
 from watchdogd import __version__
 from watchdogd.core.budget import longer_cases, worst_case
@@ -28,22 +29,38 @@ from watchdogd.core.telling import why
 from watchdogd.daemon import acts
 from watchdogd.daemon.answers import AnswerBook, begun
 from watchdogd.daemon.api import ROUTES, VERBS, Route
-from watchdogd.daemon.bodies import OfHistory, OfPlan, problems_of
+from watchdogd.daemon.bodies import Body, Excused, OfHistory, OfPlan, Order, Query, Unreadable, read
 from watchdogd.daemon.deciding import Standing
 from watchdogd.daemon.openapi import document
 from watchdogd.daemon.plans import NOT_DECIDED, PlanBook, Wish, plan_of
-from watchdogd.daemon.protocol import API, Answer, Asked, Caller, Code, refuse, words_of
+from watchdogd.daemon.protocol import API, Answer, Asked, Caller, Code, refuse
 from watchdogd.daemon.unit import Ground, PairUnit
 from watchdogd.errors import NeedsOperator
 from watchdogd.ports import HISTORY_MAX
 
 RELOAD = "reload"
 FOR_EVERY = tuple(route.verb for route in ROUTES if route.for_every is not None)
-Verb = Callable[[Asked, Caller], Awaitable[Answer]]
-ActVerb = Callable[[acts.Desk, Asked, Caller], Awaitable[Answer]]
+Verb = Callable[[Order[Any]], Awaitable[Answer]]  # of what its route says is given with it
+ActVerb = Callable[[acts.Desk, Order[Any]], Awaitable[Answer]]
+
+ACTING: Mapping[str, ActVerb] = {
+    "pause": acts.pause,
+    "resume": acts.resume,
+    "failover": acts.failover,
+    "start": acts.start,
+    "approve": acts.approve,
+    "ack": acts.ack,
+    "adopt": acts.adopt,
+    "forgive": acts.forgive,
+    "run-retry": acts.run_retry,
+    "run-skip": acts.run_skip,
+    "run-proceed": acts.run_proceed,
+    "run-abort": acts.run_abort,
+    "run-adopt": acts.run_adopt,
+}
 
 
-async def _no_reload(asked: Asked, caller: Caller) -> Answer:
+async def _no_reload(order: Order[Excused]) -> Answer:
     return refuse(Code.BLOCKED, "this daemon was not started from a file")
 
 
@@ -67,68 +84,53 @@ class Orders:
             "version": self._version,
             "openapi": self._openapi,
         }
-        self.acting: Mapping[str, ActVerb] = {
-            "pause": acts.pause,
-            "resume": acts.resume,
-            "failover": acts.failover,
-            "start": acts.start,
-            "approve": acts.approve,
-            "ack": acts.ack,
-            "adopt": acts.adopt,
-            "forgive": acts.forgive,
-            "run-retry": acts.run_retry,
-            "run-skip": acts.run_skip,
-            "run-proceed": acts.run_proceed,
-            "run-abort": acts.run_abort,
-            "run-adopt": acts.run_adopt,
-        }
 
     async def ask(self, asked: Asked, caller: Caller) -> Answer:
         """The answer to one request; never raises for what was asked."""
         route = VERBS.get(asked.verb)
         if route is None:
             return refuse(Code.NOT_FOUND, f"there is no verb {asked.verb!r}")
-        if asked.verb in self.reading:
-            if route.query is not None and (wrong := problems_of(route.query, asked.query)):
-                return refuse(Code.MALFORMED, wrong)
-            return await self._guarded(self.reading[asked.verb](asked, caller))
-        if not caller.may_act:
+        if not caller.may_act and route.body is not None:
             return refuse(Code.NOT_ALLOWED, f"uid {caller.uid} may look but not act: the operators' group may")
+        try:
+            order = order_of(asked, caller, route)
+        except Unreadable as exc:
+            return refuse(Code.MALFORMED, str(exc))
+        if route.body is None:
+            return await self._guarded(self.reading[asked.verb](order))
         # A request that is sent twice at once is one request, too. A pause never waits behind a reload.
         async with self._reloading if asked.verb == RELOAD else self._acting:
-            return await self._once(asked, caller, route)
+            return await self._once(order, route)
 
-    async def _once(self, asked: Asked, caller: Caller, route: Route) -> Answer:
+    async def _once(self, order: Order[Body], route: Route) -> Answer:
         now = self._ground.stamper.now()
-        if route.body is not None and (wrong := problems_of(route.body, asked.body)):
-            return refuse(Code.MALFORMED, wrong)
-        if asked.text("request_id"):
+        if order.given.request_id:
             ledgers = {pair: self._ground.journal.ledger(pair) for pair in self.units}
-            first = self._answers.first(asked, caller, now) or begun(ledgers, asked, caller, now)
+            first = self._answers.first(order, now) or begun(ledgers, order, now)
             if first is not None:
                 return first
-        answer = await self._for_each_pair(asked, caller, route)
-        await self._answers.keep(asked, caller, answer, now)
+        answer = await self._for_each_pair(order, route)
+        await self._answers.keep(order, answer, now)
         return answer
 
-    async def _for_each_pair(self, asked: Asked, caller: Caller, route: Route) -> Answer:
-        if asked.verb == RELOAD:
-            return await self._reload(asked, caller)
-        if asked.pair == "*":
+    async def _for_each_pair(self, order: Order[Body], route: Route) -> Answer:
+        if order.verb == RELOAD:
+            return await self._reload(order)
+        if order.pair == "*":
             if route.for_every is None:
                 return refuse(Code.MALFORMED, f"only {' and '.join(FOR_EVERY)} take every pair at once")
-            answers = [await self._act(unit, asked, caller) for unit in self.units.values()]
+            answers = [await self._act(unit, order) for unit in self.units.values()]
             return next((answer for answer in answers if answer.is_error), Answer(body={"pairs": [*self.units]}))
-        unit = self._unit_of(asked)
+        unit = self._unit_of(order)
         if unit is None:
-            return self._no_such(asked)
+            return self._no_such(order)
         if route.instead:
             return not_there_yet(route)
-        return await self._act(unit, asked, caller)
+        return await self._act(unit, order)
 
-    async def _act(self, unit: PairUnit, asked: Asked, caller: Caller) -> Answer:
+    async def _act(self, unit: PairUnit, order: Order[Body]) -> Answer:
         """Carry out, and decide anew at once: whoever asks next sees what was done."""
-        answer = await self._guarded(self.acting[asked.verb](self._desk(unit), asked, caller))
+        answer = await self._guarded(ACTING[order.verb](self._desk(unit), order))
         if not answer.is_error:
             await unit.deciding.tick()
         return answer
@@ -142,62 +144,62 @@ class Orders:
         except NeedsOperator as need:
             return refuse(need.need, need.detail)
 
-    def _unit_of(self, asked: Asked) -> PairUnit | None:
-        if asked.run_id:
-            return next((unit for unit in self.units.values() if self._has_run(unit, asked.run_id)), None)
-        return self.units.get(PairId(asked.pair))
+    def _unit_of(self, order: Order[object]) -> PairUnit | None:
+        if order.run_id:
+            return next((unit for unit in self.units.values() if self._has_run(unit, order.run_id)), None)
+        return self.units.get(PairId(order.pair))
 
     def _has_run(self, unit: PairUnit, run_id: str) -> bool:
         return any(run.run_id == run_id for run in self._ground.journal.ledger(unit.policy.pair).runs)
 
-    def _no_such(self, asked: Asked) -> Answer:
-        if asked.run_id:
-            return refuse(Code.NOT_FOUND, f"no run {asked.run_id}: `watchdogctl history` names them")
-        return refuse(Code.NOT_FOUND, f"no pair {asked.pair!r}: one of {', '.join(self.units)}")
+    def _no_such(self, order: Order[object]) -> Answer:
+        if order.run_id:
+            return refuse(Code.NOT_FOUND, f"no run {order.run_id}: `watchdogctl history` names them")
+        return refuse(Code.NOT_FOUND, f"no pair {order.pair!r}: one of {', '.join(self.units)}")
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    async def _status(self, asked: Asked, caller: Caller) -> Answer:
+    async def _status(self, order: Order[None]) -> Answer:
         return Answer(body={"version": __version__, "pairs": [status_of(unit) for unit in self.units.values()]})
 
-    async def _explain(self, asked: Asked, caller: Caller) -> Answer:
-        unit = self._unit_of(asked)
+    async def _explain(self, order: Order[None]) -> Answer:
+        unit = self._unit_of(order)
         if unit is None:
-            return self._no_such(asked)
+            return self._no_such(order)
         shape = explanation(unit)
         return Answer(body=shape) if shape is not None else refuse(Code.STARTING, NOT_DECIDED)
 
-    async def _plan(self, asked: Asked, caller: Caller) -> Answer:
-        unit = self._unit_of(asked)
+    async def _plan(self, order: Order[OfPlan]) -> Answer:
+        unit = self._unit_of(order)
         if unit is None:
-            return self._no_such(asked)
-        query = OfPlan.model_validate(asked.query)
+            return self._no_such(order)
+        query = order.given
         later = VERBS.get(query.action)
         if later is not None and later.instead:
             return not_there_yet(later)
         if (standing := unit.deciding.standing) is None:
             return refuse(Code.STARTING, NOT_DECIDED)
-        wish = Wish(action=Runbook(query.action), target=query.target, waivers=frozenset(words_of(query.waive)))
+        wish = Wish(action=Runbook(query.action), target=query.target, waivers=query.waivers)
         plan = plan_of(unit.policy, standing.facts, standing.decision, wish)
         if isinstance(plan, Answer):
             return plan
-        return Answer(body={**plan_shape(plan, standing), "plan_hash": self._plans.show(plan, caller.uid)})
+        return Answer(body={**plan_shape(plan, standing), "plan_hash": self._plans.show(plan, order.uid)})
 
-    async def _history(self, asked: Asked, caller: Caller) -> Answer:
-        query = OfHistory.model_validate(asked.query)
+    async def _history(self, order: Order[OfHistory]) -> Answer:
+        query = order.given
         found = await self._ground.journal.history(
             PairId(query.pair) if query.pair else None, limit=query.limit, before=query.before
         )
         return Answer(body={"entries": [entry_shape(recorded) for recorded in found]})
 
-    async def _run(self, asked: Asked, caller: Caller) -> Answer:
-        unit = self._unit_of(asked)
+    async def _run(self, order: Order[None]) -> Answer:
+        unit = self._unit_of(order)
         if unit is None:
-            return self._no_such(asked)
-        run = next(one for one in self._ground.journal.ledger(unit.policy.pair).runs if one.run_id == asked.run_id)
+            return self._no_such(order)
+        run = next(one for one in self._ground.journal.ledger(unit.policy.pair).runs if one.run_id == order.run_id)
         found = await self._ground.journal.history(unit.policy.pair, limit=HISTORY_MAX)
         standing = unit.deciding.standing
-        told = [entry_shape(one) for one in found if getattr(one.entry, "run_id", "") == asked.run_id]
+        told = [entry_shape(one) for one in found if getattr(one.entry, "run_id", "") == order.run_id]
         shape: Shape = {
             "pair": unit.policy.pair,
             **run_shape(run, self._ground.stamper.now(), standing.facts.views if standing is not None else {}),
@@ -206,7 +208,7 @@ class Orders:
         }
         return Answer(body=shape)
 
-    async def _timing(self, asked: Asked, caller: Caller) -> Answer:
+    async def _timing(self, order: Order[None]) -> Answer:
         return Answer(body={"pairs": [self._timing_of(unit) for unit in self.units.values()]})
 
     def _timing_of(self, unit: PairUnit) -> Shape:
@@ -225,11 +227,21 @@ class Orders:
         ]
         return {"pair": policy.pair, "clusters": clusters, "longer": longer}
 
-    async def _version(self, asked: Asked, caller: Caller) -> Answer:
+    async def _version(self, order: Order[None]) -> Answer:
         return Answer(body={"version": __version__, "api": API.strip("/")})
 
-    async def _openapi(self, asked: Asked, caller: Caller) -> Answer:
+    async def _openapi(self, order: Order[None]) -> Answer:
         return Answer(body=document())
+
+
+def order_of(asked: Asked, caller: Caller, route: Route) -> Order[Any]:
+    """The request, read as its route says. Raises: Unreadable."""
+    given: Body | Query | None = None
+    if route.body is not None:
+        given = read(route.body, asked.body)
+    elif route.query is not None:
+        given = read(route.query, asked.query)
+    return Order(verb=asked.verb, pair=asked.pair, run_id=asked.run_id, caller=caller, given=given)
 
 
 def not_there_yet(route: Route) -> Answer:

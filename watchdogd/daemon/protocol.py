@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from watchdogd.core.explain import Json, Shape
+from watchdogd.core.explain import Shape
 from watchdogd.errors import Need
 
 API: Final = "/v1"
@@ -82,28 +82,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One request: the verb, what it names, and its body, already checked to be a JSON object."""
+    """One request as it came: the verb, what it names, and its body, a JSON object of which nothing was read yet."""
 
     verb: str
     pair: str = ""
     run_id: str = ""
     body: Shape = field(default_factory=dict)
     query: dict[str, str] = field(default_factory=dict)
-
-    def text(self, key: str) -> str:
-        """A text of the body; empty when it is absent or no text."""
-        value = self.body.get(key)
-        return value.strip() if isinstance(value, str) else ""
-
-    def words(self, key: str) -> tuple[str, ...]:
-        """A list of texts of the body, or one text with commas."""
-        return words_of(self.body.get(key))
-
-
-def words_of(value: Json) -> tuple[str, ...]:
-    """A list of texts, or one text with commas, as its words; what is blank, or no text, is left out."""
-    given: Sequence[Json] = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
-    return tuple(word.strip() for word in given if isinstance(word, str) and word.strip())
 
 
 def refuse(code: Code | Need, message: str, gates: Sequence[Shape] = ()) -> Answer:

@@ -20,8 +20,9 @@ from watchdogd.adapters.settings import CredentialRef, PairSettings, Settings, V
 from watchdogd.core.explain import Json
 from watchdogd.core.model import PairId
 from watchdogd.core.policy import AnchorPolicy
+from watchdogd.daemon.bodies import Excused, Order
 from watchdogd.daemon.gear import PairGear
-from watchdogd.daemon.protocol import Answer, Asked, Caller, Code, refuse
+from watchdogd.daemon.protocol import Answer, Code, refuse
 from watchdogd.daemon.unit import PairUnit
 from watchdogd.daemon.wiring import Seams, open_gear
 from watchdogd.errors import ConfigError
@@ -126,9 +127,9 @@ class Reloading:
     on_applied: list[Callable[[Settings], None]] = field(default_factory=list)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def reload(self, asked: Asked, caller: Caller) -> Answer:
+    async def reload(self, order: Order[Excused]) -> Answer:
         """Apply the file as it is now. Whoever waits for the answer may give up: the reload comes to its end."""
-        return await asyncio.shield(self.spawn(self._in_turn(asked.text("reason"), caller.uid)))
+        return await asyncio.shield(self.spawn(self._in_turn(order.given.reason or "", order.uid)))
 
     async def _in_turn(self, reason: str, uid: int) -> Answer:
         async with self.lock:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import jsonschema_rs
 import pytest
 
-from watchdogd.daemon.api import REFUSED, ROUTES
-from watchdogd.daemon.bodies import Excused, FailingOver, Reasoned, Startable, problems_of
+from watchdogd.daemon.api import REFUSED, ROUTES, VERBS
+from watchdogd.daemon.bodies import Excused, FailingOver, Order, Reasoned, Startable, Unreadable, read
 from watchdogd.daemon.openapi import document, document_text
+from watchdogd.daemon.orders import ACTING
 from watchdogd.daemon.protocol import STATUS_OF, Code
 from watchdogd.runbooks.catalog import PROCEDURES
 
@@ -61,6 +62,19 @@ def test_every_operation_says_what_it_may_answer() -> None:
 BODIES = [route for route in ROUTES if route.body is not None]
 
 
+def test_every_act_is_given_the_body_that_its_route_reads() -> None:
+    given = {verb: get_type_hints(act)["order"] for verb, act in ACTING.items()}
+    assert given == {verb: Order[VERBS[verb].body] for verb in ACTING}  # type: ignore[name-defined,misc]
+
+
+def wrong_with(body: Any, given: dict[str, object]) -> str:
+    try:
+        read(body, given)
+    except Unreadable as exc:
+        return str(exc)
+    return ""
+
+
 @pytest.mark.parametrize("route", BODIES, ids=lambda route: route.verb)
 @pytest.mark.parametrize(
     "body",
@@ -81,7 +95,7 @@ BODIES = [route for route in ROUTES if route.body is not None]
 )
 def test_the_daemon_reads_exactly_what_the_document_allows(route: Any, body: dict[str, object]) -> None:
     schema = {"$ref": f"#/components/schemas/{route.body.__name__}", "components": DOCUMENT["components"]}
-    assert jsonschema_rs.Draft202012Validator(schema).is_valid(body) is (problems_of(route.body, body) == "")
+    assert jsonschema_rs.Draft202012Validator(schema).is_valid(body) is (wrong_with(route.body, body) == "")
 
 
 REASON_NEEDED = "reason: a reason is needed: it is journalled with your uid"
@@ -98,4 +112,4 @@ REASON_NEEDED = "reason: a reason is needed: it is journalled with your uid"
     ],
 )
 def test_what_cannot_be_read_is_said_for_people(body: Any, given: dict[str, object], said: str) -> None:
-    assert problems_of(body, given) == said
+    assert wrong_with(body, given) == said
