@@ -220,7 +220,7 @@ def test_what_was_not_as_expected_is_said_in_sentences() -> None:
     story = Story()
     story.add(12.0, "situation S-30")
     story.add(13.0, "run failover opened")
-    story.add(14.0, "page S-32", "gate ack closed : not yet")
+    story.add(14.0, "page S-32", "gate ack is closed: not yet")
     story.add(15.0, "sent promote west")
     story.states.append((60.0, {"elected": "east"}))
     counts = TrueCounts(no_primary_s=3.0)

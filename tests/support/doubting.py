@@ -91,7 +91,7 @@ def held_back(played: Played) -> str:
     pages = [line for row in ("S-32", "S-34") for line in played.story.of(f"page {row}")]
     if not pages or played.broken or any(played.story.of("sent promote")):
         return ""
-    return " ".join(dict.fromkeys(re.findall(r"gate (\S+) closed :", pages[-1].more)))
+    return " ".join(dict.fromkeys(re.findall(r"gate (\S+) is closed:", pages[-1].more)))
 
 
 def is_blind(scenario: Scenario) -> bool:

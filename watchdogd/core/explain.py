@@ -157,14 +157,18 @@ def _left_s(at_s: float | None, now: Stamp) -> float | None:
 
 
 def would_act_when(facts: Facts, decision: Decision) -> Iterator[str]:
-    """What would have to change for the daemon to fail over. Empty while a run is open: that one ends first."""
+    """All that would have to change for the daemon to fail over, each as it goes on after "when".
+
+    Empty while a run is open: that one ends first.
+    """
     if facts.ledger.run is not None:
         return
     if facts.elected is None:
         yield "one cluster is seen as active primary with the pinned ids"
         return
     if facts.elected_side is Side.SEALED:
-        yield "never while it is sealed: sealed does not count as down here (`sealed_is_down`); unseal it"
+        sealed = "sealed does not count as down here: `sealed_is_down`; unseal it"
+        yield f"{facts.elected.cluster} is not sealed any more ({sealed})"
     elif facts.elected_side is not Side.DOWN:
         yield f"{facts.elected.cluster} is seen to be down for the whole window"
     if facts.sight in (Sight.SEES, Sight.RUNNING):

@@ -47,7 +47,8 @@ def command(row: Row, facts: Facts, decision: Decision) -> str:
 def why_not(todo: Todo | None, facts: Facts, decision: Decision) -> Iterator[str]:
     """What keeps `todo` from being done; where nothing is asked for, what keeps a failover from being asked for."""
     if todo is None:
-        yield from (f"would act when {sentence}" for sentence in would_act_when(facts, decision))
+        if would := ", and ".join(would_act_when(facts, decision)):
+            yield f"would act when {would}"
         return
     for gate in todo.blocked_by:
         waivable = "" if gate.waivable else " (cannot be waived)"

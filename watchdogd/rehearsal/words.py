@@ -33,17 +33,19 @@ def runbook_of(run_id: str, ledger: Ledger) -> str:
 
 
 def line_of_notice(severity: str, key: str, summary: str, details: Sequence[str], command: str) -> Told:
-    """What people are told; a run's own notices by its runbook."""
+    """What people are told, in sentences; a run's own notices by its runbook."""
     word = "page" if severity == "page" else "warn"
     run_id, _, rest = key.partition(":")
     named = f"{run_id.split('-', 2)[2]}.{rest}" if rest and run_id.count("-") >= 2 else key
-    said = " ".join(f"{detail.replace(' is closed', ' closed ')};" for detail in details)
-    return f"{word} {named}", f"{summary} {said} {command}".strip()
+    said = ". ".join(part.rstrip(" .") for part in (summary, *details))
+    if not details and not command:
+        return f"{word} {named}", said
+    return f"{word} {named}", f"{said}. to do: {command}" if command else f"{said}."
 
 
 def line_of_todo(runbook: str | None, execution: str, blocked_by: Sequence[str]) -> Told:
     """One thing that a row asks for."""
-    gates = " ".join(f"gate {gate} closed," for gate in blocked_by)
+    gates = ", ".join(f"gate {gate} closed" for gate in blocked_by)
     return f"decision {runbook or 'nothing'} {'blocked' if blocked_by else execution}", gates
 
 
