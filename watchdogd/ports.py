@@ -42,6 +42,7 @@ class HttpReply:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     connection: int = 0  # which connection of this channel carried it; grows with every new one
+    peer: str = ""  # the address that it came from, where the channel knows
 
 
 class HttpTransport(Protocol):

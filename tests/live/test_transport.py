@@ -119,7 +119,7 @@ class Counting:
 async def test_an_answer_comes_whole_whatever_its_status() -> None:
     async with serving(after_request(answer(b'{"errors":[]}', status="503 Busy"))) as port:
         reply = await ask(at(port))
-    assert (reply.status, reply.body) == (503, b'{"errors":[]}')
+    assert (reply.status, reply.body, reply.peer) == (503, b'{"errors":[]}', "127.0.0.1")
     assert "hvs.very-secret" not in repr(get(at(port)))
 
 

@@ -121,8 +121,11 @@ class Worked:
 
     nodes: set[NodeAddress]
 
-    def answered(self, node: NodeAddress) -> None:
+    def answered(self, node: NodeAddress, peer: str = "") -> None:
         self.nodes.add(node)
+
+    def answered_as_another(self, node: NodeAddress) -> None:
+        self.nodes.discard(node)
 
     def silent(self, node: NodeAddress) -> None:
         """Nothing is learnt of it."""

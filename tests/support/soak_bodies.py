@@ -105,7 +105,10 @@ class AtOnce:
         """As the clock's port says."""
         return self.at_s
 
-    def answered(self, node: NodeAddress) -> None:
+    def answered(self, node: NodeAddress, peer: str = "") -> None:
+        """As the table of names does."""
+
+    def answered_as_another(self, node: NodeAddress) -> None:
         """As the table of names does."""
 
     def silent(self, node: NodeAddress) -> None:

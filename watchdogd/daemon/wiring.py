@@ -149,8 +149,8 @@ class Wires:
     async def probes(self, cluster: ClusterId) -> dict[NodeAddress, ProbeRound]:
         """The probe of every node of `cluster` that is not ignored."""
         kind, tls = self.settings.policy.replication, self.settings.tls[cluster]
-        nodes = self.settings.policy.cluster(cluster).probed_nodes
-        return {node: await self._probe(cluster, node, kind, tls) for node in nodes}
+        given = self.settings.policy.cluster(cluster)
+        return {node: await self._probe(cluster, node, kind, tls, given.vault_id) for node in given.probed_nodes}
 
     async def front(self, cluster: ClusterId) -> HttpTransport:
         """The transport to the address that clients use."""
@@ -173,7 +173,7 @@ class Wires:
     async def _vault_witness(self, given: VaultWitnessSettings) -> VaultWitness:
         policy = self.settings.policy
         name = ClusterId(given.name)
-        probes = [await self._probe(name, node, given.replication, given.tls) for node in given.nodes]
+        probes = [await self._probe(name, node, given.replication, given.tls, given.vault_id) for node in given.nodes]
         # With the same kind of replication it must be of the same set; of another kind its id is not pinned here.
         replication_id = policy.replication_id if given.replication is policy.replication else ""
         return VaultWitness(
@@ -185,7 +185,9 @@ class Wires:
             clock=self.clock,
         )
 
-    async def _probe(self, cluster: ClusterId, node: NodeAddress, kind: Replication, tls: TlsOptions) -> ProbeRound:
+    async def _probe(
+        self, cluster: ClusterId, node: NodeAddress, kind: Replication, tls: TlsOptions, vault_id: str
+    ) -> ProbeRound:
         client = NodeClient(
             cluster=cluster,
             node=node,
@@ -193,6 +195,7 @@ class Wires:
             transport=await self._open(node, tls),
             addresses=self.names,
             clock=self.clock,
+            vault_id=vault_id,
         )
         self.clients[node] = client
         return lambda timeout_s: client.probe_round(timeout_s=timeout_s)

@@ -36,6 +36,9 @@ def failed(status: int, detail: str = "") -> Raw:
 
 TABLE = {
     "active": (ACTIVE, Reading.ACTIVE),
+    "active, says 474 of itself": (
+        replace(ACTIVE, health=health_of(EAST, ha_connection_healthy=False)), Reading.ACTIVE,
+    ),
     "active without HA": (replace(ACTIVE, names=replace(NOBODY, ha_enabled=False)), Reading.ACTIVE),
     "ids redacted": (replace(ACTIVE, health=health_of(EAST, cluster_id=None)), Reading.ACTIVE),
     "standby": (STANDBY, Reading.FOLLOWS),

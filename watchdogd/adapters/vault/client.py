@@ -40,13 +40,20 @@ class NodeClient:
         transport: HttpTransport,
         addresses: Addresses,
         clock: Clock,
+        vault_id: str = "",
     ) -> None:
         self.cluster = cluster
         self.node = node
         self.kind = kind
         self._transport = transport
         self._prober = Prober(
-            cluster=cluster, node=node, kind=kind, transport=transport, addresses=addresses, clock=clock
+            cluster=cluster,
+            node=node,
+            kind=kind,
+            transport=transport,
+            addresses=addresses,
+            clock=clock,
+            vault_id=vault_id,
         )
 
     async def probe_round(self, *, timeout_s: float) -> RawRound:

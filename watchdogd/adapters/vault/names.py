@@ -57,6 +57,13 @@ class _Place:
     in_use: str | None = None  # what the newest connection was made to
     turn: int = 0  # which of several addresses to try while none of them ever worked
 
+    def as_known(self, peer: str) -> str:
+        """`peer` as it is spelled here; an address of IPv6 has several spellings."""
+        if not _is_literal(peer):
+            return ""
+        is_same = (known for known in (*self.resolved, *self.newest) if ip_address(known) == ip_address(peer))
+        return next(is_same, peer)
+
     def address(self) -> str | None:
         """The address to connect to now; None where none was ever known."""
         known = self.resolved or ((self.worked,) if self.worked else self.newest)
@@ -86,10 +93,17 @@ class NameTable:
         place.in_use = place.address()
         return place.in_use
 
-    def answered(self, node: NodeAddress) -> None:
-        """`node` answered as Vault at the address in use: from now on that is its last good address."""
+    def answered(self, node: NodeAddress, peer: str = "") -> None:
+        """`node` answered as Vault: from now on its last good address is `peer`, or where unknown the one in use.
+
+        A kept connection may lead elsewhere than the newest one.
+        """
         place = self._places[node]
-        place.worked = place.in_use or place.address() or place.worked
+        place.worked = place.as_known(peer) or place.in_use or place.address() or place.worked
+
+    def answered_as_another(self, node: NodeAddress) -> None:
+        """Another cluster answered there: it is no address of `node` that once worked, until `node` answers again."""
+        self._places[node].worked = None
 
     def silent(self, node: NodeAddress) -> None:
         """Nothing came from the address in use: of several that never worked, the next is tried."""
@@ -125,8 +139,8 @@ class NameTable:
             return ()
 
     async def _store(self) -> None:
-        changed = {node: p.worked for node, p in self._places.items() if p.worked and p.worked != p.stored}
-        if changed and await self._memory.put(self._pair, {_key(n): {"address": a} for n, a in changed.items()}):
+        changed = {node: p.worked for node, p in self._places.items() if p.worked != p.stored}
+        if changed and await self._memory.put(self._pair, {_key(n): {"address": a or ""} for n, a in changed.items()}):
             for node, address in changed.items():
                 self._places[node].stored = address
 

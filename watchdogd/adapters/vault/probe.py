@@ -48,8 +48,11 @@ Value = TypeVar("Value")
 class Addresses(Protocol):
     """Who is told whether an address works. Implemented by `names.NameTable`."""
 
-    def answered(self, node: NodeAddress) -> None:
-        """`node` answered as Vault."""
+    def answered(self, node: NodeAddress, peer: str = "") -> None:
+        """`node` answered as Vault, from the address `peer` where it is known."""
+
+    def answered_as_another(self, node: NodeAddress) -> None:
+        """The Vault of another cluster answered where `node` is looked for."""
 
     def silent(self, node: NodeAddress) -> None:
         """Nothing at all came from `node`."""
@@ -65,6 +68,7 @@ class Part(Generic[Value]):
     raw: Raw
     value: Value | None = None
     connection: int | None = None
+    peer: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,7 @@ class Prober:
     transport: HttpTransport
     addresses: Addresses
     clock: Clock
+    vault_id: str = ""  # as pinned for the cluster; empty where it is not
 
     async def probe_round(self, *, timeout_s: float) -> RawRound:
         """One round, which ends after `timeout_s`, or as soon after it as our own loop has time. Never raises.
@@ -108,8 +113,10 @@ class Prober:
     def _round(
         self, beating: Beating, health: Part[Health], names: Part[NamedActive], status: Part[ReplicationStatus]
     ) -> RawRound:
-        if health.value is not None:
-            self.addresses.answered(self.node)
+        if health.value is not None and self._is_of_another(health.value):
+            self.addresses.answered_as_another(self.node)
+        elif health.value is not None:
+            self.addresses.answered(self.node, health.peer)
         elif all(part.raw.attempt is Attempt.SILENT for part in (health, names, status)):
             self.addresses.silent(self.node)
         return RawRound(
@@ -128,6 +135,9 @@ class Prober:
             timeout_s=beating.timeout_s,
             late_s=beating.late_s,
         )
+
+    def _is_of_another(self, health: Health) -> bool:
+        return bool(self.vault_id) and bool(health.cluster_id) and health.cluster_id != self.vault_id
 
     async def _part(
         self,
@@ -172,7 +182,7 @@ def _read(reply: HttpReply, read: Callable[[bytes], Value], statuses: Container[
     if reply.status in statuses:
         try:
             raw = Raw(attempt=Attempt.ANSWERED, status=reply.status)
-            return Part(raw=raw, value=read(reply.body), connection=reply.connection)
+            return Part(raw=raw, value=read(reply.body), connection=reply.connection, peer=reply.peer)
         except MalformedReply as no:
             malformed = no.detail
     error = error_text(reply.body)  # only now: most answers are values, and each is decoded once

@@ -99,11 +99,16 @@ class _MustNotConnect(Exception):
 
 
 class _CountingHandler(ResponseHandler):
-    """aiohttp's protocol of one connection, which also knows how much ever came in."""
+    """aiohttp's protocol of one connection, which also knows from where, and how much ever came in."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.received_bytes = 0
+        self.peer = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.peer = (transport.get_extra_info("peername") or ("",))[0]
 
     def data_received(self, data: bytes) -> None:
         self.received_bytes += len(data)
@@ -245,15 +250,16 @@ class NodeTransport:
             server_hostname=self._server_name,
             trace_request_ctx=sending,
         ) as response:
-            connection = lane.connection
+            connection, peer = lane.connection, "" if lane.handler is None else lane.handler.peer
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk
                 if len(body) > BODY_BYTES_MAX:
                     response.close()
                     raise MalformedReply(response.url.path, f"a body of more than {BODY_BYTES_MAX} bytes")
+            headers = dict(response.headers)
             return HttpReply(
-                status=response.status, headers=dict(response.headers), body=bytes(body), connection=connection
+                status=response.status, headers=headers, body=bytes(body), connection=connection, peer=peer
             )
 
 

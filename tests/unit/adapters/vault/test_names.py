@@ -105,6 +105,41 @@ async def test_of_several_addresses_the_one_that_worked_is_kept_and_before_that_
     assert names.address_of(NODE) == "10.1.0.11"
 
 
+async def test_an_answer_over_a_kept_connection_proves_the_address_that_it_leads_to() -> None:
+    zone = Zone("10.1.0.11")
+    names = table(zone, DictMemory())
+    await names.refresh()
+    names.connect_to(NODE)
+    zone.answers = ("10.1.0.99",)
+    await names.refresh()
+    names.connect_to(NODE)  # another connection, to where nobody ever answered
+    names.answered(NODE, "10.1.0.11")
+    assert not names.ever_answered(NODE)
+    zone.answers = ()
+    await names.refresh()
+    assert (names.address_of(NODE), names.ever_answered(NODE)) == ("10.1.0.11", True)
+
+
+async def test_an_address_of_ipv6_worked_however_it_is_spelled() -> None:
+    node = NodeAddress("https://[fd00:0::0:1]:8200")
+    names = table(Zone(), DictMemory(), node)
+    names.answered(node, "fd00::1")
+    assert names.ever_answered(node)
+
+
+async def test_an_address_where_another_cluster_answers_is_none_that_worked_also_after_a_restart() -> None:
+    memory = DictMemory()
+    names = table(Zone(), memory, LITERAL)
+    names.answered(LITERAL)
+    await names.refresh()
+    names.answered_as_another(LITERAL)
+    assert not names.ever_answered(LITERAL)
+    await names.refresh()
+    assert not table(Zone(), memory, LITERAL).ever_answered(LITERAL)
+    names.answered(LITERAL)
+    assert names.ever_answered(LITERAL)
+
+
 async def test_what_could_not_be_stored_is_stored_at_the_next_refresh() -> None:
     memory = DictMemory(is_full=True)
     names = table(Zone("10.1.0.11"), memory)

@@ -66,8 +66,11 @@ class Node:
         reply = self.behaviours[name]()
         return HttpReply(status=reply.status, headers=reply.headers, body=reply.body, connection=connection)
 
-    def answered(self, node: NodeAddress) -> None:
+    def answered(self, node: NodeAddress, peer: str = "") -> None:
         self.told.append("answered")
+
+    def answered_as_another(self, node: NodeAddress) -> None:
+        self.told.append("another")
 
     def silent(self, node: NodeAddress) -> None:
         self.told.append("silent")
@@ -75,9 +78,15 @@ class Node:
     def ever_answered(self, node: NodeAddress) -> bool:
         return "answered" in self.told
 
-    async def round(self) -> RawRound:
+    async def round(self, vault_id: str = "") -> RawRound:
         prober = Prober(
-            cluster=ClusterId("east"), node=NODE, kind=Replication.DR, transport=self, addresses=self, clock=LoopClock()
+            cluster=ClusterId("east"),
+            node=NODE,
+            kind=Replication.DR,
+            transport=self,
+            addresses=self,
+            clock=LoopClock(),
+            vault_id=vault_id,
         )
         return await prober.probe_round(timeout_s=ROUND_S)
 
@@ -89,6 +98,16 @@ async def test_every_code_of_health_is_asked_for_as_299_in_both_generations() ->
     for state in ("uninit", "sealed", "standby", "drsecondary", "performancestandby", "removed", "haunhealthy"):
         assert f"{state}code=299" in HEALTH_PATH
     assert "activecode" not in HEALTH_PATH
+
+
+async def test_an_address_at_which_another_cluster_answers_has_not_worked() -> None:
+    node = Node()
+    seen = await node.round(vault_id="6c1d7c3e-2f0a-4a55-8f5e-0a9d5f1b7c22")
+    assert (node.told, seen.ever_answered) == (["another"], False)
+    assert seen.health is not None
+    assert seen.health.cluster_id is not None
+    await node.round(vault_id=seen.health.cluster_id)
+    assert node.told == ["another", "answered"]
 
 
 @pytest.mark.parametrize("hung", ["sys/health", "sys/leader", "status"])
