@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.stage import Stage
+from tests.support.stage import Stage, WorldDns
 from watchdogd.core.ledger import RunState
 from watchdogd.core.policy import Level
 from watchdogd.errors import Need
+from watchdogd.ports import ChangeRef
 from watchdogd.runbooks.context import RunContext
 
 
@@ -40,3 +41,26 @@ async def test_a_run_that_broke_is_not_tried_again_by_itself(monkeypatch: pytest
         await stage.ask("run-retry", run_id=run.run_id)
         await stage.run_for(5)
         assert len(tried) == 2
+
+
+async def test_a_name_whose_run_broke_keeps_no_second_primary_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DESIGN section 6: a run whose remaining steps are convergent gives the slot back at once to settle-debt."""
+
+    async def breaks(dns: WorldDns, change: ChangeRef) -> bool:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("tests.support.stage.WorldDns.is_in_sync", breaks)
+    async with Stage(level=Level.AUTO) as stage:
+        await stage.run_until(25)
+        lost = stage.lose("east")
+        with capture_logs():  # a traceback takes long to print
+            await stage.run_for(45)
+        run = stage.ledger.run
+        assert run is not None
+        assert (run.runbook, run.parked_need) == ("cutover-dns", Need.BUG)
+        stage.world.faults.clear(lost)
+        await stage.run_for(25)
+        assert [(effect.verb, effect.cluster) for effect in stage.world.applied] == [
+            ("promote", "west"),
+            ("demote", "east"),
+        ]

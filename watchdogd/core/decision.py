@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from watchdogd.core.entries import Runbook
+from watchdogd.core.entries import Runbook, RunOutcome
 from watchdogd.core.facts import Facts, GateAnswer
 from watchdogd.core.gates import is_waivable
 from watchdogd.core.ledger import Ledger, RunState
@@ -149,13 +149,22 @@ def _towards_elected(
         case Act.SETTLE_DEBT:  # the debtor is demoted; the elected cluster stays where it is
             return _make(row, facts, Runbook.SETTLE_DEBT, policy.levels.settle_debt, source, target)
         case Act.ROLL_BACK:
-            return _make(row, facts, Runbook.ROLL_BACK, _held(policy.failover_level(target), facts), source, target)
+            level = _held(policy.failover_level(target), facts)
+            level = min_level(level, Level.APPROVE) if _is_roll_back_given_up(facts.ledger) else level
+            return _make(row, facts, Runbook.ROLL_BACK, level, source, target)
         case Act.LAST_PRIMARY if policy.two_secondaries == "last-primary":
             return _make(row, facts, Runbook.ROLL_BACK, Level.APPROVE, source, target)
         case Act.RELEASE_FENCE:
             return _make(row, facts, Runbook.RELEASE_FENCE, Level.APPROVE, source, target)
         case _:
             return None
+
+
+def _is_roll_back_given_up(ledger: Ledger) -> bool:
+    """True when an operator aborted the newest roll-back of this incident: the next one waits for its command."""
+    promoting = (run for run in reversed(ledger.recent_runs) if run.runbook in (Runbook.FAILOVER, Runbook.ROLL_BACK))
+    newest = next(promoting, None)
+    return newest is not None and newest.runbook is Runbook.ROLL_BACK and newest.outcome is RunOutcome.ABORTED
 
 
 def _held(level: Level, facts: Facts) -> Level:
@@ -172,7 +181,7 @@ def _left_fence(row: Row, facts: Facts, policy: PairPolicy) -> tuple[Todo, ...]:
     ledger = facts.ledger
     if row.act not in LEFT_FENCE.beside or ledger.elected is None:
         return ()
-    if ledger.open_debt is not None or ledger.run is not None or policy.levels.settle_debt is not Level.AUTO:
+    if ledger.open_debt is not None or ledger.run is not None:
         return ()
     secondary = {cluster for cluster, view in facts.views.items() if view.is_active_secondary}
     left = next((cluster for cluster in ledger.fences if cluster in secondary - {ledger.elected}), None)

@@ -262,7 +262,7 @@ class Leftover:
 LEFT_FENCE = Leftover(
     id="S-19",
     why="the fence of {cluster} has outlived its debt",
-    beside=frozenset({Act.NOTHING, Act.ALERT}),
+    beside=frozenset({Act.NOTHING, Act.ALERT, Act.HEAL}),
     again_after_s=60.0,
 )
 

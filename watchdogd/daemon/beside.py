@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from watchdogd.core import paging
+from watchdogd.core.decision import Execution
 from watchdogd.core.gates import ASKED_LATER
 from watchdogd.core.lateness import MORE_CPU
 from watchdogd.core.model import NodeSeen, Reading
-from watchdogd.core.situations import Phase
+from watchdogd.core.situations import LEFT_FENCE, Phase
 from watchdogd.core.versions import older_follower
 from watchdogd.core.views import CANNOT_LOOK
 from watchdogd.daemon.question import Question
@@ -25,6 +27,7 @@ def beside(question: Question) -> Iterator[Notice]:
     """Every condition that holds now, whatever the row is."""
     for ask in (
         _provider,
+        _left_fence,
         _state,
         _unstable,
         _flapping,
@@ -48,6 +51,18 @@ def _provider(question: Question) -> Iterator[Notice]:
             Severity.WARN,
             f"the service name could not be moved now: its provider does not show the record: {why}",
             "a failover would promote, and its name would stay behind",
+        )
+
+
+def _left_fence(question: Question) -> Iterator[Notice]:
+    todo = paging.todo_of(LEFT_FENCE.id, question.decision)
+    if todo is not None and todo.execution is not Execution.GO:
+        yield question.notice(
+            LEFT_FENCE.id,
+            Severity.WARN,
+            f"{LEFT_FENCE.id} {todo.why}: it keeps {todo.source} from being promoted",
+            *paging.why_not(todo, question.facts, question.decision),
+            command=todo.command,
         )
 
 

@@ -36,7 +36,7 @@ def pending_of(unit: PairUnit) -> Asked | None:
     waits = [
         todo for todo in standing.decision.todo if todo.runbook is not None and todo.execution is not Execution.WOULD
     ]
-    todo = next((one for one in waits if not one.goes), None)
+    todo = next((one for one in waits if not one.goes and not one.has_time), None)
     if todo is not None and todo.runbook is not Runbook.FAILOVER:
         return _asked("start", todo.target, runbook=todo.runbook.value if todo.runbook else "")
     facts, elected = standing.facts, standing.facts.elected

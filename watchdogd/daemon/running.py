@@ -18,6 +18,7 @@ from watchdogd.daemon.stamps import Stamper
 from watchdogd.daemon.watching import PairDesk
 from watchdogd.errors import Need, NeedsOperator
 from watchdogd.ports import Eyes, Hands, Journal, Notice, Notifier, Severity
+from watchdogd.runbooks.catalog import PROCEDURES
 from watchdogd.runbooks.context import RunContext, StepEvent, StepOutcome
 from watchdogd.runbooks.engine import execute
 from watchdogd.runbooks.opening import Wanted, open_run
@@ -62,6 +63,7 @@ class Running:
         self._settle_first = False
         self._ran_here: set[RunId] = set()
         self._broken: RunId | None = None
+        self._gave_way: RunId | None = None  # a broken run that was told to: it may break again at that
         self._park_due: RunParked | None = None  # what could not be written down yet
         self._is_park_refused = False
         self._begun_s: dict[str, float] = {}  # when each situation was handed over last
@@ -133,13 +135,22 @@ class Running:
             except NeedsOperator as need:
                 log.warning("run_not_opened", pair=self._pair, runbook=wanted.runbook.value, error=need.detail)
         run = self._journal.ledger(self._pair).run
-        is_broken = run is not None and run.run_id == self._broken and run.state is RunState.PARKED
-        if run is None or is_broken or self._why_stop():
+        if run is None or self._why_stop() or (self._is_broken(run) and not self._gives_way(run)):
             return
         if self._is_stale(run) and self._goes_on_alone(run):
             self._park_due = self._parked_as_stale(run)  # a pause, or a tilt, kept it from going on for that long
         else:
             await self._execute(run)
+
+    def _is_broken(self, run: Run) -> bool:
+        return run.run_id == self._broken and run.state is RunState.PARKED
+
+    def _gives_way(self, run: Run) -> bool:
+        """True once for a broken run of which only convergent steps are left, when something more urgent waits."""
+        left = [step for step in PROCEDURES[run.runbook].steps if not run.step(step.name).done]
+        gives_way = self._settle_first and all(step.is_convergent for step in left) and self._gave_way != run.run_id
+        self._gave_way = run.run_id if gives_way else self._gave_way
+        return gives_way
 
     async def _execute(self, run: Run) -> None:
         self.is_idle, self._broken = False, None

@@ -153,10 +153,16 @@ def test_it_stays_while_a_gate_of_every_run_is_closed(gate: str) -> None:
     assert [todo.goes for todo in decided(closed).todo] == [False]
 
 
-def test_it_stays_while_a_debt_is_open_or_the_level_is_lower() -> None:
+def test_it_stays_while_a_debt_is_open() -> None:
     debt = Debt(epoch=1, debtor=WEST, creditor=EAST, state=DebtState.OWED, since=left().now)
     assert decided(left(debts=(debt,))).todo == ()
-    assert decided(left(), Level.APPROVE).todo == ()
+
+
+@pytest.mark.parametrize(("level", "execution"), [(Level.APPROVE, Execution.WAIT), (Level.OBSERVE, Execution.WOULD)])
+def test_at_a_lower_level_it_waits_for_its_command_or_is_only_said(level: Level, execution: Execution) -> None:
+    (todo,) = decided(left(), level).todo
+    assert (todo.execution, todo.goes) == (execution, False)
+    assert todo.command == "watchdogctl approve settle-debt east --pair prod --reason '...'"
 
 
 def test_it_stays_on_the_elected_cluster_and_on_what_does_not_say_secondary() -> None:
@@ -169,7 +175,7 @@ def test_it_stays_on_the_elected_cluster_and_on_what_does_not_say_secondary() ->
 
 def test_it_goes_beside_quiet_rows_only() -> None:
     assert LEFT_FENCE.id not in {row.id for row in SITUATIONS}
-    assert LEFT_FENCE.beside == {Act.NOTHING, Act.ALERT}
+    assert LEFT_FENCE.beside == {Act.NOTHING, Act.ALERT, Act.HEAL}
     assert {row.act for row in SITUATIONS if row.act in LEFT_FENCE.beside} == LEFT_FENCE.beside
 
 
