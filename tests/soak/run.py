@@ -11,7 +11,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,8 +21,6 @@ from tests.support.soak_losses import LossResult, loss_of, play_loss
 from watchdogd.rehearsal.stack_soak import Soaked, soak_day, soak_loss
 from watchdogd.rehearsal.virtual_time import virtual_loop
 
-SAY_EVERY = {"days": 250, "losses": 250, "stack-days": 10, "stack-losses": 50, "doubts": 250}
-KEEP_EVERY = {"days": 10, "losses": 10, "stack-days": 1, "stack-losses": 1, "doubts": 10}
 FOLDER = Path(__file__).parents[2] / ".soak"
 
 
@@ -42,13 +40,17 @@ class Tally:
         self.counts[what] = self.counts.get(what, 0) + by
 
 
+Play = Callable[[Tally, int, int, str], None]
+"""Plays one by seed and number; what fails is told with the line that repeats it."""
+
+
 def say(text: str) -> None:
     """One line, at once."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
-def day(tally: Tally, seed: int, number: int) -> None:
+def day(tally: Tally, seed: int, number: int, again: str) -> None:
     """One day."""
     result: DayResult = play_day(story_of_day(seed, number), number)
     tally.ticks += result.ticks
@@ -57,18 +59,18 @@ def day(tally: Tally, seed: int, number: int) -> None:
     tally.count("partitions that no evidence can tell", len(result.partitions_s))
     tally.count("false failovers", len(result.false_s))
     for at_s in result.false_s:
-        tally.failed.append(f"make soak SEED={seed} DAY={number}  # false at {at_s:.0f} s")
+        tally.failed.append(f"{again}  # false at {at_s:.0f} s")
     if result.partitions_s:
-        say(f"partition: make soak SEED={seed} DAY={number}  # at {result.partitions_s[0]:.0f} s")
+        say(f"partition: {again}  # at {result.partitions_s[0]:.0f} s")
 
 
-def loss(tally: Tally, seed: int, number: int) -> None:
+def loss(tally: Tally, seed: int, number: int, again: str) -> None:
     """One loss."""
     result: LossResult = play_loss(loss_of(seed, number), number)
     tally.ticks += result.ticks
     if result.missed:
         tally.count("missed")
-        tally.failed.append(f"make soak SEED={seed} LOSS={number}  # {result.missed}")
+        tally.failed.append(f"{again}  # {result.missed}")
     elif result.paged:
         tally.count(f"held back by the truth and paged ({result.paged})")
         tally.count("of these paged late", int(result.paged_late))
@@ -77,26 +79,21 @@ def loss(tally: Tally, seed: int, number: int) -> None:
         tally.slowest_s = max(tally.slowest_s, result.over_s or 0.0)
 
 
-def whole_day(tally: Tally, seed: int, number: int) -> None:
-    """One day of the whole stack."""
-    add(tally, soak_day(seed, number), f"make soak SEED={seed} STACK_DAY={number}")
+def of_stack(soak: Callable[[int, int], Soaked]) -> Play:
+    """One of what is played of the whole stack."""
+
+    def play(tally: Tally, seed: int, number: int, again: str) -> None:
+        one = soak(seed, number)
+        tally.ticks += int(one.played_s)
+        for what, by in one.counts.items():
+            tally.count(what, by)
+        tally.failed += [f"{again}  # {wrong}" for wrong in one.wrong]
+        tally.slowest_s = max(tally.slowest_s, one.slowest_s)
+
+    return play
 
 
-def whole_loss(tally: Tally, seed: int, number: int) -> None:
-    """One loss of the whole stack."""
-    add(tally, soak_loss(seed, number), f"make soak SEED={seed} STACK_LOSS={number}")
-
-
-def add(tally: Tally, one: Soaked, again: str) -> None:
-    """What was played of the whole stack."""
-    tally.ticks += int(one.played_s)
-    for what, by in one.counts.items():
-        tally.count(what, by)
-    tally.failed += [f"{again}  # {wrong}" for wrong in one.wrong]
-    tally.slowest_s = max(tally.slowest_s, one.slowest_s)
-
-
-def doubt(tally: Tally, seed: int, number: int) -> None:
+def doubt(tally: Tally, seed: int, number: int, again: str) -> None:
     """One scenario in a world in which one thing that nobody could confirm, or all of them, is another way."""
     scenario, chosen = doubt_of(seed, number)
     with asyncio.Runner(loop_factory=virtual_loop) as loop:
@@ -108,70 +105,84 @@ def doubt(tally: Tally, seed: int, number: int) -> None:
         tally.count(f"held back by the choice and paged ({gates})")
     elif wrong:
         tally.count("not as expected, or broken")
-        what = told_shortly(chosen)
-        tally.failed.append(f"make soak SEED={seed} DOUBT={number}  # {scenario.name} {what}: {wrong[0]}")
+        tally.failed.append(f"{again}  # {scenario.name} {told_shortly(chosen)}: {wrong[0]}")
 
 
-KINDS: dict[str, Callable[[Tally, int, int], None]] = {
-    "losses": loss,
-    "days": day,
-    "stack-losses": whole_loss,
-    "stack-days": whole_day,
-    "doubts": doubt,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What is soaked by number. A line of where it stands is said, and kept, after so many of them."""
+
+    one: str  # how one of them is called
+    play: Play
+    say_every: int
+    keep_every: int
+    counted: str = "seconds"  # what of each is added up
+
+    def again(self, seed: int, number: int) -> str:
+        """The line that repeats one."""
+        return f"make soak SEED={seed} {self.key.upper()}={number}"
+
+    @property
+    def key(self) -> str:
+        """The name of its option, as argparse keeps it."""
+        return self.one.replace("-", "_")
+
+
+KINDS: Mapping[str, Kind] = {
+    "losses": Kind(one="loss", play=loss, say_every=250, keep_every=10, counted="ticks"),
+    "days": Kind(one="day", play=day, say_every=250, keep_every=10, counted="ticks"),
+    "stack-losses": Kind(one="stack-loss", play=of_stack(soak_loss), say_every=50, keep_every=1),
+    "stack-days": Kind(one="stack-day", play=of_stack(soak_day), say_every=10, keep_every=1),
+    "doubts": Kind(one="doubt", play=doubt, say_every=250, keep_every=10),
 }
 
 
-ONE = {"losses": "loss", "days": "day", "stack-losses": "stack-loss", "stack-days": "stack-day", "doubts": "doubt"}
-
-
-def go_on(kind: str, seed: int, until: int) -> Tally:
+def go_on(name: str, seed: int, until: int) -> Tally:
     """Everything of one kind up to `until`, from where the last call stopped."""
-    path = FOLDER / f"{kind}-{seed}.json"
+    kind, path = KINDS[name], FOLDER / f"{name}-{seed}.json"
     tally = Tally(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else Tally()
     FOLDER.mkdir(exist_ok=True)
     while tally.next < until:
         begun_s, known = time.perf_counter(), len(tally.failed)
-        KINDS[kind](tally, seed, tally.next)
+        kind.play(tally, seed, tally.next, kind.again(seed, tally.next))
         tally.next += 1
         tally.seconds += time.perf_counter() - begun_s
         for line in tally.failed[known:]:
             say(f"FAILED {line}")
-        if tally.next % SAY_EVERY[kind] == 0 or tally.next == until:
-            say(told(kind, seed, tally))
-        if tally.next % KEEP_EVERY[kind] == 0 or tally.next == until:
+        if tally.next % kind.say_every == 0 or tally.next == until:
+            say(told(name, seed, tally))
+        if tally.next % kind.keep_every == 0 or tally.next == until:
             path.write_text(json.dumps(asdict(tally)), encoding="utf-8")
     return tally
 
 
-def told(kind: str, seed: int, tally: Tally) -> str:
+def told(name: str, seed: int, tally: Tally) -> str:
     """One line of where it stands."""
     counts = ", ".join(f"{count} {what}" for what, count in sorted(tally.counts.items()))
     each_s = tally.seconds / max(1, tally.next)
     slowest = f", slowest {tally.slowest_s:.1f} s after its evidence began" if tally.slowest_s else ""
-    ticks = f"{tally.ticks} {'ticks' if kind in ('days', 'losses') else 'seconds'} played"
-    return f"seed {seed}: {tally.next} {kind}: {counts}{slowest}; {ticks}, {each_s:.3f} s each"
+    ticks = f"{tally.ticks} {KINDS[name].counted} played"
+    return f"seed {seed}: {tally.next} {name}: {counts}{slowest}; {ticks}, {each_s:.3f} s each"
 
 
 def main() -> int:
     """0 when nothing was false and nothing missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    for kind in KINDS:
-        parser.add_argument(f"--{kind}", type=int, default=0, help="so many of them")
-    for kind, one in ONE.items():
-        parser.add_argument(f"--{one}", type=int, help=f"this one of the {kind} only")
+    for name, kind in KINDS.items():
+        parser.add_argument(f"--{name}", type=int, default=0, help="so many of them")
+        parser.add_argument(f"--{kind.one}", type=int, help=f"this one of the {name} only")
     given = vars(parser.parse_args())
     seed = given["seed"]
-    alone = [(kind, given[one.replace("-", "_")]) for kind, one in ONE.items()]
-    if any(number is not None for _, number in alone):
+    alone = [(kind, number) for kind in KINDS.values() if (number := given[kind.key]) is not None]
+    if alone:
         tally = Tally()
         for kind, number in alone:
-            if number is not None:
-                KINDS[kind](tally, seed, number)
+            kind.play(tally, seed, number, kind.again(seed, number))
         say("\n".join(tally.failed) or f"nothing wrong: {tally.counts}")
         return 1 if tally.failed else 0
-    wanted = {kind: given[kind.replace("-", "_")] for kind in KINDS}
-    tallies = [go_on(kind, seed, until) for kind, until in wanted.items() if until]
+    wanted = {name: given[name.replace("-", "_")] for name in KINDS}
+    tallies = [go_on(name, seed, until) for name, until in wanted.items() if until]
     failed = [line for tally in tallies for line in tally.failed]
     say("\n".join(failed) or f"seed {seed}: nothing false, nothing missed")
     return 1 if failed else 0
