@@ -82,7 +82,7 @@ def activate(call: Call, kind: Kind, token: str, primary_api_addr: str) -> Upstr
     """What secondary/enable and update-primary do with a token. Raises Rejected in Vault's words when it is no use.
 
     The primary's cluster port is asked later, when the answer has been given: an id that was revoked meanwhile, or an
-    address that leads nowhere, shows as a link that never comes up (of the id: a knob).
+    address that leads nowhere, shows as a link that never comes up (knobs, both).
     """
     closed = bundle.of_token(token)
     if closed is None:
@@ -98,8 +98,9 @@ def activate(call: Call, kind: Kind, token: str, primary_api_addr: str) -> Upstr
         raise Rejected(errors(400, call.knobs.wrong_kind_text))
     refuse_newer(call, issuer)
     fails = call.world.network.fault_on(FaultKind.ACTIVATION_FAILS, call.node.target)
-    if fails is not None and call.world.faults.use(fails):
-        raise _refused(kind, "error bootstrapping replication: context deadline exceeded")  # words of our own
+    is_silent = call.knobs.bootstraps_before_it_answers and not answers(call, found.cluster_addr)
+    if is_silent or (fails is not None and call.world.faults.use(fails)):
+        raise _refused(kind, call.knobs.bootstrap_text)
     if call.knobs.refuses_revoked_id and found.secondary_id not in issuer.roles[kind].known_secondaries:
         raise _refused(kind, call.knobs.revoked_id_text)
     return Upstream(
@@ -132,6 +133,19 @@ def _unwrapped(call: Call, kind: Kind, token: str, primary_api_addr: str) -> obj
     except (ValueError, RecursionError):
         return None
     return answer.get("data") if isinstance(answer, dict) else None
+
+
+def answers(call: Call, address: str) -> bool:
+    """Whether a node that is unsealed listens at this cluster address, as seen from here."""
+    found = call.world.spec.target_of(address)
+    if found is None:
+        return False
+    name, _, host = found[1].partition("/")
+    cluster = call.world.clusters[name]
+    node = cluster.serving() if host == "lb" else cluster.node(int(host))
+    if node is None or not node.can_vote:
+        return False
+    return call.world.network.replication_break(call.cluster.name, name, [call.node.target, node.target]) is None
 
 
 def _trusts_who_answers(call: Call) -> bool:

@@ -100,8 +100,15 @@ class Cluster:
 
     @property
     def modes(self) -> tuple[Mode, Mode]:
-        """(dr, performance), as the storage has them."""
-        return self.roles[Kind.DR].mode, self.roles[Kind.PERFORMANCE].mode
+        """(dr, performance), as they are shown."""
+        return self.shown_role(Kind.DR).mode, self.shown_role(Kind.PERFORMANCE).mode
+
+    def shown_role(self, kind: Kind) -> Role:
+        """What the cluster says of its part in one kind: on a DR secondary perhaps what it will be once promoted."""
+        inherited = self.roles[Kind.DR].inherited
+        if kind is Kind.PERFORMANCE and inherited is not None and self.knobs.dr_secondary_shows_performance:
+            return inherited
+        return self.roles[kind]
 
     @property
     def threshold(self) -> int:

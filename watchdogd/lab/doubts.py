@@ -246,6 +246,30 @@ FURTHER: tuple[Doubt, ...] = (
         "a request in a namespace that is not there",
         ("namespace_missing_text", _text("namespace_missing_text", "namespace not authorized"), (SECRETS,)),
     ),
+    *_doubts(
+        "what a cluster that is overloaded says to a write",
+        ("overload_text", _text("overload_text", "rate limited, please retry"), (SECRETS,)),
+    ),
+    *_doubts(
+        "whether a DR secondary limits requests by quota", ("dr_secondary_limits", (False, True), ("sys/leader",))
+    ),
+    *_doubts(
+        "the status of one kind of replication on Community Edition",
+        ("community_shows_each_kind", (False, True), (STATUS,)),
+    ),
+    *_doubts(
+        "what a DR secondary says of its part in performance replication",
+        ("dr_secondary_shows_performance", (False, True), (HEALTH, "sys/replication/performance/status")),
+    ),
+    *_doubts(
+        "whether the cluster port of the primary is asked before an activation is answered",
+        ("bootstraps_before_it_answers", (False, True), (UPDATE_PRIMARY, FOLLOW)),
+        ("bootstrap_text", _text("bootstrap_text", "context deadline exceeded"), (UPDATE_PRIMARY, FOLLOW)),
+    ),
+    *_doubts(
+        "what a reload of the licence answers",
+        ("reload_licence_status", (204, 200), ("sys/config/reload/<name>",)),
+    ),
     *_doubts("the body of sys/license/status", ("licence_body", tuple(LicenceBody), ("sys/license/status",))),
     *_doubts(
         "refusals of sys/audit",

@@ -13,6 +13,7 @@ UNSET = "none"  # how a person types that a knob is unset: by version, or absent
 
 _PERIOD = Number(least=0.001)
 _SHARES = Number(least=1, most=255, is_whole=True)
+_DONE = Number(least=200, most=299, is_whole=True)  # a status
 _NUMBERS: Mapping[str, Number] = {
     "catching_up_s": Number(least=0, or_inf=True),
     "guard_missing_every_s": Number(least=0.1, or_inf=True),
@@ -27,7 +28,8 @@ _NUMBERS: Mapping[str, Number] = {
     "seal_shares": _SHARES,
     "seal_threshold": _SHARES,
     "utc_offset_minutes": Number(least=-720, most=840, is_whole=True),
-    "revoke_secondary_status": Number(least=200, most=299, is_whole=True),
+    "revoke_secondary_status": _DONE,
+    "reload_licence_status": _DONE,
 }
 _STATUS = Number(least=400, most=599, is_whole=True)  # of a refusal
 

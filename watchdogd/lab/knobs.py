@@ -213,7 +213,14 @@ class Knobs:
     namespace_health_text: str = "operation unavailable in namespaces"  # UNCONFIRMED for Vault; OBS
     namespace_missing_text: str = "namespace not found"  # UNCONFIRMED for Vault; OBS: any but root
     mount_type_in_envelope: bool = False  # UNCONFIRMED
+    reload_licence_status: int = 204  # UNCONFIRMED: what the reload answers; 200 has an envelope
     licence_body: LicenceBody = LicenceBody.AUTOLOADED  # UNCONFIRMED: no sample is at hand
+    overload_text: str = "overloaded, try again later"  # UNCONFIRMED: a write that a cluster has no room for
+    dr_secondary_limits: bool = False  # UNCONFIRMED: rate limits count on a DR secondary, too
+    community_shows_each_kind: bool = False  # UNCONFIRMED: the status of one kind there is flat, too, and not 404
+    dr_secondary_shows_performance: bool = False  # UNCONFIRMED: modes and status of what it will be once promoted
+    bootstraps_before_it_answers: bool = False  # UNCONFIRMED: an activation is refused where the cluster port is silent
+    bootstrap_text: str = "error bootstrapping replication: context deadline exceeded"  # UNCONFIRMED: in which words
     audit_type_text: str = "unknown backend type"  # UNCONFIRMED
     audit_in_use_text: str = "path already in use"  # UNCONFIRMED
     status_is_audited: bool = True  # by ENTPATHS a path like any: a blocked audit device holds it up, too

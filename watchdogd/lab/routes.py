@@ -45,7 +45,6 @@ from watchdogd.lab.wire import Outcome
 
 PATH_DISABLED = "path disabled in replication DR secondary mode"
 CRASHED = "internal error"
-OVERLOADED = "overloaded, try again later"  # the status is of `sdk/logical/response_util.go`, the text UNCONFIRMED
 SECRETS = "secrets"  # what `endpoint_of` calls every path of a secrets engine
 _VERBS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE", "LIST"})
 _ROOT_ONLY = re.compile(r"^sys/generate-root/|/generate-operation-token/")
@@ -117,7 +116,7 @@ def answer(call: Call) -> Reply | Outcome:
     except Hangs:
         return Outcome.HANG
     except Overloaded:
-        return errors(503, f"1 error occurred:\n\t* {OVERLOADED}\n\n")
+        return errors(503, f"1 error occurred:\n\t* {call.knobs.overload_text}\n\n")  # sdk/logical/response_util.go
     except Exception as bug:  # noqa: BLE001  loop edge: one request that we cannot cope with ends no lab
         return _crashed(call, bug)
 

@@ -1,7 +1,7 @@
 """What a cluster says of its versions, and of its licence where it has no token for it: on a DR secondary.
 
 Sources: ENTPATHS and SYSPATHS (the paths, and that they ask for no Vault token), a real OpenBao for the history of
-versions. No sample of the licence's body, nor of the answer to a reload, is at hand (UNCONFIRMED).
+versions. No sample of the licence's body, nor of the answer to a reload, is at hand (UNCONFIRMED, both are knobs).
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def reload(call: Call) -> Reply:
 
 
 def _reloaded(call: Call) -> Reply:
-    return empty() if call.params["name"] in _RELOADED else errors(404, UNSUPPORTED_PATH)
+    if call.params["name"] not in _RELOADED:
+        return errors(404, UNSUPPORTED_PATH)
+    return empty() if call.knobs.reload_licence_status == 204 else call.logical()
 
 
 _DR = "sys/replication/dr/secondary"

@@ -1,7 +1,8 @@
 """sys/quotas: how many requests a client may send, to all of a node or to one mount; what is more is answered 429.
 
 Sources: QUOTA (which paths are exempt by default), OBS (a real OpenBao asked the same). Every node counts for itself,
-by the place of the client, in windows that begin with their first request. UNCONFIRMED: a DR secondary limits nobody.
+by the place of the client, in windows that begin with their first request. UNCONFIRMED: a DR secondary limits
+nobody (a knob).
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def within(call: Call, answer: Callable[[Call], Reply]) -> Reply:
 def _rule_over(call: Call) -> Mapping[str, object] | None:
     """The rule of the longest path; none where nobody made one, and on paths that are exempt."""
     entry = call.store.get(QUOTAS)
-    if entry is None or not entry.value or is_sealed(call) or call.cluster.is_dr_secondary:
+    is_asked = call.knobs.dr_secondary_limits or not call.cluster.is_dr_secondary
+    if entry is None or not entry.value or is_sealed(call) or not is_asked:
         return None
     if call.request.path in _list_of(_config(call)["rate_limit_exempt_paths"]):
         return None

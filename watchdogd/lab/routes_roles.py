@@ -167,26 +167,13 @@ def _turn_to_the_first_that_answers(call: Call, kind: Kind, role: Role) -> None:
         raise Rejected(errors(400, call.knobs.addrs_refused_text))
     if not isinstance(addresses, list) or not addresses:
         raise Rejected(errors(400, call.knobs.addrs_invalid_text))
-    answering = next((a for a in map(str, addresses) if _answers(call, a)), None)
+    answering = next((a for a in map(str, addresses) if activation.answers(call, a)), None)
     if answering is None:
         raise Rejected(errors(call.knobs.addrs_silent_status, call.knobs.addrs_silent_text))
     found = call.world.spec.target_of(answering)
     if found is not None:
         activation.refuse_newer(call, call.world.clusters[found[1].partition("/")[0]])
     call.world.replication.turn_to(call.cluster, kind, role.link, answering, call.now_s)
-
-
-def _answers(call: Call, address: str) -> bool:
-    """Whether a node that is unsealed listens at this cluster address, as seen from here."""
-    found = call.world.spec.target_of(address)
-    if found is None:
-        return False
-    name, _, host = found[1].partition("/")
-    cluster = call.world.clusters[name]
-    node = cluster.serving() if host == "lb" else cluster.node(int(host))
-    if node is None or not node.can_vote:
-        return False
-    return call.world.network.replication_break(call.cluster.name, name, [call.node.target, node.target]) is None
 
 
 def _invalid_operation_token(call: Call) -> Reply:

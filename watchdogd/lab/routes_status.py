@@ -22,8 +22,12 @@ def one(call: Call) -> Reply:
 
 
 def community(call: Call) -> Reply:
-    """Community Edition: one flat object, and nothing else of what Enterprise has [ENTPATHS, BLACKBOX]."""
-    if call.request.path == "sys/replication/status" and call.request.method == "GET":
+    """Community Edition: one flat object, and nothing else of what Enterprise has [ENTPATHS, BLACKBOX].
+
+    Whether the status of one kind is there too, no source says: a knob.
+    """
+    of_one = tuple(f"sys/replication/{kind}/status" for kind in Kind) if call.knobs.community_shows_each_kind else ()
+    if call.request.path in ("sys/replication/status", *of_one) and call.request.method == "GET":
         return call.logical({"mode": "disabled"})
     return errors(404, "enterprise-only feature")
 

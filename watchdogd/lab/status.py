@@ -24,7 +24,7 @@ Status = dict[str, object]
 
 def replication_status(call: Call, kind: Kind) -> Status:
     """One kind of replication as the answering node shows it; keys in the order of Go's maps."""
-    role = call.cluster.roles[kind]
+    role = call.cluster.shown_role(kind)
     memory = call.node.active if call.cluster.serving() is call.node else None
     match role.mode:
         case Mode.PRIMARY:

@@ -35,6 +35,7 @@ ASKS = frozenset(
         "sys/rotate",
         "sys/metrics",
         "sys/license/status",
+        "sys/config/reload/<name>",
         "sys/audit/<name>",
         "sys/policies/acl/<name>",
         "sys/replication/reindex",
@@ -99,6 +100,7 @@ def _look_around(f: Founder) -> None:
     root = f.has["east"].root
     assert f.a.ask("east/1", "sys/rotate", "PUT", token=root).status == 204
     assert f.a.ask("east/1", "sys/license/status", token=root).status == 200
+    assert f.a.ask("east/1", "sys/config/reload/license", "PUT", token=root).status in (200, 204)
     assert f.a.ask("east/1", "sys/audit/a", "PUT", token=root, body={"type": "paper"}).status == 400
     assert f.a.ask("east/1", "sys/replication/reindex", "PUT", token=root, body={}).status == 200
     assert f.a.ask("east/1", "sys/replication/recover", "PUT", token=root, body={}).status < 500

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from tests.unit.lab.asking import ATTEMPT, DEMOTE, DR_STATUS, PROMOTE, UPDATE, UPDATE_PRIMARY, Asker, Said, asker
+from tests.unit.lab import guessing
+from tests.unit.lab.asking import ATTEMPT, DEMOTE, DR_STATUS, PROMOTE, UPDATE, UPDATE_PRIMARY, Asker, asker
 from tests.unit.lab.founding import founder
+from tests.unit.lab.guessing import told
 from watchdogd.lab import knobs as knobs_module
 from watchdogd.lab.doubts import DOUBTS, LISTED, Choice, shown
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.knob_text import knobs_in
 from watchdogd.lab.knobs import DeadLinkState, Knobs, StatusEndpoints
-from watchdogd.lab.wire import Outcome
 
 ITEMS = Path(__file__).parents[2] / "data" / "vault" / "unconfirmed.txt"
 ISSUE, REVOKE = "sys/replication/dr/primary/secondary-token", "sys/replication/dr/primary/revoke-secondary"
@@ -52,15 +53,6 @@ def test_the_first_choice_is_what_the_lab_does_by_default_and_there_is_another(k
 
 
 # -- each choice shows -------------------------------------------------------------------------------------------------
-
-
-def told(said: Said) -> object:
-    """Everything of an answer but the id of its request."""
-    exchange = said.exchange
-    if exchange.outcome is not Outcome.ANSWER:
-        return exchange.outcome
-    text = re.sub(rb'"request_id":\s?"[^"]*"', b"", exchange.body)
-    return exchange.status, text
 
 
 def dr(a: Asker, target: str = "west/1") -> dict[str, Any]:
@@ -327,18 +319,6 @@ def addressed(addresses: object, *, is_demoted: bool = False) -> Probe:
     return probe
 
 
-def left_after_promotion(**knobs: object) -> object:
-    a = asker(**knobs)
-    token = a.activation("east", "later")
-    a.wait(1)
-    a.fail_over("east", "west")
-    return told(a.post("west/1", "sys/wrapping/lookup", {"token": token}))
-
-
-def without_a_file(**knobs: object) -> object:
-    return told(asker(**knobs).update_primary("west", "x.y.z", ca_file="/nope"))
-
-
 def disabled_by_token(**knobs: object) -> object:
     a = asker(**knobs)
     path = "sys/replication/dr/secondary/disable"
@@ -422,9 +402,16 @@ PROBES: dict[str, Probe] = {
     "secondary_token_waits_s": just_elected,
     "refuses_revoked_id": revoked,
     "revoked_id_text": lambda **knobs: revoked(refuses_revoked_id=True, **knobs),
-    "activation_tokens_replicate": left_after_promotion,
-    "ca_file_status": without_a_file,
-    "ca_file_text": without_a_file,
+    "activation_tokens_replicate": guessing.left_after_promotion,
+    "ca_file_status": guessing.without_a_file,
+    "ca_file_text": guessing.without_a_file,
+    "overload_text": guessing.overloaded,
+    "dr_secondary_limits": guessing.limited_on_a_secondary,
+    "community_shows_each_kind": guessing.status_of_a_kind_of_community,
+    "dr_secondary_shows_performance": guessing.performance_on_a_demoted_one,
+    "bootstraps_before_it_answers": guessing.led_nowhere,
+    "bootstrap_text": guessing.started_in_vain,
+    "reload_licence_status": guessing.licence_reloaded,
     "missing_token_in_words": asking("auth/token/lookup-self"),
     "standby_forwards_seal": sealed_by_a_standby,
     "not_forwarded_status": far_write,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
 
 from tests.unit.lab.asking import Asker, asker
+from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.routes import routes_of
 
 ROOT = Path(__file__).parents[3]
 HEADING = "### What of Vault's API is here"
+GUESS, KNOBS = re.compile(r"a guess: |guesses: |UNCONFIRMED: "), re.compile(r"`(\w+)`")
 PATH = re.compile(r"`((?:sys|auth|identity)/[a-z0-9/-]+)`")
 
 
@@ -34,9 +36,12 @@ def listed() -> list[Endpoint]:
 
 def left_out() -> list[str]:
     """The paths in the last column of the guide's table; one that ends in a slash stands for all below it."""
+    return [path for cell in last_column() for path in PATH.findall(cell)]
+
+
+def last_column() -> list[str]:
     table = (ROOT / "docs" / "lab.md").read_text(encoding="utf-8").partition(HEADING)[2].partition("\n## ")[0]
-    cells = [line.split("|")[-2] for line in table.splitlines() if line.startswith("| ")]
-    return [path for cell in cells for path in PATH.findall(cell)]
+    return [line.split("|")[-2] for line in table.splitlines() if line.startswith("| ")]
 
 
 def is_left_out(path: str) -> bool:
@@ -54,6 +59,19 @@ def is_answered(a: Asker, method: str, path: str) -> bool:
 
 def name(endpoint: Endpoint) -> str:
     return f"{endpoint.method} {endpoint.path}"
+
+
+def guesses() -> list[str]:
+    """What the last column calls guesses, one by one: they stand at its end, with semicolons between them."""
+    said = [GUESS.split(cell, maxsplit=1)[1] for cell in last_column() if GUESS.search(cell)]
+    return [guess.strip() for text in said for guess in text.split(";")]
+
+
+def test_every_guess_that_the_guide_names_is_a_knob_for_whoever_knows_better() -> None:
+    knobs = {field.name for field in fields(Knobs)}
+    named = {guess: KNOBS.findall(guess.partition("knob")[2]) for guess in guesses()}
+    assert len(named) > 10
+    assert [guess for guess, found in named.items() if not found or not set(found) <= knobs] == []
 
 
 @pytest.mark.parametrize("endpoint", [e for e in listed() if not is_left_out(e.path)], ids=name)
