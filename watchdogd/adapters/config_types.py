@@ -97,7 +97,8 @@ def _host_port(value: str) -> str:
 def _is_host(text: str) -> bool:
     """True for a name, an IPv4 address, or an IPv6 address in brackets."""
     if not text.startswith("["):
-        return re.fullmatch(HOST_PATTERN.strip("^$"), text) is not None
+        labels = text.removesuffix(".").split(".")
+        return bool(re.fullmatch(HOST_PATTERN.strip("^$"), text)) and all(0 < len(label) <= 63 for label in labels)
     try:
         ipaddress.IPv6Address(text.strip("[]"))
     except ValueError:

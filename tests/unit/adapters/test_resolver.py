@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 
+import dns.asyncresolver
 import dns.flags
 import dns.message
 import dns.rcode
@@ -211,6 +214,29 @@ async def test_a_server_given_by_name_is_shown_as_not_asked_until_its_address_is
 async def test_a_memory_that_holds_nonsense_is_an_empty_one(nonsense: Mapping[str, object]) -> None:
     watch = watch_of(memory=DictMemory(values={(PAIR, "name_servers"): nonsense}))
     assert (await watch.authoritative()).by_server == {}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [b"nameserver 10.9.0.2#53\n", b"# g\xe9n\xe9r\xe9\nnameserver 10.9.0.2\n", b"search a..b\n", b""],
+    ids=["no address", "not UTF-8", "no name", "empty"],
+)
+async def test_a_resolv_conf_of_nonsense_finds_nothing_and_ends_nothing(
+    written: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "resolv.conf").write_bytes(written)
+    broken = functools.partial(dns.asyncresolver.Resolver, filename=str(tmp_path / "resolv.conf"))
+    monkeypatch.setattr(dns.asyncresolver, "Resolver", broken)
+    watch = watch_of()
+    await watch.refresh()
+    assert (await watch.authoritative()).by_server == {}
+
+
+async def test_a_server_whose_name_is_none_is_not_asked_and_ends_nothing() -> None:
+    async with dns_server(AT_EAST) as resolver:
+        watch = watch_of("ns1..example.test", resolvers=(resolver.at,))
+        await watch.refresh()
+        assert (await watch.authoritative()).by_server == {"ns1..example.test": None}
 
 
 async def test_nothing_is_looked_up_where_the_config_names_addresses() -> None:

@@ -99,7 +99,7 @@ class NameServers:
         try:
             resolver = await self._resolver()
             wanted = self._configured or await _servers_of_zone(resolver, self._record)
-        except (dns.exception.DNSException, OSError) as exc:
+        except (dns.exception.DNSException, OSError, ValueError) as exc:  # ValueError: a resolv.conf of nonsense
             log.warning("name_servers_not_found", record=self._record.to_text(), error=_text(exc))
             return
         if not wanted:
@@ -170,10 +170,10 @@ async def _with_address(resolver: dns.asyncresolver.Resolver, server: NameServer
     """`server` with its first IPv4 address, else its first IPv6 one, else as it is."""
     if server.address is not None:
         return server
-    host = dns.name.from_text(server.label.rpartition(":")[0] or server.label)
+    name = server.label.rpartition(":")[0] or server.label
     for rtype in (dns.rdatatype.A, dns.rdatatype.AAAA):
         try:
-            answer = await _resolve(resolver, host, rtype)
+            answer = await _resolve(resolver, dns.name.from_text(name), rtype)
         except (dns.exception.DNSException, OSError):
             continue
         if answer.rrset is not None:
