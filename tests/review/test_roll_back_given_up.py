@@ -1,4 +1,4 @@
-"""A roll-back that an operator aborted does not begin anew by itself: whoever stopped it is promoting by hand."""
+"""Who changes roles by hand after a run of ours was aborted is not worked against: no roll-back begins by itself."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from watchdogd.core.entries import Runbook
 from watchdogd.core.policy import Level
 from watchdogd.lab.faults import FaultKind
 from watchdogd.ports import FenceOutcome, FenceResult
+from watchdogd.rehearsal.site import EAST, WEST
 
 
 async def aborted_after_its_demote(stage: Stage, *, lands_after_s: float) -> None:
@@ -39,3 +40,20 @@ async def test_an_aborted_roll_back_waits_for_its_command() -> None:
         assert not (await stage.ask("start", runbook="roll-back", target="east")).is_error
         await stage.run_for(90)
         assert stage.world.primary() == "east"
+
+
+async def test_a_demote_by_hand_long_after_our_aborted_run_is_no_late_demote_of_ours() -> None:
+    """Rolled back, the source would be primary again when people promote the target: two primaries."""
+    async with Stage(level=Level.AUTO) as stage:
+        await aborted_after_its_demote(stage, lands_after_s=1e6)
+        await stage.run_for(160)
+        assert stage.world.primary() == "east"
+        await stage.kill()
+        await stage.by_hand("demote", EAST)
+        await stage.start()
+        await stage.run_for(90)
+        assert stage.ledger.foreign == "east was made secondary, and not by us"
+        await stage.by_hand("promote", WEST)
+        await stage.run_for(20)
+        assert stage.world.active_primaries() == ("west",)
+        assert stage.world.counts.two_writable_primaries_s == 0

@@ -43,6 +43,7 @@ class Known:
     source_version: str = ""
     confirmed: frozenset[ClusterId] = frozenset()  # clusters whose pins were seen as configured
     seen_primary: frozenset[ClusterId] = frozenset()  # clusters seen alive as active primary with their pins
+    primary_at: Stamp | None = None  # when the elected cluster itself said last that it is primary
     wal_samples: tuple[tuple[float, int], ...] = field(default=())  # (at_s, primary's WAL), of this life only
     shown: StreamState = StreamState.ABSENT  # the latest state seen; becomes `state` with the next sign of life
     shown_at: Stamp | None = None
@@ -80,6 +81,8 @@ def learn(
         if known.about is not None and not elected.is_active_primary:
             return known
         known = Known(about=elected.cluster, confirmed=known.confirmed, seen_primary=known.seen_primary)
+    if elected.is_active_primary and not elected.wrong:
+        known = replace(known, primary_at=now)
     known = _learn_life(known, _sightings(elected, partner.cluster, heard_s, witnessed), now)
     if partner.wrong or not partner.is_active_secondary or partner.active is None or partner.active.status is None:
         return known

@@ -27,6 +27,9 @@ from watchdogd.core.policy import PairPolicy
 from watchdogd.core.streak import Streak
 
 ABORTED_RUN_MATTERS_S = 3600.0
+# A demote whose end nobody saw lands within this, or never: Vault gives up a request after 90 s (its
+# `default_max_request_duration`). Source: developer.hashicorp.com/vault/docs/configuration.
+LATE_DEMOTE_S = 120.0
 NOT_IN_THE_ROW = frozenset({"level", "slot"})  # they decide whether a decision is carried out, not which it is
 
 
@@ -124,6 +127,7 @@ def signature_of(
     lacks: tuple[str, ...],
     gates: tuple[GateAnswer, ...],
     third: Third,
+    primary_at: Stamp | None = None,
 ) -> Signature:
     """The projection that the situation table decides on."""
     debt = ledger.open_debt
@@ -137,7 +141,7 @@ def signature_of(
         is_foreign=bool(ledger.foreign),
         is_run_open=ledger.run is not None,
         ours=_ours(around),
-        aborted=_aborted(ledger, around.now),
+        aborted=_aborted(ledger, around.now, primary_at),
         is_fence_on_elected=ledger.guarded in ledger.fences,
         is_able=not lacks,
         are_gates_open=all(gate.is_open for gate in gates if gate.gate not in NOT_IN_THE_ROW),
@@ -151,9 +155,21 @@ def _ours(around: Surroundings) -> Ours:
     return Ours.STATE if around.state_unwritable else Ours.FIT
 
 
-def _aborted(ledger: Ledger, now: Stamp) -> AbortedRun:
+def _aborted(ledger: Ledger, now: Stamp, primary_at: Stamp | None) -> AbortedRun:
     runs = (run for run in ledger.recent_runs if run.outcome is RunOutcome.ABORTED and run.runbook is Runbook.FAILOVER)
     recent = any(
-        run.touched.age_s(now) <= ABORTED_RUN_MATTERS_S and run.step("demote_source").intents > 0 for run in runs
+        run.touched.age_s(now) <= ABORTED_RUN_MATTERS_S
+        and run.step("demote_source").intents > 0
+        and not _is_long_after(primary_at, run.touched)
+        for run in runs
     )
     return AbortedRun.RECENT if recent else AbortedRun.NONE
+
+
+def _is_long_after(primary_at: Stamp | None, ended: Stamp) -> bool:
+    """True when the elected cluster was still primary when no demote of ours could land any more."""
+    if primary_at is None:
+        return False
+    is_same_boot = primary_at.boot_id == ended.boot_id
+    later_s = primary_at.at_s - ended.at_s if is_same_boot else primary_at.at_utc_s - ended.at_utc_s
+    return later_s > LATE_DEMOTE_S

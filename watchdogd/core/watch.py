@@ -330,6 +330,7 @@ class PairWatch:
                 lacks=lacks,
                 gates=gates,
                 third=self._third(now_s),
+                primary_at=self.known.primary_at,
             ),
             flaps=len(self.flaps),
             resets=Counter(reset.cause.value for reset in self.resets),

@@ -49,6 +49,7 @@ def known_kept(known: Known, policy: PairPolicy) -> dict[str, object]:
         "source_version": known.source_version,
         "confirmed": sorted(known.confirmed),
         "seen_primary": sorted(known.seen_primary),
+        "primary_at": _maybe(known.primary_at),
     }
 
 
@@ -76,6 +77,7 @@ def _known(kept: Kept, clusters: tuple[ClusterId, ...]) -> Known:
         source_version=str(kept["source_version"]),
         confirmed=_clusters(kept["confirmed"], clusters),
         seen_primary=_clusters(kept["seen_primary"], clusters),
+        primary_at=stamp_of(kept.get("primary_at")),
     )
 
 
