@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from watchdogd.core.explain import Json, Shape
+from watchdogd.core.gates import OPENED_BY_TIME
 
 WIDE, WHAT_COLUMNS = 22, 88
 
@@ -167,6 +168,11 @@ def plan_lines(body: Shape) -> list[str]:
     blocked = _tables(body["blocked_by"])
     lines += ["blocked by" if blocked else "nothing blocks it"]
     lines += [f"  {gate['gate']!s:<{WIDE}}{gate['why']}" for gate in blocked]
+    if held := [str(gate["gate"]) for gate in blocked if gate["gate"] not in OPENED_BY_TIME]:
+        return [
+            *lines,
+            f"it would be refused: plan it again, or with --waive for what you judge yourself: {', '.join(held)}",
+        ]
     approval = f"watchdogctl approve --plan {body['plan_hash']} --pair {body['pair']} --reason '...'"
     return [*lines, f"this very run, or none: {approval}"]
 

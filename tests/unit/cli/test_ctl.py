@@ -63,11 +63,14 @@ def test_a_plan_ends_with_the_command_that_approves_exactly_it() -> None:
     body = json.loads(
         """{"action": "failover", "pair": "prod", "source": "east", "target": "west", "situation": "S-32",
         "elected": "east", "epoch": 1, "waivers": ["loss"], "steps": ["recheck", "promote"], "estimated_loss_s": null,
-        "blocked_by": [{"gate": "ids", "why": "never seen"}], "plan_hash": "00ff", "todo": []}"""
+        "blocked_by": [{"gate": "window", "why": "28 of 50 s"}], "plan_hash": "00ff", "todo": []}"""
     )
     lines = text.plan_lines(body)
     assert lines[0] == "failover east -> west, epoch 1, row S-32"
     assert lines[-1].endswith("watchdogctl approve --plan 00ff --pair prod --reason '...'")
+    held = {**body, "blocked_by": [*body["blocked_by"], {"gate": "licence", "why": "terminated"}]}
+    assert not any("approve" in line for line in text.plan_lines(held))  # it would be refused
+    assert text.plan_lines(held)[-1].endswith("or with --waive for what you judge yourself: licence")
 
 
 def test_the_loss_of_a_plan_is_a_bound_with_the_age_of_its_reading() -> None:
