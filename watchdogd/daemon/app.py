@@ -212,7 +212,7 @@ async def _start(
         replace=app.replace,
         spawn=tasks.create_task,
         why_stop=lambda: app.why_stop,
-        check=lambda new: ensure_same_clusters(new, journal),
+        check=lambda new: ensure_reloadable(new, journal),
         on_begin=lambda: manager.reloading("reloading the config"),
         on_end=lambda outcome: _reload_ended(outcome, app, manager, measuring),
     )
@@ -271,6 +271,20 @@ def ensure_same_clusters(settings: Settings, journal: Chronicle) -> None:
     ]
     if strangers:
         raise ConfigError(tuple(strangers))
+
+
+def ensure_reloadable(settings: Settings, journal: Chronicle) -> None:
+    """Raises: ConfigError as `ensure_same_clusters`, and when nobody could turn off a fence that may be held."""
+    ensure_same_clusters(settings, journal)
+    left = [
+        f"pair.{pair}.cluster.{cluster}.fence.command: a fence of ours may hold on {cluster}, and only this command "
+        "turns it off: keep it until `watchdogctl status` shows no fence"
+        for pair, policy in settings.policy.pairs.items()
+        for cluster in journal.ledger(pair).fences
+        if not policy.cluster(cluster).fence.command
+    ]
+    if left:
+        raise ConfigError(tuple(left))
 
 
 def _say_what_is_given_up(settings: Settings) -> None:

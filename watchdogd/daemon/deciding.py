@@ -11,7 +11,7 @@ import structlog
 
 from watchdogd.core.budget import TICK_S
 from watchdogd.core.decision import Decision, Todo, decide
-from watchdogd.core.entries import Entry, HoldPlaced
+from watchdogd.core.entries import Entry, ForeignSeen, HoldPlaced
 from watchdogd.core.explain import command_now, sentence
 from watchdogd.core.facts import Facts, Surroundings
 from watchdogd.core.model import ClusterId
@@ -20,7 +20,7 @@ from watchdogd.core.policy import Level, PairPolicy
 from watchdogd.core.telling import why
 from watchdogd.daemon.alarms import Alarms
 from watchdogd.daemon.conditions import conditions
-from watchdogd.daemon.keeping import HEARTBEAT, KNOWN, LEVEL, known_kept, stamp_kept, stamp_of
+from watchdogd.daemon.keeping import HEARTBEAT, KNOWN, LEVEL, known_kept, repinned, stamp_kept, stamp_of
 from watchdogd.daemon.question import Question, Timers
 from watchdogd.daemon.sightings import Sightings
 from watchdogd.daemon.stamps import Stamper
@@ -73,12 +73,16 @@ class Deciding:
         self._timers = Timers()
         self._ticking = asyncio.Lock()  # an order decides anew at once, beside the loop
         self._suspected = Suspected()
+        self._foreign_due = ""  # written down with the hold that is due
         self._kept_s: float | None = None
         self._kept_of: tuple[object, ...] = ()
         self._told_of: tuple[object, ...] = ()
 
     async def begin(self) -> None:
-        """Before the first tick: an outage that already exists is held after a late start or a raised level."""
+        """Before the first tick: an outage that already exists is held after a late start or a raised level.
+
+        Ids that the config pins otherwise than before are foreign to an open debt: it may speak of another cluster now.
+        """
         pair, now = self.policy.pair, self._stamper.now()
         ledger = self._journal.ledger(pair)
         records = [stamp_of(self._memory.get(pair, HEARTBEAT)), ledger.last]
@@ -90,8 +94,10 @@ class Deciding:
             cause = f"nobody looked for {_minutes(min(ages_s))} before this start"
         elif _is_raised(self._memory.get(pair, LEVEL), self.policy, ledger.elected):
             cause = "the level of failover was raised"
-        if cause and not ledger.hold:
-            self._desk.hold_due = cause
+        if ledger.open_debt is not None and not ledger.foreign:
+            self._foreign_due = repinned(self._memory.get(pair, KNOWN), self.policy)
+        if self._foreign_due or (cause and not ledger.hold):
+            self._desk.hold_due = cause or self._foreign_due
             await self._write_hold()
 
     async def decide_forever(self) -> None:
@@ -113,9 +119,10 @@ class Deciding:
 
     async def _write_hold(self) -> None:
         # It counts from now on, and no run goes on before it is durable: a full disk is no way around it.
-        cause = self._desk.hold_due
-        if cause and await self._write(HoldPlaced(cause=cause)):
-            self._desk.hold_due = ""
+        cause, foreign = self._desk.hold_due, self._foreign_due
+        seen = (ForeignSeen(what=foreign),) if foreign else ()
+        if cause and await self._write(HoldPlaced(cause=cause), *seen):
+            self._desk.hold_due = self._foreign_due = ""
 
     async def _tick(self) -> None:
         await self._write_hold()
@@ -168,8 +175,11 @@ class Deciding:
         if self._kept_s is not None and now_s - self._kept_s < KEEP_EVERY_S and of == self._kept_of:
             return
         self._kept_s, self._kept_of = now_s, of
-        values: dict[str, dict[str, object]] = {KNOWN: known_kept(known, self.policy)}
-        if not self._desk.hold_due:  # what a hold follows from stays, until the hold itself is durable
+        # What a hold, or something foreign, follows from stays until that itself is durable.
+        values: dict[str, dict[str, object]] = {}
+        if not self._foreign_due:
+            values |= {KNOWN: known_kept(known, self.policy)}
+        if not self._desk.hold_due:
             values |= {HEARTBEAT: stamp_kept(facts.now), LEVEL: self._levels(facts)}
         await self._memory.put(self.policy.pair, values)
 

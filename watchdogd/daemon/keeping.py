@@ -81,6 +81,14 @@ def _known(kept: Kept, clusters: tuple[ClusterId, ...]) -> Known:
     )
 
 
+def repinned(kept: Kept | None, policy: PairPolicy) -> str:
+    """The sentence that says that the config has come to pin other ids since this was kept; else empty."""
+    before = kept.get("pins") if kept is not None else None
+    if not isinstance(before, list) or before == _pins(policy):
+        return ""
+    return f"the config pins other ids than before: {', '.join(pin for pin in _pins(policy) if pin not in before)}"
+
+
 def _pins(policy: PairPolicy) -> list[str]:
     clusters = sorted(policy.cluster_ids)
     return [policy.replication_id, *(f"{cluster}={policy.cluster(cluster).vault_id}" for cluster in clusters)]

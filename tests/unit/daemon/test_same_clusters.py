@@ -1,4 +1,4 @@
-"""A journal that speaks of a cluster which the config no longer has stops the start, and says what would be right."""
+"""What the journal holds and the config no longer has stops the start, or the reload, and says what would be right."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pytest
 from tests.support.configs import good
 from tests.support.memory import HandClock
 from watchdogd.adapters.config import parse_config
-from watchdogd.core.entries import FirstElected
-from watchdogd.core.model import ClusterId
-from watchdogd.daemon.app import ensure_same_clusters
+from watchdogd.core.entries import FenceIntended, FenceReleased, FirstElected
+from watchdogd.core.model import ClusterId, RunId
+from watchdogd.daemon.app import ensure_reloadable, ensure_same_clusters
 from watchdogd.errors import ConfigError
 from watchdogd.rehearsal.memory import MemoryJournal
 
@@ -27,3 +27,16 @@ async def test_the_clusters_of_the_config_are_accepted() -> None:
     pair, policy = next(iter(settings.policy.pairs.items()))
     await journal.append(pair, FirstElected(cluster=policy.home))
     ensure_same_clusters(settings, journal)
+
+
+async def test_no_reload_takes_the_command_of_a_fence_that_may_be_held() -> None:
+    settings, journal = parse_config(good()), MemoryJournal(clock=HandClock())
+    pair, policy = next(iter(settings.policy.pairs.items()))
+    waived = next(cluster for cluster in policy.cluster_ids if policy.cluster(cluster).fence.waived)
+    ensure_reloadable(settings, journal)
+    await journal.append(pair, FenceIntended(cluster=waived, epoch=1, run_id=RunId("run-1")))
+    ensure_same_clusters(settings, journal)  # a start goes on: whoever is not there guards nothing
+    with pytest.raises(ConfigError, match=r"fence\.command: a fence of ours may hold on"):
+        ensure_reloadable(settings, journal)
+    await journal.append(pair, FenceReleased(cluster=waived))
+    ensure_reloadable(settings, journal)
