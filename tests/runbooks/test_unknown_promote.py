@@ -15,8 +15,8 @@ from watchdogd.lab.faults import FaultKind
 from watchdogd.runbooks.roll_back import SETTLE_S
 
 
-async def unknown(drill: Drill) -> None:
-    """The promote was sent, nothing of it was applied, and nobody knows; then east answers as primary."""
+async def unseen(drill: Drill) -> None:
+    """The promote was sent, nothing of it was applied, and nobody knows."""
 
     def burn(point: str) -> None:
         if point == "vault before promote west":
@@ -27,6 +27,11 @@ async def unknown(drill: Drill) -> None:
     drill.daemon.fuse = burn
     await lost(drill)
     await drill.until(lambda: drill.site.sent, within_s=30)
+
+
+async def unknown(drill: Drill) -> None:
+    """As `unseen`; then east answers as primary."""
+    await unseen(drill)
     drill.site.mend()
     await drill.until(lambda: parked(drill, "outcome_unknown"), within_s=90)
 
@@ -39,6 +44,15 @@ async def test_an_unknown_promote_parks_when_the_primary_is_back_and_names_both_
         debt = drill.ledger.open_debt
         assert debt is not None
         assert debt.state is DebtState.PENDING
+
+
+async def test_an_abort_of_an_unknown_promote_names_both_choices_as_they_are_taken() -> None:
+    async with Drill() as drill:
+        await unseen(drill)
+        await drill.abort()
+        await drill.until(lambda: drill.run.state is RunState.PARKED, within_s=90)
+        for cluster in (EAST, WEST):  # `adopt` alone is refused while a run is open
+            assert f"`run adopt {drill.run.run_id} {cluster}`" in drill.run.parked_why
 
 
 async def test_an_unknown_promote_is_given_up_by_hand_once_the_target_has_stayed_secondary() -> None:

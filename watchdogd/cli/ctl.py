@@ -18,6 +18,7 @@ from watchdogd.adapters.clock import SystemClock
 from watchdogd.cli import ctl_text as text
 from watchdogd.cli.ctl_last import DEFAULT_STATE_DIR, NothingKept, last_known
 from watchdogd.cli.saying import say
+from watchdogd.core.commands import PROGRAM, Command
 from watchdogd.core.explain import Json, Shape
 from watchdogd.daemon.protocol import API, DEFAULT_SOCKET, MALFORMED, STARTING, Code
 
@@ -118,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(asked)
     except Unsure as exc:
         print(
-            f"no answer in time ({exc}): whether it was done is unknown; look with `watchdogctl history`",
+            f"no answer in time ({exc}): whether it was done is unknown; look with `{PROGRAM} {Command.HISTORY}`",
             file=sys.stderr,
         )
         return Exit.GAVE_UP
@@ -240,7 +241,7 @@ def _body(asked: argparse.Namespace, *keys: str) -> Shape:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    whole = argparse.ArgumentParser(prog="watchdogctl", description=__doc__)
+    whole = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
     whole.add_argument("--socket", default=DEFAULT_SOCKET, help=f"default {DEFAULT_SOCKET}")
     said = f"read when no daemon answers; default {DEFAULT_STATE_DIR}"
     whole.add_argument("--state-dir", default=DEFAULT_STATE_DIR, help=said)
@@ -266,9 +267,9 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
 Verbs = argparse._SubParsersAction  # argparse has no public name for what add_subparsers returns
 
 
-def _add(verbs: Verbs[argparse.ArgumentParser], name: str, verb: Verb, *, says: str) -> argparse.ArgumentParser:
-    made = verbs.add_parser(name, help=says, description=says)
-    made.set_defaults(verb=verb, pair="", without_daemon=name in ("status", "explain"))
+def _add(verbs: Verbs[argparse.ArgumentParser], command: Command, verb: Verb, *, says: str) -> argparse.ArgumentParser:
+    made = verbs.add_parser(command.name_below, help=says, description=says)
+    made.set_defaults(verb=verb, pair="", without_daemon=command in (Command.STATUS, Command.EXPLAIN))
     # Also after the verb, where people type them; SUPPRESS keeps what stood before it.
     made.add_argument("--socket", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     made.add_argument("--state-dir", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
@@ -288,63 +289,68 @@ def _with_reason(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def _reading(verbs: Verbs[argparse.ArgumentParser]) -> None:
     status = Verb(lambda asked: ("GET", "/status", None), text.status_lines, _status_check)
-    made = _add(verbs, "status", status, says="every pair in a few lines")
+    made = _add(verbs, Command.STATUS, status, says="every pair in a few lines")
     codes = "exit 0 healthy, 10 degraded, 11 not ready, 12 acting, 13 frozen"
     made.add_argument("--check", action="store_true", help=codes)
-    _with_pair(_add(verbs, "explain", Verb(_of_pair("GET", "explain"), text.explain_lines), says="why, or why not"))
-    made = _add(verbs, "history", Verb(_history, text.history_lines), says="what the journal holds, newest last")
+    explain = Verb(_of_pair("GET", "explain"), text.explain_lines)
+    _with_pair(_add(verbs, Command.EXPLAIN, explain, says="why, or why not"))
+    made = _add(verbs, Command.HISTORY, Verb(_history, text.history_lines), says="what the journal holds, newest last")
     made.add_argument("--pair", dest="of_pair", help="of this pair only")
     made.add_argument("--limit", type=int, default=30)
     made.add_argument("--before", type=int, help="entries with a smaller number than this")
     plan = Verb(_plan, text.plan_lines)
-    made = _add(verbs, "plan", plan, says="what a run would do now, what blocks it, and the hash that approves it")
+    made = _add(
+        verbs, Command.PLAN, plan, says="what a run would do now, what blocks it, and the hash that approves it"
+    )
     made.add_argument("target", metavar="CLUSTER")
     made.add_argument("--action", choices=ACTIONS, default=ACTIONS[0], help=f"default {ACTIONS[0]}")
     made.add_argument("--waive", default="", metavar="GATE,...", help="as if these gates were waived")
     _with_pair(made)
     timing = Verb(lambda asked: ("GET", "/timing", None), text.timing_lines)
-    _add(verbs, "timing", timing, says="the worst case of the running config, by name and number")
+    _add(verbs, Command.TIMING, timing, says="the worst case of the running config, by name and number")
     version = Verb(lambda asked: ("GET", "/version", None), lambda body: [f"watchdogd {body['version']}"])
-    _add(verbs, "version", version, says="the daemon's version")
+    _add(verbs, Command.VERSION, version, says="the daemon's version")
 
 
 def _acting(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    made = _add(verbs, "pause", Verb(_of_pair("POST", "pause", "reason", "for_s"), text.done), says="nothing starts")
+    pause = Verb(_of_pair("POST", "pause", "reason", "for_s"), text.done)
+    made = _add(verbs, Command.PAUSE, pause, says="nothing starts")
     _with_reason(_with_pair(made)).add_argument(
         "--for", dest="for_s", type=_seconds, metavar="30m", help="for ever else"
     )
-    made = _add(verbs, "resume", Verb(_of_pair("POST", "resume", "reason"), text.done), says="the pause is over")
+    made = _add(verbs, Command.RESUME, Verb(_of_pair("POST", "resume", "reason"), text.done), says="the pause is over")
     _with_reason(_with_pair(made))
     failover = Verb(_of_pair("POST", "failover", "target", "reason", "waive", "now"), text.started)
-    made = _add(verbs, "failover", failover, says="promote the named cluster")
+    made = _add(verbs, Command.FAILOVER, failover, says="promote the named cluster")
     made.add_argument("target", metavar="CLUSTER")
     made.add_argument("--waive", metavar="GATE,...", help="gates to pass over, by name")
     made.add_argument("--now", action="store_true", default=None, help="as --waive window: skip the waiting time")
     _with_reason(_with_pair(made))
     approve = Verb(_approve, text.approved)
     made = _add(
-        verbs, "approve", approve, says="start what a row asks for and waits with, or a plan that you have read"
+        verbs, Command.APPROVE, approve, says="start what a row asks for and waits with, or a plan that you have read"
     )
     made.add_argument("runbook", metavar="ACTION", nargs="?", choices=ACTIONS)
     made.add_argument("target", metavar="CLUSTER", nargs="?")
-    made.add_argument("--plan", dest="plan_hash", metavar="HASH", help="of `watchdogctl plan`: that very run, or none")
+    said = f"of `{PROGRAM} {Command.PLAN}`: that very run, or none"
+    made.add_argument("--plan", dest="plan_hash", metavar="HASH", help=said)
     _with_reason(_with_pair(made))
-    made = _add(verbs, "ack", Verb(_of_pair("POST", "ack", "reason"), text.done), says="a human has looked")
+    made = _add(verbs, Command.ACK, Verb(_of_pair("POST", "ack", "reason"), text.done), says="a human has looked")
     _with_reason(_with_pair(made))
     adopt = Verb(_of_pair("POST", "adopt", "cluster", "reason"), text.done)
-    made = _add(verbs, "adopt", adopt, says="record that the named cluster is the elected one")
+    made = _add(verbs, Command.ADOPT, adopt, says="record that the named cluster is the elected one")
     made.add_argument("cluster", metavar="CLUSTER")
     _with_reason(_with_pair(made))
     reload = Verb(lambda asked: ("POST", "/reload", _body(asked, "reason")), text.reload_lines)
-    made = _add(verbs, "reload", reload, says="read the config again; on any error the running one is kept")
-    made.add_argument("--reason", default="watchdogctl reload", help="logged with your uid")
+    made = _add(verbs, Command.RELOAD, reload, says="read the config again; on any error the running one is kept")
+    made.add_argument("--reason", default=f"{PROGRAM} {Command.RELOAD}", help="logged with your uid")
 
 
 def _debts(verbs: Verbs[argparse.ArgumentParser]) -> None:
     debt = verbs.add_parser("debt", help="what a demoted or dead primary owes").add_subparsers(required=True)
-    _with_pair(_add(debt, "list", Verb(_of_pair("GET", "explain"), text.debt_lines), says="open debts"))
+    _with_pair(_add(debt, Command.DEBT_LIST, Verb(_of_pair("GET", "explain"), text.debt_lines), says="open debts"))
     forgive = Verb(_of_pair("POST", "debt/forgive", "cluster", "reason"), text.done)
-    made = _add(debt, "forgive", forgive, says="the named cluster never comes back")
+    made = _add(debt, Command.DEBT_FORGIVE, forgive, says="the named cluster never comes back")
     made.add_argument("cluster", metavar="CLUSTER")
     _with_reason(_with_pair(made))
 
@@ -352,19 +358,20 @@ def _debts(verbs: Verbs[argparse.ArgumentParser]) -> None:
 def _runs(verbs: Verbs[argparse.ArgumentParser]) -> None:
     run_verbs = verbs.add_parser("run", help="look at a run, or help a parked one on").add_subparsers(required=True)
     show = Verb(lambda asked: ("GET", f"/runs/{quote(asked.run_id, safe='')}", None), text.run_lines, _run_check)
-    _add(run_verbs, "show", show, says="its steps, and what was written down").add_argument("run_id", metavar="RUN")
-    for name, keys, says in (
-        ("retry", ("reason",), "try the parked step again"),
-        ("skip", ("reason",), "pass over the parked step"),
-        ("proceed", ("reason", "waive"), "go on with gates waived, for this run only"),
-        ("abort", ("reason",), "give up, and undo what can be undone"),
-        ("adopt", ("reason", "cluster"), "take the world as it is, and elect the named cluster"),
+    made = _add(run_verbs, Command.RUN_SHOW, show, says="its steps, and what was written down")
+    made.add_argument("run_id", metavar="RUN")
+    for command, keys, says in (
+        (Command.RUN_RETRY, ("reason",), "try the parked step again"),
+        (Command.RUN_SKIP, ("reason",), "pass over the parked step"),
+        (Command.RUN_PROCEED, ("reason", "waive"), "go on with gates waived, for this run only"),
+        (Command.RUN_ABORT, ("reason",), "give up, and undo what can be undone"),
+        (Command.RUN_ADOPT, ("reason", "cluster"), "take the world as it is, and elect the named cluster"),
     ):
-        made = _add(run_verbs, name, Verb(_of_run(name, *keys), text.started), says=says)
+        made = _add(run_verbs, command, Verb(_of_run(command.name_below, *keys), text.started), says=says)
         made.add_argument("run_id", metavar="RUN")
-        if name == "adopt":
+        if command is Command.RUN_ADOPT:
             made.add_argument("cluster", metavar="CLUSTER")
-        if name == "proceed":
+        if command is Command.RUN_PROCEED:
             made.add_argument("--waive", metavar="GATE,...", required=True)
         _with_reason(made)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from watchdogd.core.commands import PROGRAM, Command, line
 from watchdogd.core.explain import Json, Shape
 from watchdogd.core.gates import OPENED_BY_TIME
 
@@ -38,7 +39,7 @@ def started(body: Shape) -> list[str]:
     """A verb that a run follows."""
     if "run_id" not in body:
         return done(body)
-    return [f"{body['run_id']}", f"follow it with: watchdogctl run show {body['run_id']}"]
+    return [f"{body['run_id']}", f"follow it with: {line(Command.RUN_SHOW, str(body['run_id']))}"]
 
 
 def approved(body: Shape) -> list[str]:
@@ -47,7 +48,9 @@ def approved(body: Shape) -> list[str]:
         return started(body)
     gates = ", ".join(map(str, body["waits_for"])) if isinstance(body["waits_for"], list) else ""
     until = _when(body["until_utc_s"])
-    return [f"approved: it goes by itself once {gates} is open, until {until}; `watchdogctl pause` takes it back"]
+    return [
+        f"approved: it goes by itself once {gates} is open, until {until}; `{PROGRAM} {Command.PAUSE}` takes it back"
+    ]
 
 
 def status_lines(body: Shape) -> list[str]:
@@ -63,7 +66,7 @@ def _pair_lines(pair: Shape) -> Iterator[str]:
     yield f"  elected    {pair['elected'] or 'nobody'}, epoch {pair['epoch']}   ({clusters})"
     name = _table(pair.get("name"))
     yield f"  name       {name.get('situation')}, published: {name.get('serving') or 'unknown'}"
-    ready = "ready" if pair["failover_ready"] else "NOT ready, see `watchdogctl explain`"
+    ready = "ready" if pair["failover_ready"] else f"NOT ready, see `{PROGRAM} {Command.EXPLAIN}`"
     yield f"  failover   {pair['level']}, {ready}"
     yield f"  action     {pair['action']}"
     run = _table(pair.get("run"))
@@ -127,9 +130,9 @@ def explain_lines(body: Shape) -> list[str]:
     lines += [f"  {gate['gate']!s:<{WIDE}}{gate['why']}" for gate in closed]
     would = body["would_act_when"]
     if isinstance(would, list) and would:
-        lines += ["", "would act when", *(f"  {line}" for line in would)]
+        lines += ["", "would act when", *(f"  {one}" for one in would)]
     if approval := _table(body.get("approval")):
-        take_back = f"watchdogctl pause --pair {body['pair']} --reason '...'"
+        take_back = line(Command.PAUSE, pair=str(body["pair"]))
         lines += ["", f"APPROVED: {_approval(approval)}", f"  taken back by: {take_back}"]
     if body["command"]:
         lines += ["", f"the command that would act: {body['command']}"]
@@ -173,7 +176,7 @@ def plan_lines(body: Shape) -> list[str]:
             *lines,
             f"it would be refused: plan it again, or with --waive for what you judge yourself: {', '.join(held)}",
         ]
-    approval = f"watchdogctl approve --plan {body['plan_hash']} --pair {body['pair']} --reason '...'"
+    approval = line(Command.APPROVE, plan=str(body["plan_hash"]), pair=str(body["pair"]))
     return [*lines, f"this very run, or none: {approval}"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from watchdogd.core.commands import Command, line
 from watchdogd.core.entries import Runbook, RunOutcome
 from watchdogd.core.facts import Facts, GateAnswer
 from watchdogd.core.gates import is_waivable
@@ -252,9 +253,8 @@ def command_for(runbook: Runbook | None, pair: str, target: ClusterId, blocked: 
     match runbook:
         case Runbook.FAILOVER:
             waive = ",".join(sorted({gate.gate for gate in blocked if is_waivable(gate.gate)}))
-            option = f" --waive {waive}" if waive else ""
-            return f"watchdogctl failover {target} --pair {pair}{option} --reason '...'"
+            return line(Command.FAILOVER, target, pair=pair, waive=waive)
         case Runbook.SETTLE_DEBT | Runbook.CUTOVER_DNS | Runbook.ROLL_BACK | Runbook.RELEASE_FENCE:
-            return f"watchdogctl approve {runbook} {target} --pair {pair} --reason '...'"
+            return line(Command.APPROVE, runbook, target, pair=pair)
         case _:
             return ""

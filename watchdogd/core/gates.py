@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from watchdogd.core.commands import Command
 from watchdogd.core.facts import CredentialSeen, FenceSeen, GateAnswer, Sight, Surroundings, Window
 from watchdogd.core.known import Known, is_within_age
 from watchdogd.core.ledger import Ledger
@@ -87,9 +88,11 @@ def _never(question: Question) -> float | None:
 
 def _level(question: Question) -> str:
     if question.ledger.hold:
-        return f"held at approve: {question.ledger.hold}; `ack` it, or it ends when the primary was seen up once"
+        return (
+            f"held at approve: {question.ledger.hold}; `{Command.ACK}` it, or it ends when the primary was seen up once"
+        )
     if question.ledger.foreign:
-        return f"held at approve: {question.ledger.foreign}; `adopt` says which cluster counts"
+        return f"held at approve: {question.ledger.foreign}; `{Command.ADOPT}` says which cluster counts"
     level = question.policy.failover_level(question.elected.cluster if question.elected else None)
     if level is Level.AUTO:
         return ""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import assert_never
 
+from watchdogd.core.commands import Command, line
 from watchdogd.core.entries import Runbook
 from watchdogd.core.ledger import Run, RunState
 from watchdogd.core.model import ClusterId, ClusterView, RunId
@@ -31,7 +32,7 @@ class RunVerb(StrEnum):
 def why_not(run: Run, verb: RunVerb) -> str:
     """Why `verb` would be refused for `run` now; empty where it is accepted. `adopt` asks about a cluster, too."""
     if verb is not RunVerb.ABORT and run.state is not RunState.PARKED:
-        return f"{run.run_id} is not parked: it goes on by itself, or `abort` it"
+        return f"{run.run_id} is not parked: it goes on by itself, or `{Command.RUN_ABORT}` it"
     match verb:
         case RunVerb.RETRY | RunVerb.ABORT | RunVerb.ADOPT:
             return ""
@@ -47,14 +48,14 @@ def why_not_skipped(run: Run) -> str:
     """Why the step at which `run` is parked is not passed over; empty where it may be."""
     if run.parked_step not in NEVER_SKIPPED:
         return ""
-    ways = [verb for verb in ("`run proceed --waive GATE`",) if not why_not_waived(run)]
-    return f"{run.parked_step} is never skipped: {', '.join([*ways, '`run retry`'])} or `run abort`"
+    proceed = "" if why_not_waived(run) else f"`{Command.RUN_PROCEED} --waive GATE`, "
+    return f"{run.parked_step} is never skipped: {proceed}`{Command.RUN_RETRY}` or `{Command.RUN_ABORT}`"
 
 
 def why_not_waived(run: Run) -> str:
     """Why no waiver would change anything for `run`; empty where one may."""
     if run.runbook is not Runbook.FAILOVER:
-        return f"{run.runbook} asks no gate that could be waived: `run retry` or `run abort`"
+        return f"{run.runbook} asks no gate that could be waived: `{Command.RUN_RETRY}` or `{Command.RUN_ABORT}`"
     if run.step(PROMOTE).done:
         return "the promotion is done: no gate is asked any more"
     return ""
@@ -68,30 +69,26 @@ def why_not_adopted(cluster: ClusterId, views: Views) -> str:
     return ""
 
 
-def command(verb: RunVerb, run_id: RunId, more: str = "") -> str:
+def command(verb: RunVerb, run_id: RunId, *words: str, **options: str) -> str:
     """`verb` of a run, as an operator types it."""
-    return f"watchdogctl run {verb} {run_id}{more} --reason '...'"
+    return line(Command(f"run {verb}"), run_id, *words, **options)
 
 
 def commands(run: Run, views: Views) -> tuple[str, ...]:
     """What would be accepted of a parked run now, as an operator types it; nothing for a run that is not parked."""
     if run.state is not RunState.PARKED:
         return ()
-    return tuple(
-        command(verb, run.run_id, more)
-        for verb in RunVerb
-        if not why_not(run, verb)
-        for more in _more(run, verb, views)
-    )
+    return tuple(typed for verb in RunVerb if not why_not(run, verb) for typed in _commands(run, verb, views))
 
 
-def _more(run: Run, verb: RunVerb, views: Views) -> tuple[str, ...]:
+def _commands(run: Run, verb: RunVerb, views: Views) -> Iterator[str]:
     match verb:
         case RunVerb.PROCEED:
-            return (" --waive GATE",)
+            yield command(verb, run.run_id, waive="GATE")
         case RunVerb.ADOPT:
-            return tuple(f" {cluster}" for cluster in views if not why_not_adopted(cluster, views))
+            adoptable = (cluster for cluster in views if not why_not_adopted(cluster, views))
+            yield from (command(verb, run.run_id, cluster) for cluster in adoptable)
         case RunVerb.ABORT if run.abort_asked:
-            return ()  # it was asked for: once more would change nothing
+            pass  # it was asked for: once more would change nothing
         case _:
-            return ("",)
+            yield command(verb, run.run_id)

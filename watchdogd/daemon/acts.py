@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from watchdogd.core.commands import PROGRAM, Command, line
 from watchdogd.core.entries import (
     Acked,
     Adopted,
@@ -112,7 +113,7 @@ async def _fail_over(desk: Desk, order: Order[Reasoned], target: str, waivers: f
 
 def _run_open(run: Run) -> Answer:
     return refuse(
-        Code.RUN_IN_PROGRESS, f"{run.runbook} {run.run_id} holds the slot: `watchdogctl run show {run.run_id}`"
+        Code.RUN_IN_PROGRESS, f"{run.runbook} {run.run_id} holds the slot: `{line(Command.RUN_SHOW, run.run_id)}`"
     )
 
 
@@ -138,7 +139,7 @@ async def approve(desk: Desk, order: Order[Approving]) -> Answer:
         return _run_open(desk.ledger.run)
     shown = desk.plans.shown(desk.unit.policy.pair, key)
     if shown is None:
-        return refuse(Code.STALE, f"no plan {key} was shown since the daemon started: `watchdogctl plan`")
+        return refuse(Code.STALE, f"no plan {key} was shown since the daemon started: `{PROGRAM} {Command.PLAN}`")
     by = f"uid {order.uid}: {reason}" if reason else f"uid {order.uid}"
     return await _open(desk, Wish.of(shown), order, why=f"plan {key} approved by {by}", shown=shown)
 
@@ -156,7 +157,7 @@ async def _open(
     agreed = plan.agreed
     if shown is not None and agreed != shown:
         changed = "; ".join(agreed.changed_since(shown))
-        return refuse(Code.STALE, f"it is not what was planned any more: {changed}; `watchdogctl plan` again")
+        return refuse(Code.STALE, f"it is not what was planned any more: {changed}; `{PROGRAM} {Command.PLAN}` again")
     if wish.action is Runbook.FAILOVER and (never := never_failed_over(standing.facts, agreed.target)) is not None:
         return refuse(Code.ALREADY_PRIMARY if never.is_elected_already else Code.BLOCKED, never.why)
     if desk.ledger.run is not None:

@@ -11,6 +11,7 @@ from typing import assert_never
 import structlog
 
 from watchdogd.core.approval import Approval, Fate, given, outlook
+from watchdogd.core.commands import Command, line
 from watchdogd.core.facts import Facts
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import PairId
@@ -40,7 +41,7 @@ class Approvals:
         self._tell(
             f"{agreed.action} to {agreed.target} is approved by uid {by_uid}: it goes once the window is full",
             Severity.WARN,
-            command=f"watchdogctl pause --pair {self._pair} --reason '...'",
+            command=line(Command.PAUSE, pair=self._pair),
         )
 
     def due(self, facts: Facts, plan: Plan | None, *, is_asked: bool) -> Wanted | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from watchdogd.core import paging
+from watchdogd.core.commands import Command, line
 from watchdogd.core.decision import Execution
 from watchdogd.core.gates import ASKED_LATER
 from watchdogd.core.lateness import MORE_CPU
@@ -221,19 +222,19 @@ def _durable(question: Question) -> Iterator[Notice]:
             "ack_missing",
             Severity.WARN,
             f"the automatic failover {ledger.ack_asked_by} was not acknowledged: the next one waits",
-            command=f"watchdogctl ack --pair {pair} --reason '...'",
+            command=line(Command.ACK, pair=pair),
         )
     if ledger.hold and facts.has_outage:
         yield question.notice(
             "hold",
             Severity.PAGE,
             f"held at approve: {ledger.hold}",
-            command=f"watchdogctl ack --pair {pair} --reason '...'",
+            command=line(Command.ACK, pair=pair),
         )
     if ledger.foreign:
         yield question.notice(
             "foreign",
             Severity.PAGE,
             f"{ledger.foreign}: nothing is automated until a human says which cluster counts",
-            command=f"watchdogctl adopt CLUSTER --pair {pair} --reason '...'",
+            command=line(Command.ADOPT, "CLUSTER", pair=pair),
         )

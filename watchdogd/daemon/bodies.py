@@ -13,6 +13,7 @@ from typing import Annotated, Generic, Literal, TypeAlias, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from watchdogd.core.commands import PROGRAM, Command
 from watchdogd.core.gates import WAITING_TIME, WAIVABLE
 from watchdogd.core.plan import HASH_DIGITS
 from watchdogd.daemon.protocol import PAUSE_S_MAX, REQUEST_ID_MAX, Caller
@@ -188,5 +189,5 @@ def _said(field: str, error: ErrorDetails) -> str:
     if field == "reason" and (is_blank or error["type"] == "missing"):
         return "a reason is needed: it is journalled with your uid"
     if field == "plan_hash":
-        return f"no hash of a plan: {HASH_DIGITS} digits, as `watchdogctl plan` ends with them"
+        return f"no hash of a plan: {HASH_DIGITS} digits, as `{PROGRAM} {Command.PLAN}` ends with them"
     return "it must not be blank" if is_blank else error["msg"].replace("Value error, ", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from watchdogd.core.commands import PROGRAM
 from watchdogd.core.decision import Execution
 from watchdogd.core.entries import Runbook
 from watchdogd.core.gates import WAITING_TIME
@@ -21,7 +22,7 @@ async def force(orders: Orders, caller: Caller) -> Answer:
     """Carry out the one pending decision; refused unless exactly one pair has one."""
     pending = {pair: found for pair, unit in orders.units.items() if (found := pending_of(unit)) is not None}
     if len(pending) != 1:
-        several = f"{', '.join(pending)} each have one: `watchdogctl` names its pair"
+        several = f"{', '.join(pending)} each have one: `{PROGRAM}` names its pair"
         which = several if pending else "no pair has one; under `observe` nothing is pending"
         return refuse(Code.STALE, f"SIGUSR1 needs exactly one pair with a pending decision: {which}")
     ((pair, asked),) = pending.items()

@@ -9,6 +9,7 @@ from typing import Any
 
 from watchdogd import __version__
 from watchdogd.core.budget import longer_cases, worst_case
+from watchdogd.core.commands import PROGRAM, Command
 from watchdogd.core.entries import Recorded, Runbook
 from watchdogd.core.explain import (
     Json,
@@ -154,7 +155,7 @@ class Orders:
 
     def _no_such(self, order: Order[object]) -> Answer:
         if order.run_id:
-            return refuse(Code.NOT_FOUND, f"no run {order.run_id}: `watchdogctl history` names them")
+            return refuse(Code.NOT_FOUND, f"no run {order.run_id}: `{PROGRAM} {Command.HISTORY}` names them")
         return refuse(Code.NOT_FOUND, f"no pair {order.pair!r}: one of {', '.join(self.units)}")
 
     # -- reading -----------------------------------------------------------------------------------------------------

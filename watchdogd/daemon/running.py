@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
+from watchdogd.core.commands import Command
 from watchdogd.core.decision import Decision, Todo
 from watchdogd.core.entries import Runbook, RunParked
 from watchdogd.core.facts import Facts
@@ -181,7 +182,8 @@ class Running:
         self._broken = run.run_id
         now = self._journal.ledger(self._pair).run
         run = now if now is not None and now.run_id == run.run_id else run
-        why = f"a bug of the daemon: {type(bug).__name__}; look at both clusters, then `run retry` or `run abort`"
+        then = f"look at both clusters, then `{Command.RUN_RETRY}` or `{Command.RUN_ABORT}`"
+        why = f"a bug of the daemon: {type(bug).__name__}; {then}"
         step = _open_step(run)
         attempt = run.step(step).intents
         broke = StepEvent(run=run, step=step, outcome=StepOutcome.BROKE, elapsed_s=0.0, attempt=attempt, why=why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from watchdogd.core.commands import Command
 from watchdogd.core.facts import Facts, GateAnswer, Side, Sight
 from watchdogd.core.gates import WAITING_TIME, without
 from watchdogd.core.ledger import FenceState
@@ -96,7 +97,7 @@ def ensure_nothing_foreign(ctx: RunContext, facts: Facts) -> None:
         if facts.side(cluster) is Side.WRONG:
             raise NeedsOperator(Need.FOREIGN, f"{cluster} is not as pinned: {facts.view(cluster).wrong}")
     if facts.view(run.target).is_active_primary and is_promote_unsent(ctx):
-        raise NeedsOperator(Need.FOREIGN, f"somebody else made {run.target} primary; `run adopt` records it")
+        raise NeedsOperator(Need.FOREIGN, f"somebody else made {run.target} primary; `{Command.RUN_ADOPT}` records it")
     if facts.view(run.source).is_active_secondary and not may_be_demoted_by_us(ctx):
         raise NeedsOperator(Need.FOREIGN, f"somebody else demoted {run.source}")
 

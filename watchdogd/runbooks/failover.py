@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from watchdogd.core.budget import READY_WAITED_S
+from watchdogd.core.commands import Command
 from watchdogd.core.entries import (
     AckAsked,
     ElectionConfirmed,
@@ -338,8 +339,9 @@ def _unknown_promote(ctx: RunContext, why: str) -> Step:
 
 
 def _choices(ctx: RunContext) -> str:
-    run = ctx.run
-    return f"the outcome of promote is unknown: `adopt {run.target}` or `adopt {run.source}`"
+    adopt, run = Command.RUN_ADOPT, ctx.run
+    ways = " or ".join(f"`{adopt} {run.run_id} {cluster}`" for cluster in (run.target, run.source))
+    return f"the outcome of promote is unknown: {ways}"
 
 
 AFTER_PROMOTE: tuple[Step, ...] = (
