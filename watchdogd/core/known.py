@@ -64,15 +64,16 @@ def learn(
     partner: ClusterView,
     heard_s: float | None,
     witnessed: Sighting | None,
+    lived: Sighting | None = None,
     skew_s: float,
     now: Stamp,
     views: Iterable[ClusterView] = (),
 ) -> Known:
     """What is known after one more look at both clusters, which are `views` also while nobody is elected.
 
-    `heard_s` is the latest sign of life that the partner heard, `witnessed` the latest of another witness. A newly
-    elected cluster is spoken of once it was seen as primary: until then, what is known of the one before it stays,
-    for its epoch may turn out void.
+    `heard_s` is the latest sign of life that the partner heard, `witnessed` the latest of another witness, `lived` the
+    latest of our own probes, whatever they saw after it. A newly elected cluster is spoken of once it was seen as
+    primary: until then, what is known of the one before it stays, for its epoch may turn out void.
     """
     known = _confirm(known, [view for view in (elected, partner, *views) if view is not None])
     if elected is None:
@@ -83,7 +84,7 @@ def learn(
         known = Known(about=elected.cluster, confirmed=known.confirmed, seen_primary=known.seen_primary)
     if elected.is_active_primary and not elected.wrong:
         known = replace(known, primary_at=now)
-    known = _learn_life(known, _sightings(elected, partner.cluster, heard_s, witnessed), now)
+    known = _learn_life(known, _sightings(elected, partner.cluster, heard_s, witnessed, lived), now)
     if partner.wrong or not partner.is_active_secondary or partner.active is None or partner.active.status is None:
         return known
     known = _learn_state(known, partner.active, partner.active.status.state, skew_s=skew_s, now=now)
@@ -112,14 +113,18 @@ def _shows_pins(view: ClusterView) -> bool:
 
 
 def _sightings(
-    elected: ClusterView, partner: ClusterId, heard_s: float | None, witnessed: Sighting | None
+    elected: ClusterView,
+    partner: ClusterId,
+    heard_s: float | None,
+    witnessed: Sighting | None,
+    lived: Sighting | None,
 ) -> list[Sighting]:
     sightings = [
         Sighting(at_s=node.ended_s, seen_by=f"our probe of {node.node}") for node in elected.nodes if node.is_life
     ]
     if heard_s is not None:
         sightings.append(Sighting(at_s=heard_s, seen_by=f"{partner}, which hears it"))
-    return [*sightings, witnessed] if witnessed is not None else sightings
+    return [*sightings, *(sighting for sighting in (witnessed, lived) if sighting is not None)]
 
 
 def _learn_life(known: Known, sightings: list[Sighting], now: Stamp) -> Known:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from typing import Self
 
 from watchdogd.core.facts import Facts, GateAnswer, Sight, Surroundings, Third, Window
@@ -71,27 +72,36 @@ class PairWatch:
     named_s: Mapping[ClusterId, Mapping[str, float]] = field(
         default_factory=dict
     )  # cluster addresses, named until then
+    lived: Mapping[ClusterId, Sighting] = field(default_factory=dict)  # the latest that no tick has looked at yet
     both_secondary_from_s: float | None = None
     flaps: tuple[float, ...] = ()
     resets: tuple[Reset, ...] = ()
 
     def observe(self, seen: NodeSeen) -> Self:
-        """The watch after one more probe round of one node; unchanged by one that is older than what is known.
+        """The watch after one more probe round of one node; one that is older than what is known hides nothing.
 
         Rounds of one node overlap: a look does not wait for the round that is under way. Of two that do, life counts:
-        what hung over a dead connection meanwhile says nothing against it.
+        what hung over a dead connection meanwhile says nothing against it. A tick may be late: life between two of them
+        counts, whatever was seen after it.
         """
         cluster = self.policy.clusters.get(seen.cluster)
         if cluster is None or seen.node not in cluster.nodes:
             return self
-        before = self.newest.get(seen.node)
+        lived, before = self._lived_after(seen), self.newest.get(seen.node)
         if before is not None and not _supersedes(seen, before):
-            return self
+            return replace(self, lived=lived)
         return replace(
             self,
+            lived=lived,
             newest={**self.newest, seen.node: seen},
             rounds={**self.rounds, seen.node: self.rounds.get(seen.node, 0) + 1},
         )
+
+    def _lived_after(self, seen: NodeSeen) -> Mapping[ClusterId, Sighting]:
+        before = self.lived.get(seen.cluster)
+        if not seen.is_life or (before is not None and before.at_s >= seen.ended_s):
+            return self.lived
+        return {**self.lived, seen.cluster: Sighting(at_s=seen.ended_s, seen_by=f"our probe of {seen.node}")}
 
     def observe_all(self, seen: Iterable[NodeSeen]) -> Self:
         """The watch after several rounds."""
@@ -112,11 +122,12 @@ class PairWatch:
             partner=looked.partner,
             heard_s=looked.link.life_s,
             witnessed=looked.witnessed,
+            lived=None if looked.elected is None else self.lived.get(looked.elected.cluster),
             skew_s=self.policy.timing.failure_skew_s,
             now=around.now,
             views=views.values(),
         )
-        watch = replace(watch, known=known)
+        watch = replace(watch, known=known, lived={})
         return watch, watch._facts(looked, ledger, around)
 
     # -- one cluster -------------------------------------------------------------------------------------------------
@@ -169,17 +180,19 @@ class PairWatch:
         for cluster, view in views.items():
             fresh = self._counted_after(view)
             counted |= fresh
-            before = streaks.get(cluster, Streak())
-            streaks[cluster] = after = before.feed(
-                view.reach,
+            feed = partial(
+                Streak.feed,
                 at_s=now_s,
                 since_s=max((node.ended_s for node in view.nodes), default=now_s),
-                has_new_round=bool(fresh),
                 down=down_need(timing),
                 up=up_need(timing),
                 gap_max_s=timing.gap_max_s,
             )
-            cause = _reset_cause(before, after, view)
+            before = streaks.get(cluster, Streak())
+            # Life that something else was seen after: the window begins anew all the same.
+            lived = feed(before, Reach.UP, has_new_round=False) if cluster in self.lived else before
+            streaks[cluster] = after = feed(lived, view.reach, has_new_round=bool(fresh))
+            cause = _reset_cause(before, lived, view) or _reset_cause(lived, after, view)
             if cause is None or cluster != ledger.guarded:
                 continue
             resets.append(Reset(at_s=now_s, cause=cause))

@@ -98,6 +98,16 @@ class Anything(RuleBasedStateMachine):
         self.feed(seen(EAST, n, self.now_s - age_s, reading))
         self.tick()
 
+    @rule(n=st.integers(1, 3))
+    def a_node_of_east_lives_between_two_ticks(self, n: int) -> None:
+        self.feed(follows(EAST, n, self.now_s + 1.0))
+        self.now_s += 3.0
+        for each in (1, 2, 3):
+            self.feed(silent(EAST, each, self.now_s))
+        self.west_says(self.now_s)
+        self.tick()
+        self.life_assessed_s = self.now_s
+
     @rule(n=st.integers(1, 3), reading=st.sampled_from(Reading))
     def a_node_of_west_reads(self, n: int, reading: Reading) -> None:
         self.feed(seen(WEST, n, self.now_s, reading))
@@ -270,6 +280,18 @@ def test_a_window_that_a_gap_ended_is_a_reset_that_says_whether_we_were_late(
         ours = [seen(EAST, n, float(at_s), Reading.OURS, we_were_late=we_were_late) for n in (1, 2, 3)]
         watch, facts = watch.observe_all(ours).assess(elected(), around(float(at_s)))
     assert (facts.flaps, dict(facts.resets)) == (0, {cause: 1})
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["silence after it", "silence that was told before it"])
+def test_life_that_no_tick_looked_at_begins_the_window_anew(*, is_late: bool) -> None:
+    # A tick waits for the disk, and rounds of a look come in together: meanwhile the node may be silent again.
+    rounds = [follows(EAST, 1, 61.0), *(silent(EAST, n, 63.5) for n in (1, 2, 3))]
+    watch = dead_for(60).observe_all(reversed(rounds) if is_late else rounds)
+    watch, facts = watch.assess(elected(), around(64.0))
+    assert facts.elected_side is Side.SUSPECT
+    assert dict(facts.resets) == {ResetCause.UP: 1}
+    assert facts.known.life == stamp(61.0)
+    assert side_after(watch.observe_all(silent(EAST, n, 65.0) for n in (1, 2, 3)), 65.0) is Side.SUSPECT
 
 
 def test_a_full_window_that_life_ended_is_no_flap() -> None:
