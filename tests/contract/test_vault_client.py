@@ -78,6 +78,17 @@ async def connection(client: NodeClient) -> int:
 # ---------------------------------------------------------------------------------------------------------- probing
 
 
+@pytest.mark.parametrize("later_s", [0.01, 0.03, 0.045, 0.05])
+async def test_two_rounds_of_one_node_that_overlap_each_keep_their_connection(later_s: float) -> None:
+    # A look beside the probe loop; what showed its ids on one connection and its mode on another may not be promoted.
+    client = Lab().node("east/1")
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(look(client))
+        await asyncio.sleep(later_s)
+        second = tasks.create_task(look(client))
+    assert None not in (first.result().connection, second.result().connection)
+
+
 async def test_a_healthy_pair_reads_as_what_it_is() -> None:
     lab = Lab()
     east, follower, west = [await look(lab.node(t)) for t in ("east/1", "east/2", "west/1")]

@@ -133,11 +133,15 @@ class WorldTransport:
             waited_s += BUSY_POLL_S
 
     def _take(self, target: str, only_on: int | None) -> int | None:
-        """A kept connection that is not in use: the one asked for, else the oldest."""
+        """A kept connection that is not in use: the one asked for, else the one that was used last.
+
+        Of several that were freed in this very moment the first: whoever it was asks on before the others.
+        """
         now_s = asyncio.get_running_loop().time()
         idle = {n: since for n, since in self._idle[target].items() if now_s - since <= KEEPALIVE_S}
         self._idle[target] = idle
-        taken = only_on if only_on in idle else (None if only_on is not None else min(idle, default=None))
+        last = max(idle, key=idle.__getitem__, default=None)
+        taken = only_on if only_on in idle else (None if only_on is not None else last)
         if taken is not None:
             del idle[taken]
         return taken

@@ -193,6 +193,8 @@ class NodeTransport:
             failure = failure_of(exc, may_be_sent=sending.may_be_sent, answered=sending.is_answered)
         finally:
             lane.lock.release()
+            self._lanes.remove(lane)
+            self._lanes.insert(0, lane)  # whoever asks on at once goes on over the same connection
         raise failure  # outside: aiohttp's exceptions carry the headers of the request
 
     async def _take_lane(self, only_on: int | None) -> _Lane:
