@@ -86,6 +86,26 @@ def why_told(row: Row, facts: Facts) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """One time that is counted: the row that matched last, since when, at which tick last, and how much was unread."""
+
+    row: Row
+    since_s: float
+    seen_s: float
+    unread_s: float = 0.0  # of its time, how long nobody could look
+
+    def on(self, row: Row, now_s: float) -> Held:
+        """One tick later: `row` shares its time, and goes on with it."""
+        failed_s = now_s - self.seen_s if row.names_unread else 0.0
+        return Held(row=row, since_s=self.since_s, seen_s=now_s, unread_s=self.unread_s + failed_s)
+
+    def lasts_beside(self, row: Row, seen: Signature, timing: Timing, now_s: float) -> bool:
+        """True while its time is not over, although another row may match now."""
+        is_fresh = now_s - self.seen_s <= timing.gap_max_s
+        return is_fresh and (row.hold == self.row.hold or not _is_over(self.row, row, seen))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
     """How long rows have held, and which one people hear of; a value that is fed once a tick.
 
@@ -95,10 +115,7 @@ class Holding:
     and now that can be read: a mixture is told after one window, once more of it than `gap_max` could not be read.
     """
 
-    rows: Mapping[str, Row] = field(default_factory=dict)  # by hold: the one that matched last
-    since_s: Mapping[str, float] = field(default_factory=dict)
-    seen_s: Mapping[str, float] = field(default_factory=dict)
-    unread_s: Mapping[str, float] = field(default_factory=dict)  # of its time, how long nobody could look
+    held: Mapping[str, Held] = field(default_factory=dict)  # by hold
     told: Row | None = None  # the one that people hear of now; not always the one that matches
     told_s: float = 0.0  # when it matched last
 
@@ -106,35 +123,13 @@ class Holding:
         """The holding after a tick at which `row` is what would be told; None where nothing is told beside a run."""
         if row is None:
             return Holding()
-        held = self._still_held(row, seen, timing, now_s)
-        since_s = held.since_s.get(row.hold, now_s)
-        failed_s = now_s - held.seen_s.get(row.hold, now_s) if row.names_unread else 0.0
-        unread_s = held.unread_s.get(row.hold, 0.0) + failed_s
-        after = replace(
-            held,
-            rows={**held.rows, row.hold: row},
-            since_s={**held.since_s, row.hold: since_s},
-            seen_s={**held.seen_s, row.hold: now_s},
-            unread_s={**held.unread_s, row.hold: unread_s},
-        )
-        due = is_due(row, timing, held_s=now_s - since_s, unread_s=unread_s, progress=progress)
+        lasting = {hold: one for hold, one in self.held.items() if one.lasts_beside(row, seen, timing, now_s)}
+        now = lasting.get(row.hold, Held(row=row, since_s=now_s, seen_s=now_s)).on(row, now_s)
+        after = replace(self, held={**lasting, row.hold: now})
+        due = is_due(row, timing, held_s=now_s - now.since_s, unread_s=now.unread_s, progress=progress)
         if self._goes_on(row, seen, timing, now_s) and not (due and self._is_quieter_than(row)):
             return after
         return replace(after, told=row if due else None, told_s=now_s)
-
-    def _still_held(self, row: Row, seen: Signature, timing: Timing, now_s: float) -> Holding:
-        kept = {
-            hold
-            for hold, at_s in self.seen_s.items()
-            if now_s - at_s <= timing.gap_max_s and (hold == row.hold or not _is_over(self.rows[hold], row, seen))
-        }
-        return replace(
-            self,
-            rows={hold: self.rows[hold] for hold in kept},
-            since_s={hold: self.since_s[hold] for hold in kept},
-            seen_s={hold: self.seen_s[hold] for hold in kept},
-            unread_s={hold: self.unread_s[hold] for hold in kept},
-        )
 
     def _goes_on(self, row: Row, seen: Signature, timing: Timing, now_s: float) -> bool:
         """True while the row that was told is told still, although `row` matches now."""
