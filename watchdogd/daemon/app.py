@@ -30,6 +30,7 @@ from watchdogd.adapters.store.memory import open_memory
 from watchdogd.adapters.store.trouble import StateUnreadable
 from watchdogd.adapters.systemd import ServiceManager, from_environment
 from watchdogd.adapters.vault.names import SystemResolve
+from watchdogd.core.commands import PROGRAM, Command
 from watchdogd.core.model import PairId
 from watchdogd.core.rules import notices
 from watchdogd.daemon.control import ControlServer
@@ -278,7 +279,7 @@ def ensure_reloadable(settings: Settings, journal: Chronicle) -> None:
     ensure_same_clusters(settings, journal)
     left = [
         f"pair.{pair}.cluster.{cluster}.fence.command: a fence of ours may hold on {cluster}, and only this command "
-        "turns it off: keep it until `watchdogctl status` shows no fence"
+        f"turns it off: keep it until `{PROGRAM} {Command.STATUS}` shows no fence"
         for pair, policy in settings.policy.pairs.items()
         for cluster in journal.ledger(pair).fences
         if not policy.cluster(cluster).fence.command
