@@ -21,13 +21,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from watchdogd.adapters.clock import SystemClock
-from watchdogd.lab.doubts import listing
 from watchdogd.lab.fault_text import BadFault, duration_s, kinds
 from watchdogd.lab.faults import FaultKind
-from watchdogd.lab.knob_text import every_knob, knobs_in
 from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.lab_file import LabFile, NoLab
-from watchdogd.lab.route53 import Route53Knobs
 from watchdogd.lab.spec import EMPTY, ClusterSpec, WorldSpec
 from watchdogd.lab.wire import Place
 
@@ -70,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def up(given: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
     # TLS and HTTP servers cost half a second to import, which `fence` must not pay in the middle of a failover.
+    from watchdogd.lab.route53 import Route53Knobs
     from watchdogd.lab.serve import Settings
     from watchdogd.lab.serve_socket import AddressInUse
 
@@ -108,6 +106,8 @@ def _refuse_a_second_one(directory: Path) -> None:
 
 
 def _spec(given: argparse.Namespace) -> WorldSpec:
+    from watchdogd.lab.knob_text import knobs_in  # as for `up`: it reads the routes of the whole lab
+
     names = given.clusters.split(",")
     try:
         return WorldSpec(
@@ -122,6 +122,9 @@ def _spec(given: argparse.Namespace) -> WorldSpec:
 
 def knobs(given: argparse.Namespace) -> int:
     """What nobody could confirm about Vault, and how the lab can be told to do it otherwise; or every knob there is."""
+    from watchdogd.lab.doubts import listing  # as for `up`
+    from watchdogd.lab.knob_text import every_knob
+
     print(every_knob() if given.all else listing())
     return OK
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,10 @@ def test_every_kind_of_fault_is_listed_with_its_targets_and_parameters(capsys: p
     }
     assert "    probability=a number from 0 to 1, needed\n" in printed
     assert "    rule=standbyok or drsecondarycode or tcp, needed\n" in printed
+
+
+def test_a_fence_does_not_pay_for_a_world_that_it_only_asks() -> None:
+    """It is started in the middle of a failover, whose next step waits for it."""
+    loaded = "import watchdogd.cli.lab, sys; print(*sorted(sys.modules))"
+    modules = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
+    assert {"aiohttp", "cryptography", "trustme", "watchdogd.lab.routes", "watchdogd.lab.world"} & set(modules) == set()
