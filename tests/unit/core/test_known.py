@@ -156,6 +156,36 @@ def test_a_ready_listed_streaming_secondary_follows_without_any_heartbeat() -> N
     assert learnt((alive(10), partner)).follows_at is None
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"connection_state": ConnectionState.IDLE}, {"state": IDLE}, {"secondary_id": "another"}],
+    ids=["not ready", "not streaming", "not listed"],
+)
+def test_a_listed_secondary_that_does_not_stream_is_not_seen_to_follow(changes: dict[str, object]) -> None:
+    source = view(active(EAST, 1, 10.0, status_of(Mode.PRIMARY, known_secondaries=("w",))))
+    shown = {"secondary_id": "w", "connection_state": ConnectionState.READY, **changes}
+    assert learnt((source, view(active(WEST, 1, 10.0, status_of(Mode.SECONDARY, **shown))))).follows_at is None
+
+
+def test_nothing_that_a_partner_of_somebody_else_shows_is_last_known() -> None:
+    known = learnt((alive(10), replace(west(10, STREAMS), wrong="west hears a primary elsewhere")), heard_s=10.0)
+    assert (known.state_at, known.follows_at, known.loss_at) == (None, None, None)
+
+
+def test_a_primary_that_is_not_what_was_pinned_was_not_seen_as_one() -> None:
+    assert (
+        learnt((replace(alive(10), wrong="a Community Edition server"), west(10, STREAMS))).seen_primary == frozenset()
+    )
+
+
+def test_a_counter_that_began_anew_dates_no_loss_by_the_numbers_before() -> None:
+    wals = ((10.0, 1000), (13.0, 10), (16.0, 12), (19.0, 14))
+    looks = [(view(active(EAST, 1, at_s, status_of(Mode.PRIMARY, last_kind_wal=wal))), at_s) for at_s, wal in wals]
+    has_12 = [view(active(WEST, 1, at_s, status_of(Mode.SECONDARY, last_remote_wal=12))) for _, at_s in looks]
+    known = learnt(*((source, partner) for (source, _), partner in zip(looks, has_12, strict=True)))
+    assert known.loss == Loss(seconds=0.0, wal=2, told_by="WAL positions")
+
+
 # -- a reboot, and a wall clock that was ahead before it -------------------------------------------------------------
 
 

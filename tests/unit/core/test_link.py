@@ -77,6 +77,20 @@ def test_what_does_not_move_is_no_life(before: NodeSeen, after: NodeSeen) -> Non
     assert hears(watched(before, after), 13.0) is Hears.QUIET
 
 
+def test_a_canary_that_is_not_told_is_not_younger() -> None:
+    told, untold = peer_of(EAST, None, canary_age_ms=900), peer_of(EAST, None, canary_age_ms=0)
+    link = watched(said(10.0, told), said(13.0, untold))
+    assert link.last_advance_s is None
+    assert not watched(said(10.0, untold)).ever_reported
+
+
+def test_the_heartbeats_of_a_primarys_own_secondaries_are_none_that_it_hears() -> None:
+    beats = [active(WEST, 1, at_s, status_of(Mode.PRIMARY, peers=(peer_of(EAST, at_s),))) for at_s in (10.0, 13.0)]
+    assert watched(*beats) == LinkWatch()
+    demoted = watched(*beats, said(16.0, peer_of(EAST, 13.0)))
+    assert (demoted.begun_s, demoted.last_advance_s) == (16.0, None)
+
+
 def test_a_peer_that_vanishes_and_comes_back_unchanged_has_not_moved() -> None:
     one, two = peer_of(EAST, 5.0), peer_of(EAST, 3.0, n=2)
     link = watched(said(10.0, one, two), said(13.0, two), said(16.0, one, two))

@@ -44,6 +44,7 @@ from watchdogd.core.facts import Debt, Facts, Side, Sight, Third
 from watchdogd.core.fold import apply
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import ClusterId, Mode, NodeSeen, Reading, RunId
+from watchdogd.core.signature import lacks_of
 from watchdogd.core.situations import Act
 from watchdogd.core.watch import PairWatch, ResetCause
 
@@ -374,6 +375,13 @@ def test_a_debtor_is_not_able_and_neither_is_a_cluster_that_a_fence_of_ours_may_
     assert "fence" in lacks
     closed = apply(ledger, DebtClosed(epoch=1), stamp(4.0))
     assert "owes" not in " ".join(PairWatch(policy=policy_of()).assess(closed, around(1.0))[1].lacks)
+
+
+def test_what_is_known_of_another_cluster_makes_nobody_able() -> None:
+    *_, (_, facts, _) = Rounds().run(30.0)
+    assert lacks_of(facts.partner, facts.known, elected(), policy_of()) == ()
+    of_west = replace(facts.known, about=WEST)
+    assert "not seen to follow" in " ".join(lacks_of(facts.partner, of_west, elected(), policy_of()))
 
 
 def test_split_leadership_at_the_secondary_is_read_from_the_later_one() -> None:
