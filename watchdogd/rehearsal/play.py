@@ -132,7 +132,11 @@ class Play:
     # -- the story ---------------------------------------------------------------------------------------------------
 
     def tell(self, text: str, more: str = "") -> None:
-        """One more line; whatever waits for it happens now."""
+        """One more line, behind those of what the world has done by now; whatever waits for it happens now."""
+        self._tell_of_the_world()
+        self._add(text, more)
+
+    def _add(self, text: str, more: str) -> None:
         line = self.story.add(self.clock.now_s(), text, more)
         for begun in self._time_line.begun_by(line, self.story):
             self._acts.happen(begun)
@@ -205,14 +209,21 @@ class Play:
         if now_s - self._state_s >= 1.0:
             self._stand()
 
+    def _tell_of_the_world(self) -> None:
+        """What it did since it was told of last: its lines carry their own second."""
+        told, transcript, applied = self._told, self.world.transcript, self.world.applied
+        if len(transcript) == told.transcript and len(applied) == told.applied:
+            return
+        lines, effects = [*itertools.islice(transcript, told.transcript, None)], applied[told.applied :]
+        told.transcript, told.applied = len(transcript), len(applied)
+        for line in lines:
+            self._add(f"world {line.partition(' ')[2]}", line.partition(" ")[0])
+        for effect in effects:
+            self._add(f"applied {effect.verb} {effect.cluster}", f"at {effect.at_s:.2f}")
+
     def _look_at_the_world(self, now_s: float) -> None:
         told = self._told
-        for line in itertools.islice(self.world.transcript, told.transcript, None):
-            self.tell(f"world {line.partition(' ')[2]}", line.partition(" ")[0])
-        told.transcript = len(self.world.transcript)
-        for effect in self.world.applied[told.applied :]:
-            self.tell(f"applied {effect.verb} {effect.cluster}", f"at {effect.at_s:.2f}")
-        told.applied = len(self.world.applied)
+        self._tell_of_the_world()
         published = self.names.published_cluster(now_s)
         if published != told.published:
             told.published = published
