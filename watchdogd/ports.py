@@ -94,6 +94,10 @@ class Chronicle(Journal, Protocol):
     def health(self) -> JournalHealth:
         """As of the latest write or answer; never waits."""
 
+    @property
+    def pairs(self) -> Sequence[PairId]:
+        """Every pair that it speaks of, whether or not the config has it."""
+
     async def answered(self) -> JournalHealth:
         """Wait until whoever writes has answered; a journal that could not write is tried again with a tiny write.
 

@@ -195,6 +195,17 @@ class Ledger:
         )
 
     @property
+    def left_open(self) -> tuple[str, ...]:
+        """What somebody still has to settle, each in a few words."""
+        run, debt = self.run, self.open_debt
+        return (
+            *((f"the open run {run.run_id}",) if run is not None else ()),
+            *((f"the debt of {debt.debtor} since epoch {debt.epoch}",) if debt is not None else ()),
+            *(f"a fence on {cluster}" for cluster in self.fences),
+            *((f"a pause ({self.pause.reason})",) if self.pause is not None else ()),
+        )
+
+    @property
     def guarded(self) -> ClusterId | None:
         """The cluster whose loss the evidence speaks of: the one that the latest *confirmed* election names.
 

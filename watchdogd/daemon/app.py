@@ -47,7 +47,7 @@ from watchdogd.daemon.unit import Ground, PairUnit
 from watchdogd.daemon.unreadable import UnreadableJournal
 from watchdogd.daemon.wiring import Anchors, production
 from watchdogd.errors import ConfigError
-from watchdogd.ports import Chronicle
+from watchdogd.ports import Chronicle, Notice, Notifier, Severity
 
 STOP_S_MAX = 80.0  # INTERFACES section 1: TERM
 STOP_POLL_S = 0.1
@@ -180,8 +180,7 @@ async def _start(
     clock, boot_id = SystemClock(), read_boot_id()
     metrics = Metrics()
     notifier = LogNotifier(clock, structlog.get_logger())
-    journal = await _journal(settings, clock, boot_id, metrics, stack)
-    ensure_same_clusters(settings, journal)
+    journal = await _journal(settings, clock, boot_id, metrics, notifier, stack)
     memory = await stack.enter_async_context(open_memory(Path(settings.state_dir), notifier))
     resolve = SystemResolve()
     stack.callback(resolve.close)
@@ -250,16 +249,27 @@ def _keep_what_is_there() -> None:
 
 
 async def _journal(
-    settings: Settings, clock: SystemClock, boot_id: str, metrics: Metrics, stack: AsyncExitStack
+    settings: Settings,
+    clock: SystemClock,
+    boot_id: str,
+    metrics: Metrics,
+    notifier: Notifier,
+    stack: AsyncExitStack,
 ) -> Chronicle:
-    """The journal; where it cannot be read, one that refuses everything: looking and paging go on."""
+    """The journal; where it cannot be read, one that refuses everything: looking and paging go on.
+
+    Raises: ConfigError as `ensure_same_clusters`.
+    """
     try:
-        return await stack.enter_async_context(
+        journal = await stack.enter_async_context(
             open_journal(Path(settings.state_dir), clock=clock, boot_id=boot_id, on_write=metrics.journal_written)
         )
     except StateUnreadable as exc:
         log.critical("state_unreadable", error=str(exc))
         return UnreadableJournal(str(exc))
+    ensure_same_clusters(settings, journal)
+    tell_of_pairs_left(settings, journal, notifier)
+    return journal
 
 
 def ensure_same_clusters(settings: Settings, journal: Chronicle) -> None:
@@ -272,6 +282,19 @@ def ensure_same_clusters(settings: Settings, journal: Chronicle) -> None:
     ]
     if strangers:
         raise ConfigError(tuple(strangers))
+
+
+def tell_of_pairs_left(settings: Settings, journal: Chronicle, notifier: Notifier) -> None:
+    """Page for each pair that the config no longer has and of which something is left to settle: nobody watches it."""
+    for pair in journal.pairs:
+        left = journal.ledger(pair).left_open
+        if pair in settings.pairs or not left:
+            continue
+        summary = (
+            f"the config has no pair {pair} any more, and the journal holds {', '.join(left)}: nobody looks after it"
+        )
+        way_out = "put the pair back under that name until it is settled; under another name it begins with nothing"
+        notifier.tell(Notice(pair=pair, key="pair_left", severity=Severity.PAGE, summary=summary, details=(way_out,)))
 
 
 def ensure_reloadable(settings: Settings, journal: Chronicle) -> None:

@@ -20,6 +20,11 @@ class UnreadableJournal:
         """Not writable, and why."""
         return JournalHealth(is_writable=False, trouble=self._trouble, has_ballast=False)
 
+    @property
+    def pairs(self) -> tuple[PairId, ...]:
+        """Of none."""
+        return ()
+
     def ledger(self, pair: PairId) -> Ledger:
         """Nothing is known."""
         return Ledger()

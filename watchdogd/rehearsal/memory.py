@@ -76,6 +76,10 @@ class MemoryJournal:
         )
 
     @property
+    def pairs(self) -> tuple[PairId, ...]:
+        return tuple(self._ledgers)
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of all durable entries, oldest first."""
         return tuple(recorded.entry.kind for recorded in self.durable)

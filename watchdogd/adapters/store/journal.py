@@ -31,6 +31,11 @@ class SqliteJournal:
         """As of the latest write or answer; never waits."""
         return self._book.health
 
+    @property
+    def pairs(self) -> tuple[PairId, ...]:
+        """As `Chronicle.pairs`."""
+        return tuple(self._book.ledgers)
+
     def ledger(self, pair: PairId) -> Ledger:
         """What the entries of `pair` that are durable now add up to."""
         return self._book.ledgers.get(pair, Ledger())
