@@ -1,4 +1,4 @@
-"""What a living node reads as while our own event loop is late: never silent, wherever in a round the loop stood still.
+"""What a living node reads as while our own event loop is late, or threads of ours hang: never silent.
 
 The node is a thread of its own that answers at once, over TLS. The loop is blocked as a call that should have been in a
 thread blocks it.
@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 import trustme
 
 from tests.support.pair import EAST
-from tests.support.sockets import PAIR, answer, at, ca_file, read_request, server_tls, serving
+from tests.support.sockets import PAIR, answer, ca_file, read_request, server_tls, serving
 from tests.support.vectors import vector
 from watchdogd.adapters.clock import SystemClock
-from watchdogd.adapters.vault.names import NameTable
+from watchdogd.adapters.vault import names as names_of_nodes
+from watchdogd.adapters.vault.names import NameTable, Resolve, SystemResolve
 from watchdogd.adapters.vault.probe import Prober
 from watchdogd.adapters.vault.transport import NodeTransport, TlsOptions
 from watchdogd.core.model import NodeAddress, NodeSeen, Pins, Reading, Replication
@@ -42,9 +44,9 @@ PINS = Pins(
 )
 ROUND_S = 0.08
 BLOCKED_S = 0.1
+LONG_S = 5.0
+POOL_MAX = 64  # more threads than the loop's own pool has
 DOWN = frozenset({Reading.SILENT, Reading.LEADERLESS})
-
-Blocks = Callable[[], None]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,10 +90,18 @@ def living_node(folder: Path) -> Iterator[tuple[LivingNode, TlsOptions]]:
 
 @asynccontextmanager
 async def prober_of(living: LivingNode, tls: TlsOptions) -> AsyncIterator[Prober]:
-    node = NodeAddress(at(living.port).replace("http:", "https:"))
-    names = NameTable(pair=PAIR, nodes=[node], memory=DictMemory(), resolve=resolves_nothing)
-    names.answered(node)
+    async with prober_at(NodeAddress(f"https://127.0.0.1:{living.port}"), tls) as prober:
+        prober.addresses.answered(prober.node)
+        yield prober
+
+
+@asynccontextmanager
+async def prober_at(
+    node: NodeAddress, tls: TlsOptions, memory: DictMemory | None = None, resolve: Resolve | None = None
+) -> AsyncIterator[Prober]:
+    names = NameTable(pair=PAIR, nodes=[node], memory=memory or DictMemory(), resolve=resolve or resolves_nothing)
     async with NodeTransport(node=node, tls=tls, names=names) as transport:
+        await names.refresh()
         yield Prober(
             cluster=EAST, node=node, kind=Replication.DR, transport=transport, addresses=names, clock=SystemClock()
         )
@@ -123,7 +133,7 @@ async def seen_while_blocked(prober: Prober, turns: int) -> NodeSeen:
 
 async def warmed(prober: Prober) -> None:
     """It holds a connection now."""
-    assert (await seen_by(prober, timeout_s=5.0)).is_life
+    assert (await seen_by(prober, timeout_s=LONG_S)).is_life
 
 
 @pytest.mark.parametrize("is_kept", [False, True])
@@ -151,3 +161,44 @@ async def test_a_loop_that_stood_still_when_an_answer_came_makes_nobody_read_as_
             node.about_to_answer = lambda asked: loop.call_soon_threadsafe(block) if asked == path else None
             seen = await seen_by(prober)
     assert seen.reading not in DOWN
+
+
+# -- threads of ours ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def every_thread_hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whoever asks the system's resolver, and everybody in the loop's own pool, where files are read."""
+    loop, ended = asyncio.get_running_loop(), threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ended.wait())
+    monkeypatch.setattr(names_of_nodes, "LOOKUP_TIMEOUT_S", 0.05)
+    for _ in range(POOL_MAX):
+        loop.run_in_executor(None, ended.wait)
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+@pytest.mark.parametrize(
+    ("host", "known", "reading"),
+    [
+        ("127.0.0.1", None, Reading.ACTIVE),
+        ("vault.test", "127.0.0.1", Reading.ACTIVE),
+        ("vault.test", None, Reading.OURS),
+    ],
+)
+async def test_no_probe_waits_for_a_thread_that_hangs_and_no_node_is_silent_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, known: str | None, reading: Reading
+) -> None:
+    memory, resolve = DictMemory(), SystemResolve()
+    with living_node(tmp_path) as (living, tls):
+        node = NodeAddress(f"https://{host}:{living.port}")
+        if known is not None:
+            await memory.put(PAIR, {f"address:{node}": {"address": known}})
+        with every_thread_hanging(monkeypatch):
+            async with prober_at(node, replace(tls, server_name="127.0.0.1"), memory, resolve) as prober:
+                seen = await seen_by(prober, timeout_s=LONG_S)
+    resolve.close()
+    assert seen.reading is reading, seen.why
+    assert seen.ended_s - seen.started_s < LONG_S
