@@ -349,6 +349,15 @@ _LIMITS: tuple[_Limit, ...] = (
         way_out=lambda t: f"at most a third of down_after ({t.down_after_s / 3:g} s)",
     ),
     _Limit(
+        key="gap_max",
+        value=lambda t: t.gap_max_s,
+        holds=lambda t: t.gap_max_s >= t.interval_s,
+        way_out=lambda t: (
+            f"at least interval ({t.interval_s:g} s): else the time between two looks is a gap, "
+            "and no window is ever full"
+        ),
+    ),
+    _Limit(
         key="heartbeat_stale_after",
         value=lambda t: t.heartbeat_stale_after_s,
         holds=lambda t: t.heartbeat_stale_after_s >= HEARTBEAT_STALE_S_MIN,

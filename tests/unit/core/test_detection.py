@@ -13,7 +13,8 @@ from tests.support.pair import EAST, WEST, Rounds, active, around, elected, node
 from watchdogd.core.budget import longer_cases
 from watchdogd.core.facts import Side
 from watchdogd.core.model import Mode, StreamState
-from watchdogd.core.policy import Timing
+from watchdogd.core.policy import Policy, Timing
+from watchdogd.core.rules import violations
 from watchdogd.core.situations import Act
 
 DIES_S = 100.0
@@ -45,6 +46,16 @@ def test_a_loss_is_believed_after_the_window_and_within_the_printed_bound(
     at_s = rounds.first("S-30", DIES_S + 80.0)
     assert at_s is not None
     assert DIES_S + 50.0 <= at_s <= DIES_S + WORST_S
+
+
+@pytest.mark.parametrize("interval_s", [5.0, 10.0, 16.0])
+def test_the_slowest_looks_that_the_rules_allow_still_fill_the_windows(interval_s: float) -> None:
+    timing = Timing(interval_s=interval_s, down_rounds=4, gap_max_s=interval_s, stall_after_s=2 * interval_s)
+    policy = policy_of(timing=timing)
+    assert not [one for one in violations(Policy(pairs={policy.pair: policy})) if ".timing." in one.path]
+    at_s = Rounds(policy=policy, dies_s=DIES_S).first("S-30", DIES_S + 120.0)
+    assert at_s is not None
+    assert at_s <= DIES_S + interval_s + 2.0 + 50.0 + 1.0
 
 
 @settings(max_examples=25, phases=UNSHRUNK)

@@ -87,20 +87,24 @@ def test_a_violation_reads_as_place_wrong_and_way_out() -> None:
     assert str(violation) == "pair.prod.timing.up_rounds: is 1: at least 2: one good answer is no recovery"
 
 
+SLOW = {"down_after_s": 63.0, "cold_start_s": 63.0, "down_rounds": 3, "stall_after_s": 41.0, "gap_max_s": 20.5}
+
+
 # INTERFACES section 1: the last value that is right, and the first that is wrong.
 @pytest.mark.parametrize(
     ("path", "right", "wrong"),
     [
         (
             "timing.interval",
-            {"interval_s": 20.0, "down_after_s": 62.0, "cold_start_s": 62.0, "down_rounds": 3, "stall_after_s": 40.0},
-            {"interval_s": 20.1, "down_after_s": 63.0, "cold_start_s": 63.0, "down_rounds": 3, "stall_after_s": 41.0},
+            {"interval_s": 20.0, **SLOW},
+            {"interval_s": 20.1, **SLOW},
         ),
         ("timing.probe_timeout", {"probe_timeout_s": 2.999}, {"probe_timeout_s": 3.0}),
         ("timing.down_after", {"down_after_s": 30.0, "cold_start_s": 30.0}, {"down_after_s": 29.9}),
         ("timing.down_rounds", {"down_rounds": 17}, {"down_rounds": 18}),
         ("timing.up_rounds", {"up_rounds": 2}, {"up_rounds": 1}),
         ("timing.gap_max", {"gap_max_s": 50 / 3}, {"gap_max_s": 16.7}),
+        ("timing.gap_max", {"gap_max_s": 3.0}, {"gap_max_s": 2.9}),
         ("timing.heartbeat_stale_after", {"heartbeat_stale_after_s": 15.0}, {"heartbeat_stale_after_s": 14.9}),
         ("timing.heartbeat_stale_after", {"heartbeat_stale_after_s": 50.0}, {"heartbeat_stale_after_s": 50.1}),
         ("timing.stall_after", {"stall_after_s": 6.0}, {"stall_after_s": 5.9}),
@@ -115,7 +119,9 @@ def test_a_timing_is_right_up_to_its_limit(path: str, right: dict[str, float], w
 
 
 def test_the_window_holds_three_intervals_and_a_timeout() -> None:
-    window = {"interval_s": 12.0, "down_rounds": 3, "stall_after_s": 24.0, "probe_timeout_s": 2.0}
+    window = {
+        "interval_s": 12.0, "down_rounds": 3, "stall_after_s": 24.0, "probe_timeout_s": 2.0, "gap_max_s": 12.0,
+    }  # fmt: skip
     assert paths(timed(**window, down_after_s=38.0, cold_start_s=38.0)) == []
     assert paths(timed(**window, down_after_s=37.9, cold_start_s=38.0)) == ["timing.down_after"]
 
