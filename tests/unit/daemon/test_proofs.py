@@ -10,7 +10,15 @@ import pytest
 from tests.support.pair import EAST, REPLICATION_ID, WEST, active, policy_of, status_of
 from watchdogd.core.model import Mode, NodeSeen, PairId
 from watchdogd.core.policy import CredentialPolicy
-from watchdogd.daemon.proofs import FOR_PROMOTE, RUN_S_MAX, Proof, ProofBook, ProvenHands, shares_seen
+from watchdogd.daemon.proofs import (
+    FOR_PROMOTE,
+    RUN_S_MAX,
+    UNDATED_PROOF_S_MAX,
+    Proof,
+    ProofBook,
+    ProvenHands,
+    shares_seen,
+)
 from watchdogd.errors import Refusal, Refused, Unreachable
 from watchdogd.rehearsal.memory import DictMemory
 
@@ -87,6 +95,13 @@ async def test_a_proof_must_outlive_a_run_by_the_clock_of_the_cluster_that_judge
     await kit.book.keep("a", PROOF)
     assert kit.book.judge("a", "f1", WEST, 10_000.0 - RUN_S_MAX).is_proven
     assert not kit.book.judge("a", "f1", WEST, 10_000.0 - RUN_S_MAX + 1).is_proven
+
+
+async def test_a_proof_of_a_token_of_which_no_end_is_known_is_good_for_a_day(kit: Kit) -> None:
+    await kit.book.keep("a", replace(PROOF, at_utc_s=5000.0, expires_utc_s=None))
+    until_s = 5000.0 + UNDATED_PROOF_S_MAX - RUN_S_MAX
+    assert kit.book.judge("a", "f1", WEST, until_s).is_proven
+    assert kit.book.judge("a", "f1", WEST, until_s + 1).why == "its proof is too old"
 
 
 async def test_a_proof_survives_a_restart_and_nonsense_is_no_proof(kit: Kit) -> None:
