@@ -78,7 +78,7 @@ class Measuring:
                 continue
             self._readiness(standing)
             self._evidence(unit, standing)
-            for (name, cluster), proof_s in unit.sightings.seen.proven_s.items():
+            for (name, cluster), proof_s in unit.sightings.proving.proven_s.items():
                 if cluster == standing.facts.partner.cluster:
                     at_s = at_utc_s - (standing.facts.now.at_s - proof_s)
                     self._metrics.set("credential_proven_timestamp_seconds", at_s, unit.policy.pair, name)

@@ -110,7 +110,7 @@ class PairUnit:
             ("fences", sightings.watch_fences),
             ("name", sightings.watch_name),
             ("provider", sightings.watch_provider),
-            ("credentials", sightings.watch_credentials),
+            ("credentials", sightings.proving.watch),
         ]
         named += [(f"background-{n}", loop) for n, loop in enumerate(self.gear.background)]
         for cluster, node in self.probing.places:

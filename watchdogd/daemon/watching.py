@@ -11,7 +11,8 @@ from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import ClusterId, NodeAddress, NodeSeen
 from watchdogd.core.watch import PairWatch
 from watchdogd.daemon.gear import PairGear
-from watchdogd.daemon.sightings import Sightings, server_utc_s
+from watchdogd.daemon.proving import server_utc_s
+from watchdogd.daemon.sightings import Sightings
 from watchdogd.daemon.stamps import Stamper
 from watchdogd.daemon.tilt import Clocks, TiltWatch
 from watchdogd.ports import Chronicle
@@ -105,7 +106,7 @@ class PairDesk:
             started_s=self._started_s,
             anchors=self._sightings.anchors(now.at_s),
             witnesses=self._sightings.witnesses(now.at_s),
-            credentials=self._sightings.credentials(partner, server_utc_s(self._facts)),
+            credentials=self._sightings.proving.judged(partner, server_utc_s(self._facts)),
             fences=self._sightings.fences(now.at_s),
             name=self._sightings.name(now.at_s, ledger.elected),
             provider_why=self._sightings.seen.provider_why,
