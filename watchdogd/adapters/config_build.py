@@ -91,6 +91,7 @@ def _pair(name: PairId, table: file.PairTable) -> PairSettings:
                 name=witness.name,
                 is_independent=witness.path == "independent",
                 timeout_s=witness.timeout if isinstance(witness, file.ExecWitnessTable) else 0.0,
+                vault_id=witness.vault_id if isinstance(witness, file.VaultWitnessTable) else "",
             )
             for witness in table.witness
         ),

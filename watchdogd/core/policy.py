@@ -130,6 +130,7 @@ class WitnessPolicy:
     name: str
     is_independent: bool = False
     timeout_s: float = 0.0  # of its command; 0 where the probe's own time-out bounds it
+    vault_id: str = ""  # of a cluster; empty for a command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

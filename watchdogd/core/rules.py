@@ -136,6 +136,13 @@ def _witnesses(pair: PairPolicy) -> Iterator[Violation]:
                 f"{witness.timeout_s:g}s: what it saw would be forgotten before it is asked again",
                 f"at most {timing.witness_timeout_s_max:g}s (2 x interval + {WITNESS_SLOW_S:g}s)",
             )
+        own = next((name for name, one in pair.clusters.items() if one.vault_id == witness.vault_id), None)
+        if own is not None:
+            yield _broken(
+                f"witness.{witness.name}.vault_id",
+                f"that of {own}, which is one of the pair and asked anyway",
+                "the cluster_id of a third cluster, or no witness",
+            )
     twice = [name for name, n in Counter(witness.name for witness in pair.witnesses).items() if n > 1]
     for name in twice:
         yield _broken("witness", f"two witnesses are called {name!r}", "a name of its own for each")

@@ -262,6 +262,10 @@ NODE = CLUSTERS[EAST].nodes[0]
         ("policy.two_primaries", replace(GOOD, two_primaries="propose-lowest-wal")),
         ("witness", replace(GOOD, witnesses=(WitnessPolicy(name="x"), WitnessPolicy(name="x")))),
         ("witness.x.timeout", replace(GOOD, witnesses=(WitnessPolicy(name="x", timeout_s=11.1),))),
+        (
+            "witness.x.vault_id",
+            replace(GOOD, witnesses=(WitnessPolicy(name="x", is_independent=True, vault_id=CLUSTERS[WEST].vault_id),)),
+        ),
         ("credentials.dr_operation_token", replace(GOOD, credentials=CredentialPolicy())),
         ("dns.targets", replace(GOOD, dns_targets={EAST: "e.example.com"})),
         ("dns.targets.north", replace(GOOD, dns_targets={**GOOD.dns_targets, ClusterId("north"): "n.example.com"})),
