@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from watchdogd.adapters.clock import SystemClock
+from watchdogd.lab.environment import environment
 from watchdogd.lab.fault_text import BadFault, duration_s, kinds
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.knobs import Knobs
@@ -137,9 +138,9 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(signum, stop.set)
     async with running(settings) as (_lab, described):
         print(f"# {BANNER}\n# seed {settings.seed}, everything a client needs is in {settings.directory}/lab.json")
-        print(_environment(described, described.home))
+        print(environment(described, described.home))
         for cluster in [name for name in described.clusters if name != described.home]:
-            print(f"# {cluster}: watchdogd-lab env {cluster} --dir {settings.directory}")
+            print(f"# {cluster}: watchdogd-lab env {cluster} --dir {shlex.quote(str(settings.directory))}")
         sys.stdout.flush()
         await stop.wait()
 
@@ -153,30 +154,8 @@ def env(given: argparse.Namespace) -> int:
     if given.cluster not in lab.clusters:
         raise Refused(f"no cluster {given.cluster!r}: one of {', '.join(lab.clusters)}")
     print(f"# {BANNER}")
-    print(_environment(lab, given.cluster))
+    print(environment(lab, given.cluster))
     return OK
-
-
-def _environment(lab: LabFile, cluster: str) -> str:
-    entry = lab.clusters[cluster]
-    host, _, port = lab.resolvers[Place.BASTION].partition(":")
-    variables = {
-        "VAULT_ADDR": entry.address,
-        "VAULT_CACERT": lab.ca_file,
-        "VAULT_TOKEN": lab.credentials.get(f"root_token_{cluster}", lab.credentials.get("root_token")),
-        "AWS_ENDPOINT_URL_ROUTE_53": lab.route53_url,
-        "AWS_DEFAULT_REGION": lab.aws_region,
-        "AWS_ACCESS_KEY_ID": lab.aws_access_key_id,
-        "AWS_SECRET_ACCESS_KEY": lab.aws_secret_access_key,
-    }
-    comments = [
-        f"# {cluster}: nodes {' '.join(entry.nodes)}",
-        f"# {cluster}: clients use {entry.client_address}, published as {entry.dns_name}",
-        f"# dig @{host} -p {port} {lab.service_name}",
-        f"# {cluster} as a DR secondary: export VAULT_ADDR={entry.nodes[0]}; its load balancer has nobody to send to",
-    ]
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items() if value is not None]
-    return "\n".join([*comments, *exports])
 
 
 def config(given: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from urllib.parse import urlsplit
 
 from watchdogd.core.policy import Timing
@@ -117,11 +118,11 @@ def _notes(lab: LabFile, place: OwnPlace) -> Mapping[str, str]:
     pair, first, others = f"pair.{PAIR}", next(iter(lab.clusters)), [*lab.clusters][2:]
     return {
         "": f"For `watchdogd run`, against the lab in {place.lab}. SIMULATOR: nothing of anybody is touched.\n"
-        f'It wants the AWS variables of the lab: eval "$(watchdogd-lab env {first} --dir {place.lab})"\n'
+        f'It wants the AWS variables of the lab: eval "$(watchdogd-lab env {first} --dir {quote(str(place.lab))})"\n'
         "Make this file anew when the lab is started anew. config/watchdogd.toml explains every key.",
         "environment": "Allows the short windows below, and in return only loopback addresses of nodes.",
         "state_dir": "The journal; another one for each lab: a new one does not know what happened in this.",
-        "control": f"watchdogctl --socket {place.socket} status",
+        "control": f"watchdogctl --socket {quote(str(place.socket))} status",
         "listen": "The status page, for a browser; /metrics, /healthz and /readyz.",
         "self_check": "What stands for the rest of the network: the lab's own endpoint, its Route 53, a name server.",
         pair: f"The lab's others are no part of it: {', '.join(others)}." if others else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import stat
 from pathlib import Path
 
@@ -57,6 +58,17 @@ def test_its_check_has_nothing_to_say_but_what_the_made_up_ca_is(
     assert main.main(["check-config", str(path)]) == Exit.CLEAN
     said = capsys.readouterr().out.splitlines()
     assert [line for line in said if "ca.pem is no readable PEM file" not in line] == [f"{path}: good (lab; lab)"]
+
+
+def test_what_it_tells_one_to_type_can_be_typed_whatever_the_directory_is_called(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder := tmp_path / "with space").mkdir()
+    lab_file(folder).write(folder)
+    typed = [line for line in printed(folder, capsys).read_text().splitlines() if line.startswith("# watchdogctl ")]
+    assert [shlex.split(line)[1:] for line in typed] == [
+        ["watchdogctl", "--socket", str(folder / "daemon" / "control.sock"), "status"]
+    ]
 
 
 def test_no_secret_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
