@@ -276,6 +276,7 @@ FENCES = (
     _guard(
         "fence: one that was left comes off a cluster only that says secondary itself",
         Edit("core.decision:_left_fence", "secondary - {ledger.elected}", "set(facts.views) - {ledger.elected}"),
+        Edit("core.ledger:Ledger.is_fence_settled", " and debt.state is DebtState.CLOSED", ""),
         caught_by=["debt-closed-by-hand[forgiven]"],
     ),
 )
