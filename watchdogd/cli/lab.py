@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from watchdogd.adapters.clock import SystemClock
+from watchdogd.cli import lab_text
 from watchdogd.lab.environment import environment
 from watchdogd.lab.fault_text import BadFault, duration_s, kinds
 from watchdogd.lab.faults import FaultKind
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 OK, USAGE, TRY_AGAIN = 0, 2, 75
 BANNER = "SIMULATOR: no Vault, no AWS and no DNS of anybody is touched; everything listens on 127.0.0.0/8 only"
 DIRECTORY = Path("watchdogd-lab")
-NO_FAULTS = "no faults"
 LOOK_TIMEOUT_S = 0.5
 
 
@@ -172,16 +172,7 @@ def status(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps(seen, indent=2))
         return OK
-    primaries = " AND ".join(seen["primaries"]) or "none"
-    print(f"SIMULATOR  seed {seen['seed']}  {seen['now_s']:.1f} s  primary: {primaries}")
-    for name, cluster in seen["clusters"].items():
-        nodes = " ".join(f"{target.partition('/')[2]}:{how}" for target, how in cluster["nodes"].items())
-        closed = "  CLIENT NETWORK CLOSED" if cluster["client_network_closed"] else ""
-        roles = f"dr {cluster['dr']:<10} performance {cluster['performance']:<10}"
-        print(f"  {name:<10} {roles} active {cluster['active'] or '-':<8} nodes {nodes}{closed}")
-    print(f"  {seen['name']['service']} published: {seen['name']['published']}")
-    print("  counts: " + "  ".join(f"{name}={value}" for name, value in seen["counts"].items()))
-    _print_faults(seen["faults"])
+    print(*lab_text.status_lines(seen), sep="\n")
     return OK
 
 
@@ -202,9 +193,7 @@ def fault_add(given: argparse.Namespace) -> int:
 
 def fault_list(given: argparse.Namespace) -> int:
     faults = _ask(LabFile.read(given.dir), "GET", "/faults")
-    if not faults:
-        print(NO_FAULTS)
-    _print_faults(faults)
+    print(*(lab_text.fault_lines(faults) if faults else [lab_text.NO_FAULTS]), sep="\n")
     return OK
 
 
@@ -217,19 +206,8 @@ def fault_kinds(_given: argparse.Namespace) -> int:
 def fault_clear(given: argparse.Namespace) -> int:
     path = "/faults" if given.id is None else f"/faults/{given.id}"
     gone = _ask(LabFile.read(given.dir), "DELETE", path)["cleared"]
-    if given.id is not None:
-        print(f"cleared fault {given.id}")
-    else:
-        print(f"cleared {gone} fault{'s' if gone > 1 else ''}" if gone else NO_FAULTS)
+    print(lab_text.cleared(gone, given.id))
     return OK
-
-
-def _print_faults(faults: Sequence[Mapping[str, Any]]) -> None:
-    for fault in faults:
-        params = " ".join(f"{name}={value}" for name, value in fault["params"].items())
-        place = f" from {fault['place']}" if fault["place"] else ""
-        left = f" for {fault['left_s']} s more" if fault["left_s"] is not None else ""
-        print(f"  fault {fault['id']}: {fault['kind']} {fault['target']}{place}{left} {params}".rstrip())
 
 
 # ---------------------------------------------------------------------------------------------------------- fencing
