@@ -30,7 +30,9 @@ def nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def opened(*, patience_s: float = 30.0) -> AsyncIterator[tuple[Endpoint, Route53]]:
+async def opened(
+    *, patience_s: float = 30.0, clients: Clients | None = None
+) -> AsyncIterator[tuple[Endpoint, Route53]]:
     async with serving() as endpoint:
         settings = Route53Settings(
             zone_id=ZONE_ID,
@@ -40,7 +42,7 @@ async def opened(*, patience_s: float = 30.0) -> AsyncIterator[tuple[Endpoint, R
             read_timeout_s=patience_s,
             attempts_max=1,
         )
-        async with open_route53(settings, Clients()) as provider:
+        async with open_route53(settings, clients or Clients()) as provider:
             yield endpoint, provider
 
 
@@ -103,10 +105,12 @@ async def test_a_program_that_hangs_holds_up_neither_the_start_nor_a_call_nor_th
     told_by(f"/bin/cat {pipe}", tmp_path / "config", monkeypatch)
     monkeypatch.setattr(route53, "PREPARE_S_MAX", 0.1)
     monkeypatch.setattr(route53, "BACK_OFF_S_MAX", 0.1)
+    clients = Clients()
     with capture_logs() as logged:
-        async with opened(patience_s=0.1) as (_, provider):
+        async with opened(patience_s=0.1, clients=clients) as (_, provider):
             assert [entry["event"] for entry in logged] == ["route53_client_not_built"]
             assert isinstance(await refused(provider), OutcomeUnknown)
+    assert clients.patience_s == 0.0, "of a hundred pairs only the first one waits"
     with pipe.open("w"):  # there is a reader still: nobody waited for it
         pipe.unlink()
 

@@ -83,6 +83,7 @@ class Clients:
         self._building = threading.Lock()
         self._kept: dict[Route53Settings, Route53Client] = {}
         self._users: Counter[Route53Settings] = Counter()  # only the loop's thread counts
+        self.patience_s = PREPARE_S_MAX  # what hangs is waited for once, and not once for each record
 
     def enter(self, settings: Route53Settings) -> None:
         """One more user of this way; `leave` must follow."""
@@ -122,8 +123,9 @@ async def open_route53(settings: Route53Settings, clients: Clients) -> AsyncIter
     api = _Api(settings, clients)
     clients.enter(settings)
     try:
-        _, unprepared = await asyncio.wait({loop.run_in_executor(pool, api.prepare)}, timeout=PREPARE_S_MAX)
+        _, unprepared = await asyncio.wait({loop.run_in_executor(pool, api.prepare)}, timeout=clients.patience_s)
         if unprepared:
+            clients.patience_s = 0.0
             log.warning("route53_client_not_built", record=settings.record, error=f"not within {PREPARE_S_MAX:g} s")
         yield Route53(settings, api, pool)
     finally:
