@@ -167,6 +167,12 @@ async def test_tokens_and_policies(operator: Operator) -> None:
     await operator.fails("kv", "delete", "secret/team/x", text="permission denied", token=token)
     await operator.fails("kv", "get", "kv/x", text="preflight capability check returned 403", token=token)
     await operator.fails("secrets", "list", text="permission denied", token=token)
+    await operator.does(
+        "write", "auth/token/roles/team", "allowed_policies=team", "orphan=true", "renewable=false", "token_type=batch"
+    )
+    made = await operator.reads("token", "create", "-role=team", "-ttl=1h")  # which says period "0s", and so on
+    told = await operator.data("token", "lookup", token=made["auth"]["client_token"])
+    assert (told["type"], told["orphan"]) == ("batch", True)
     await operator.does("policy", "delete", "team")
     await operator.fails("kv", "get", "secret/team/x", text="preflight capability check returned 403", token=token)
 

@@ -14,7 +14,12 @@ from watchdogd.lab.reply import Rejected, errors
 from watchdogd.lab.token_role import ROLES, TokenRole, as_count, as_flag, sanitised
 from watchdogd.lab.tokens import Token, TokenType
 
-_BATCH_FORBIDS = ("num_uses", "period", "explicit_max_ttl")
+_USES = "num_uses"
+_BATCH_FORBIDS = (
+    _USES,
+    "period",
+    "explicit_max_ttl",
+)  # "0s" is none: what the command line says unasked (OBS, OpenBao)
 _NO_NAME = re.compile(r"[^a-zA-Z0-9-]")
 WEAK_ID = (
     "Supplying a custom ID for the token uses the weaker SHA1 hashing instead of the more secure SHA2-256 HMAC for "
@@ -28,7 +33,7 @@ def created(call: Call) -> tuple[Token, list[str]]:
     is_sudo = bool(tokens.allowed(call.store, parent, call.request.path) & {"sudo", policies.ROOT})
     role, warnings = _role(call), list[str]()
     type_ = _type(call, role)
-    uses = as_count(call.body().get("num_uses"))
+    uses = as_count(call.body().get(_USES))
     if call.body().get("entity_alias"):
         raise Rejected(errors(400, _no_alias(role)))
     text = _own_id(call, is_sudo=is_sudo)
@@ -101,8 +106,8 @@ def _type(call: Call, role: TokenRole | None) -> TokenType:
     if asked not in ("", *TokenType):
         raise Rejected(errors(400, "invalid 'token_type' value"))
     type_ = TokenType(role.type_of(asked) if role else asked or TokenType.SERVICE.value)
-    for name in _BATCH_FORBIDS:
-        if type_ is TokenType.BATCH and call.body().get(name):
+    for name in _BATCH_FORBIDS if type_ is TokenType.BATCH else ():
+        if as_count(call.body().get(name)) if name == _USES else call.seconds(name):
             raise Rejected(errors(400, f'batch tokens cannot have "{name}" set'))
     return type_
 

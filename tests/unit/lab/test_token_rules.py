@@ -132,6 +132,27 @@ def test_a_role_that_cannot_be_is_refused(fields: dict[str, object]) -> None:
     assert a.ask("east/1", "auth/token/roles/r", token=a.has["root_token"]).status == 404
 
 
+NOTHING_ASKED = {
+    "ttl": "1h",
+    "explicit_max_ttl": "0s",
+    "period": "0s",
+    "num_uses": 0,
+    "display_name": "",
+    "entity_alias": "",
+}
+
+
+def test_a_batch_token_may_be_asked_for_as_the_command_line_does_with_zeros_for_what_nobody_asked() -> None:
+    a = asker()
+    role(a, token_type="batch", allowed_policies=["clients"], orphan=True, renewable=False)
+    by_role = made(a, path="create/r", **NOTHING_ASKED, renewable=True, type="service")
+    assert by_role.json["auth"]["token_type"] == "batch"
+    assert made(a, **NOTHING_ASKED, type="batch", policies=["clients"]).status == 200
+    for name, value in {"explicit_max_ttl": "5m", "period": "1h", "num_uses": 1}.items():
+        said = made(a, path="create/r", **{**NOTHING_ASKED, name: value})
+        assert (said.status, said.errors) == (400, [f'batch tokens cannot have "{name}" set'])
+
+
 def test_a_token_is_renewed_within_its_longest_life() -> None:
     a = asker()
     token = token_of(made(a, policies=["default"], ttl="1h", explicit_max_ttl="2h"))
