@@ -15,6 +15,8 @@ from watchdogd.core.entries import (
     ElectionConfirmed,
     Entry,
     FirstElected,
+    ForeignSeen,
+    HoldPlaced,
     PromoteIntended,
     Runbook,
     RunEnded,
@@ -90,3 +92,27 @@ def test_a_pair_is_frozen_while_its_run_is_parked_and_acting_while_it_goes_on() 
     assert decided(opened).phase is Phase.ACTING
     parked = RunParked(run_id=RUN, step="fence", need="fence", why="it said no")
     assert decided(opened, parked).phase is Phase.FROZEN
+
+
+@pytest.mark.parametrize(
+    ("entries", "execution"),
+    [
+        ((), Execution.GO),
+        ((HoldPlaced(cause="the first start"),), Execution.WAIT),
+        ((ForeignSeen(what="west was made primary, and not by us"),), Execution.WAIT),
+    ],
+    ids=["nothing", "a hold", "something foreign"],
+)
+def test_a_failover_by_itself_waits_for_a_human_after_a_hold_or_something_foreign(
+    entries: tuple[Entry, ...], execution: Execution
+) -> None:
+    *_, (_, facts, decision) = Rounds(dies_s=100.0).run(170.0)
+    assert decision.row.id == "S-30"
+    ledger = fold([(entry, stamp(0.0)) for entry in (FirstElected(cluster=EAST), *entries)])
+    (todo,) = decide(replace(facts, ledger=ledger), policy_of()).todo
+    assert (todo.runbook, todo.execution) == (Runbook.FAILOVER, execution)
+
+
+def test_the_name_waits_for_a_human_after_something_foreign() -> None:
+    (todo,) = decided(ForeignSeen(what="east was made secondary, and not by us"), epoch_is_ours=True).todo
+    assert (todo.runbook, todo.execution) == (Runbook.CUTOVER_DNS, Execution.WAIT)
