@@ -126,6 +126,7 @@ class WorldFence:
     world: World
     result: FenceResult | None = None
     off_result: FenceResult | None = None  # what `off` comes to, while it is set
+    check_result: FenceResult | None = None  # what `check` comes to, while it is set
     calls: list[tuple[FenceVerb, ClusterId]] = field(default_factory=list)
     revoked: bool = False
 
@@ -134,7 +135,7 @@ class WorldFence:
             raise Revoked("the fence")
         self.calls.append((verb, cluster))
         if verb is FenceVerb.CHECK:
-            return FenceResult(outcome=FenceOutcome.DONE)
+            return self.check_result or FenceResult(outcome=FenceOutcome.DONE)
         if self.result is not None and verb is FenceVerb.ON:
             return self.result
         if self.off_result is not None and verb is FenceVerb.OFF:

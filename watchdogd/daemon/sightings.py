@@ -21,6 +21,7 @@ from watchdogd.daemon.proofs import CANNOT_SAY, ProofBook
 from watchdogd.daemon.proving import Proving
 from watchdogd.errors import Refusal, Refused
 from watchdogd.ports import Answers, Clock, FenceOutcome, FenceVerb, Hands
+from watchdogd.runbooks.fencing import how_it_ended
 
 ANCHORS_EVERY_S = 5.0
 ANCHOR_TOO_OLD_S = 30.0
@@ -165,7 +166,7 @@ class Sightings:
         self.seen.fences[cluster.cluster] = FenceSeen(
             is_configured=True,
             answers=answers,
-            why="" if answers else result.why or result.output[:200] or result.outcome.value,
+            why="" if answers else how_it_ended(result) or result.outcome.value,
             blocks_on_failure=cluster.fence.on_failure is OnFenceFailure.BLOCK,
         )
         self.seen.fence_at_s[cluster.cluster] = self._clock.now_s()

@@ -29,18 +29,18 @@ async def turn_on(ctx: RunContext) -> None:
             await ctx.write_surely(FenceHeld(cluster=source), _note(ctx, "on", result.output))
         case FenceOutcome.TRY_AGAIN:
             await ctx.write(_note(ctx, "on: try again", result.output))
-            raise Refused(Refusal.NOT_YET, f"the fence asks to try again: {_said(result)}")
+            raise Refused(Refusal.NOT_YET, f"the fence asks to try again: {how_it_ended(result)}")
         case FenceOutcome.FAILED | FenceOutcome.TIMED_OUT:
-            why = f"{result.outcome}: {_said(result)}"
+            why = f"{result.outcome}: {how_it_ended(result)}"
             await ctx.write_surely(FenceUnsure(cluster=source, why=why))
             raise OutcomeUnknown(f"the fence of {source} {why}")
         case _:
             assert_never(result.outcome)
 
 
-def _said(result: FenceResult) -> str:
+def how_it_ended(result: FenceResult) -> str:
     """How the command ended, and the beginning of what it wrote: either may be empty."""
-    return "; ".join(part for part in (result.why, _first_words(result.output)) if part)
+    return "; ".join(part for part in dict.fromkeys((result.why, _first_words(result.output))) if part)
 
 
 def _first_words(output: str) -> str:
@@ -69,7 +69,7 @@ async def turn_off(ctx: RunContext, cluster: ClusterId) -> bool:
     ctx.tell(
         f"fence-off:{cluster}",
         Severity.PAGE,
-        f"the fence of {cluster} cannot be turned off: {result.outcome}: {_said(result)}",
+        f"the fence of {cluster} cannot be turned off: {result.outcome}: {how_it_ended(result)}",
     )
     return False
 
