@@ -165,7 +165,7 @@ VETOES = (
     ),
     _guard(
         "veto: an id other than pinned",
-        Edit("core.readings:wrong_ids", 'not in (None, "", pins.vault_id)', "is False"),
+        Edit("core.readings:_differs", "shown != pinned", "False"),
         caught_by=["another-cluster-answers-at-the-secondary", "one-node-chronically-strange[another-cluster]"],
     ),
     _guard(
@@ -358,7 +358,7 @@ HOLDS = (
     ),
     _guard(
         "hold: an outage that nobody looked at for long waits",
-        Edit("daemon.deciding:Deciding.begin", "if cause and not ledger.hold:", "if False:"),
+        Edit("daemon.deciding:Deciding.begin", "(cause and not ledger.hold):", "False:"),
         caught_by=["daemon-gone-for-long[suspect]"],
     ),
     _guard(
