@@ -65,6 +65,12 @@ async def test_a_person_who_is_answered_otherwise_than_the_file_says_is_judged_b
     assert (judged_by_invariants(played), wrong_in(played)) == (False, ())
 
 
+async def test_a_run_that_ends_in_the_last_second_is_no_pair_that_waits_for_nobody() -> None:
+    (scenario,) = [one for one in shipped() if one.name == "one-gate-closed[licence]"]
+    played = await play_with(scenario, {"vault_version": "1.2.3"})  # it shows no licence: the gate is open
+    assert wrong_in(played) == (), str(played)
+
+
 @pytest.mark.parametrize(("chosen", "gates"), [({"connection_state_since": (1, 20)}, "secondary-blind"), ({}, "")])
 async def test_what_a_choice_takes_the_evidence_from_is_paged_and_told_from_what_goes_wrong(
     chosen: Chosen, gates: str

@@ -209,13 +209,15 @@ class Invariants:
     def _says_what_it_waits_for(self) -> None:
         """I6: at the end the pair is steady, or a page stands, or a run is parked, or a step waits for the world."""
         unit = self._stage.daemon.unit if self._stage.daemon is not None else None
-        if unit is None or unit.deciding.standing is None:
+        standing = unit.deciding.standing if unit is not None else None
+        if unit is None or standing is None:
             return
-        is_steady = unit.deciding.standing.decision.phase is Phase.STEADY
+        is_steady = standing.decision.phase is Phase.STEADY
         has_page = any(notice.severity is Severity.PAGE for notice in unit.alarms.standing)
-        has_run = self._ledger.run is not None
+        # One that ended after the last tick is open in what that tick saw: nobody has looked at the pair since.
+        has_run = self._ledger.run is not None or standing.facts.ledger.run is not None
         if not (is_steady or has_page or has_run):
-            self._break("I6", f"neither steady nor waiting for anybody: {unit.deciding.standing.decision.row.id}")
+            self._break("I6", f"neither steady nor waiting for anybody: {standing.decision.row.id}")
 
     # --------------------------------------------------------------------------------------------------------------
 
