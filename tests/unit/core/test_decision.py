@@ -116,3 +116,8 @@ def test_a_failover_by_itself_waits_for_a_human_after_a_hold_or_something_foreig
 def test_the_name_waits_for_a_human_after_something_foreign() -> None:
     (todo,) = decided(ForeignSeen(what="east was made secondary, and not by us"), epoch_is_ours=True).todo
     assert (todo.runbook, todo.execution) == (Runbook.CUTOVER_DNS, Execution.WAIT)
+
+
+def test_the_name_waits_for_a_human_while_nobody_here_elected_the_cluster() -> None:
+    (todo,) = decided().todo
+    assert (todo.runbook, todo.execution) == (Runbook.CUTOVER_DNS, Execution.WAIT)

@@ -189,6 +189,41 @@ def answer(name: str) -> GateAnswer:
     return GateAnswer(gate=name, is_open=False, why="closed", waivable=is_waivable(name))
 
 
+def anchors(*reached: str) -> tuple[AnchorSeen, ...]:
+    """Four anchors, two of them in our own region; `reached` by their addresses."""
+    places = {"own-1": "own", "own-2": "own", "far-1": "neutral", "far-2": "neutral", "beside": "near:east"}
+    return tuple(
+        AnchorSeen(address=name, place=place, is_reachable=name in reached, seen_s=NOW_S)
+        for name, place in places.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("reached", "is_open"),
+    [
+        (("own-1", "own-2", "far-1"), True),
+        (("own-1", "far-1"), False),
+        (("own-1", "far-1", "beside"), False),
+    ],
+    ids=["a majority", "a half", "a half and one that never counts"],
+)
+def test_the_self_check_wants_a_majority_of_the_anchors_that_count(reached: tuple[str, ...], *, is_open: bool) -> None:
+    assert ("anchors" not in closed(scene().surrounded(anchors=anchors(*reached)).facts)) is is_open
+
+
+def test_a_majority_of_our_own_region_is_no_self_check() -> None:
+    near_us = tuple(anchor for anchor in anchors("own-1", "own-2") if anchor.address != "far-2")
+    assert "anchors" in closed(scene().surrounded(anchors=near_us).facts)
+
+
+def test_a_fence_that_was_not_asked_yet_does_not_answer() -> None:
+    assert "fence" in closed(scene().surrounded(fences={EAST: FenceSeen(is_configured=True)}).facts)
+
+
+def test_auto_is_approve_while_nobody_is_elected() -> None:
+    assert policy_of().failover_level(None) is Level.APPROVE
+
+
 def test_the_waivable_gates_are_those_of_the_design() -> None:
     # DESIGN 9; `version` and `cooldown` are asked of other procedures.
     assert {name for name in GATES if is_waivable(name)} == {
