@@ -23,6 +23,7 @@ WAIVABLE = frozenset(
         "proof", "fence", "cooldown", "ack", "sync-state",
     }
 )  # fmt: skip
+NAMED = frozenset({"node", "witness"})  # `node:ADDRESS`, `witness:NAME`: each is a gate of its own
 # Closed while the primary is alive, or the choice of the config: they do not make a failover less possible.
 ASKED_LATER = frozenset({"window", "secondary-sees", "secondary-blind", "level"})
 WAITING_TIME = "window"  # its waiver covers the cold start, and nothing else
@@ -49,8 +50,9 @@ class Question:
 
 
 def is_waivable(gate: str) -> bool:
-    """True when an operator may waive `gate` by its name."""
-    return gate.partition(":")[0] in WAIVABLE
+    """True when an operator may waive `gate` by its name; nodes and witnesses one by one, by theirs."""
+    kind, _, which = gate.partition(":")
+    return bool(which) if kind in NAMED else gate in WAIVABLE
 
 
 def answers(question: Question) -> tuple[GateAnswer, ...]:

@@ -305,7 +305,7 @@ async def run_proceed(desk: Desk, order: Order[Proceeding]) -> Answer:
     waive = order.given.waivers
     if not waive:
         return refuse(Code.MALFORMED, f"name the gates to waive, out of: {', '.join(sorted(WAIVABLE))}")
-    if (refusal := not_waivable(waive)) is not None:
+    if (refusal := not_waivable(desk.unit.policy, waive)) is not None:
         return refusal
     return await _unpark(desk, order, run, RunVerb.PROCEED, waive=waive)
 

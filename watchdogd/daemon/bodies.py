@@ -14,12 +14,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails
 
 from watchdogd.core.commands import PROGRAM, Command
-from watchdogd.core.gates import WAITING_TIME, WAIVABLE
+from watchdogd.core.gates import NAMED, WAITING_TIME, WAIVABLE
 from watchdogd.core.plan import HASH_DIGITS
 from watchdogd.daemon.protocol import PAUSE_S_MAX, REQUEST_ID_MAX, Caller
 
 WHOLE_MAX = 2**63 - 1  # what the journal can compare with
-GATE = f" *(?:{'|'.join(sorted(WAIVABLE))})(?::[^,]*)?"
+GATE = f" *(?:{'|'.join(sorted(WAIVABLE - NAMED))}|(?:{'|'.join(sorted(NAMED))}):[^,]+)"
 
 # What Python strips is no text, whatever else other readers of the pattern take for white space.
 NOT_BLANK = r"[^\s\x1c-\x1f\x85]"

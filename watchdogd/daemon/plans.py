@@ -62,11 +62,16 @@ def no_cluster(policy: PairPolicy, name: str) -> Answer:
     return refuse(Code.NOT_FOUND, f"no cluster {name!r} in this pair: one of {', '.join(policy.cluster_ids)}")
 
 
-def not_waivable(gates: Sequence[str]) -> Answer | None:
-    """The refusal for gates that have no waiver; None where each has one."""
+def not_waivable(policy: PairPolicy, gates: Sequence[str]) -> Answer | None:
+    """The refusal for gates that have no waiver, or are none of this pair; None where each has one."""
     unknown = ", ".join(gate for gate in gates if not is_waivable(gate))
     known = ", ".join({"node": "node:ADDRESS", "witness": "witness:NAME"}.get(gate, gate) for gate in sorted(WAIVABLE))
-    return refuse(Code.MALFORMED, f"{unknown} cannot be waived; these can be: {known}") if unknown else None
+    if unknown:
+        return refuse(Code.MALFORMED, f"{unknown} cannot be waived; these can be: {known}")
+    nodes = [f"node:{node}" for cluster in policy.clusters.values() for node in cluster.nodes]
+    named = [*nodes, *(f"witness:{witness.name}" for witness in policy.witnesses)]
+    strange = ", ".join(gate for gate in gates if gate not in WAIVABLE and gate not in named)
+    return refuse(Code.MALFORMED, f"{strange} is not of this pair: one of {', '.join(named)}") if strange else None
 
 
 def plan_of(policy: PairPolicy, facts: Facts, decision: Decision, wish: Wish) -> Plan | Answer:
@@ -74,7 +79,7 @@ def plan_of(policy: PairPolicy, facts: Facts, decision: Decision, wish: Wish) ->
     known = policy.cluster_ids
     if wish.target and wish.target not in known:
         return no_cluster(policy, wish.target)
-    if (refusal := not_waivable(sorted(wish.waivers))) is not None:
+    if (refusal := not_waivable(policy, sorted(wish.waivers))) is not None:
         return refusal
     steps = [step.name for step in PROCEDURES[wish.action].steps]
     if wish.action is not Runbook.FAILOVER:

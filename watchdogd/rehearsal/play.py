@@ -8,7 +8,6 @@ durable.
 from __future__ import annotations
 
 import asyncio
-import itertools
 from dataclasses import dataclass
 
 from structlog.testing import capture_logs
@@ -212,10 +211,10 @@ class Play:
     def _tell_of_the_world(self) -> None:
         """What it did since it was told of last: its lines carry their own second."""
         told, transcript, applied = self._told, self.world.transcript, self.world.applied
-        if len(transcript) == told.transcript and len(applied) == told.applied:
+        if transcript.noted == told.transcript and len(applied) == told.applied:
             return
-        lines, effects = [*itertools.islice(transcript, told.transcript, None)], applied[told.applied :]
-        told.transcript, told.applied = len(transcript), len(applied)
+        lines, effects = transcript.after(told.transcript), applied[told.applied :]
+        told.transcript, told.applied = transcript.noted, len(applied)
         for line in lines:
             self._add(f"world {line.partition(' ')[2]}", line.partition(" ")[0])
         for effect in effects:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from tests.support.pair import WEST, Rounds, policy_of
 from watchdogd.core.plan import Plan, failover_plan
 from watchdogd.daemon.plans import SHOWN_MAX, UIDS_MAX, PlanBook, not_waivable
@@ -18,12 +20,21 @@ def plan(step: str) -> Plan:
 
 
 def test_what_cannot_be_waived_is_refused_with_the_waivers_as_they_are_typed() -> None:
-    refusal = not_waivable(["windo", "node:127.1.1.1"])
+    refusal = not_waivable(policy_of(), ["windo", "node:127.1.1.1"])
     assert refusal is not None
     said = str(refusal.body)
     assert "windo cannot be waived; these can be: ack, anchors" in said
     assert "node:ADDRESS" in said
     assert "witness:NAME" in said
+
+
+@pytest.mark.parametrize(
+    "gate", ["node", "witness", "node:", "window:", "loss:5s", "node:https://10.9.9.9:8200", "witness:x"]
+)
+def test_a_waiver_that_would_waive_nothing_is_refused(gate: str) -> None:
+    node = next(node for cluster in policy_of().clusters.values() for node in cluster.nodes)
+    assert not_waivable(policy_of(), ["window", f"node:{node}"]) is None
+    assert not_waivable(policy_of(), ["window", gate]) is not None
 
 
 def test_nobody_pushes_out_the_plan_that_somebody_else_was_shown() -> None:
