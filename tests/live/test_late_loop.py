@@ -1,6 +1,6 @@
 """What a living node reads as while our own event loop is late, or threads of ours hang: never silent.
 
-The node is a thread of its own that answers at once, over TLS. The loop is blocked as a call that should have been in a
+The node has threads of its own, and answers at once, over TLS. The loop is blocked as a call that should have been in a
 thread blocks it.
 """
 
@@ -12,15 +12,16 @@ import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import trustme
 
 from tests.support.pair import EAST
-from tests.support.sockets import PAIR, answer, ca_file, read_request, server_tls, serving
+from tests.support.sockets import PAIR, answer, ca_file, server_tls
 from tests.support.vectors import vector
 from watchdogd.adapters.clock import SystemClock
 from watchdogd.adapters.vault import names as names_of_nodes
@@ -54,38 +55,46 @@ class LivingNode:
     """Answers at once, and says which request it is about to answer."""
 
     tls: ssl.SSLContext
+    listener: socket.socket
     about_to_answer: Callable[[bytes], None] = lambda path: None
-    port: int = 0
-    begun: threading.Event = field(default_factory=threading.Event)
-    ended: threading.Event = field(default_factory=threading.Event)
 
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await writer.start_tls(self.tls)  # not by the server: what is shaking hands when it ends is closed as well
-        while True:
-            head = await read_request(reader)
-            path = next(path for path in BODIES if path in head)
-            self.about_to_answer(path)
-            writer.write(answer(BODIES[path]))
+    @property
+    def port(self) -> int:
+        return int(self.listener.getsockname()[1])
 
-    async def serve(self) -> None:
-        async with serving(self.answer) as self.port:
-            self.begun.set()
-            await asyncio.to_thread(self.ended.wait)
+    def serve(self, threads: ThreadPoolExecutor) -> None:
+        """Until the listener is shut down."""
+        with suppress(OSError):
+            while True:
+                threads.submit(self._converse, self.listener.accept()[0])
+
+    def _converse(self, conn: socket.socket) -> None:
+        conn.settimeout(LONG_S)
+        with (
+            suppress(OSError),
+            conn,
+            self.tls.wrap_socket(conn, server_side=True) as talk,
+            talk.makefile("rb") as lines,
+        ):
+            while request := lines.readline():
+                while lines.readline().strip():
+                    pass
+                path = next(path for path in BODIES if path in request)
+                self.about_to_answer(path)
+                talk.sendall(answer(BODIES[path]))
 
 
 @contextmanager
 def living_node(folder: Path) -> Iterator[tuple[LivingNode, TlsOptions]]:
-    """A node with a thread and a loop of its own."""
+    """A node with threads of its own."""
     ca = trustme.CA()
-    node = LivingNode(tls=server_tls(ca.issue_cert("127.0.0.1")))
-    thread = threading.Thread(target=lambda: asyncio.run(node.serve()))
-    thread.start()
-    try:
-        assert node.begun.wait(10)
-        yield node, TlsOptions(ca_file=ca_file(ca, folder))
-    finally:
-        node.ended.set()
-        thread.join()
+    with ThreadPoolExecutor(max_workers=POOL_MAX) as threads, socket.create_server(("127.0.0.1", 0)) as listener:
+        node = LivingNode(tls=server_tls(ca.issue_cert("127.0.0.1")), listener=listener)
+        threads.submit(node.serve, threads)
+        try:
+            yield node, TlsOptions(ca_file=ca_file(ca, folder))
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
 
 
 @asynccontextmanager

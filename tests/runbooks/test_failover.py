@@ -228,6 +228,7 @@ async def test_a_target_that_loses_its_leader_is_waited_for() -> None:
     async with Drill() as drill:
         drill.daemon.fence.takes_s = 1.0
         await lost(drill)
+        await drill.until(lambda: drill.run.step("fence").intents, within_s=10)
         fault = drill.site.break_(FaultKind.QUORUM_LOSS, "cluster:west")
         await drill.until(lambda: drill.ledger.run is None or drill.run.step("fence").done, within_s=30)
         await asyncio.sleep(5.0)
@@ -241,6 +242,7 @@ async def test_ids_that_changed_park_the_run(target: str) -> None:
     async with Drill() as drill:
         drill.daemon.fence.answers[FenceVerb.ON] = [TRY_AGAIN]
         await lost(drill)
+        await drill.until(lambda: drill.run.step("fence").intents, within_s=10)
         drill.site.break_(FaultKind.STRANGE, f"cluster:{target}", cluster_id="00000000-1111-2222-3333-444444444444")
         if target == EAST:
             drill.site.mend(kind=FaultKind.CRASH)
