@@ -43,8 +43,8 @@ PINS = Pins(
     vault_id=json.loads(BODIES[b"sys/health"])["cluster_id"],
     replication_id=json.loads(BODIES[b"sys/replication"])["data"]["cluster_id"],
 )
-ROUND_S = 0.08
-BLOCKED_S = 0.1
+ROUND_S = 0.3  # a node that gets no CPU for so long is silent, and rightly
+BLOCKED_S = 0.35
 LONG_S = 5.0
 POOL_MAX = 64  # more threads than the loop's own pool has
 DOWN = frozenset({Reading.SILENT, Reading.LEADERLESS})
