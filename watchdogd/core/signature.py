@@ -27,8 +27,10 @@ from watchdogd.core.policy import PairPolicy
 from watchdogd.core.streak import Streak
 
 ABORTED_RUN_MATTERS_S = 3600.0
-# A demote whose end nobody saw lands within this, or never: Vault gives up a request after 90 s (its
-# `default_max_request_duration`). Source: developer.hashicorp.com/vault/docs/configuration.
+# A demote whose end nobody saw is taken to land within this: Vault cancels a request after its
+# `default_max_request_duration`, 90 s unless its operator says otherwise. UNCONFIRMED: that a role change heeds it. One
+# that lands later is foreign, so it is held and paged: an outage, and never a second primary.
+# Source: developer.hashicorp.com/vault/docs/configuration.
 LATE_DEMOTE_S = 120.0
 NOT_IN_THE_ROW = frozenset({"level", "slot"})  # they decide whether a decision is carried out, not which it is
 
