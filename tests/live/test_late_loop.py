@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import socketserver
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,51 +50,54 @@ POOL_MAX = 64  # more threads than the loop's own pool has
 DOWN = frozenset({Reading.SILENT, Reading.LEADERLESS})
 
 
-@dataclass(slots=True, kw_only=True)
-class LivingNode:
+class LivingNode(socketserver.ThreadingTCPServer):
     """Answers at once, and says which request it is about to answer."""
 
-    tls: ssl.SSLContext
-    listener: socket.socket
-    about_to_answer: Callable[[bytes], None] = lambda path: None
+    request_queue_size = 64  # as a real server; with the 5 of socketserver a SYN may be dropped
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self.tls = tls
+        self.about_to_answer: Callable[[bytes], None] = lambda path: None
+        super().__init__(("127.0.0.1", 0), Conversation)
 
     @property
     def port(self) -> int:
-        return int(self.listener.getsockname()[1])
+        return int(self.server_address[1])
 
-    def serve(self, threads: ThreadPoolExecutor) -> None:
-        """Until the listener is shut down."""
-        with suppress(OSError):
-            while True:
-                threads.submit(self._converse, self.listener.accept()[0])
 
-    def _converse(self, conn: socket.socket) -> None:
-        conn.settimeout(LONG_S)
+class Conversation(socketserver.BaseRequestHandler):
+    """One connection, until the client closes it."""
+
+    request: socket.socket
+    server: LivingNode
+
+    def handle(self) -> None:
+        self.request.settimeout(LONG_S)
         with (
             suppress(OSError),
-            conn,
-            self.tls.wrap_socket(conn, server_side=True) as talk,
+            self.server.tls.wrap_socket(self.request, server_side=True) as talk,
             talk.makefile("rb") as lines,
         ):
             while request := lines.readline():
                 while lines.readline().strip():
                     pass
                 path = next(path for path in BODIES if path in request)
-                self.about_to_answer(path)
+                self.server.about_to_answer(path)
                 talk.sendall(answer(BODIES[path]))
 
 
 @contextmanager
 def living_node(folder: Path) -> Iterator[tuple[LivingNode, TlsOptions]]:
-    """A node with threads of its own."""
+    """A node with threads of its own; at the end every connection and thread of it is closed."""
     ca = trustme.CA()
-    with ThreadPoolExecutor(max_workers=POOL_MAX) as threads, socket.create_server(("127.0.0.1", 0)) as listener:
-        node = LivingNode(tls=server_tls(ca.issue_cert("127.0.0.1")), listener=listener)
-        threads.submit(node.serve, threads)
+    with LivingNode(server_tls(ca.issue_cert("127.0.0.1"))) as node:
+        serving = threading.Thread(target=node.serve_forever, kwargs={"poll_interval": 0.01}, name="serves")
+        serving.start()
         try:
             yield node, TlsOptions(ca_file=ca_file(ca, folder))
         finally:
-            listener.shutdown(socket.SHUT_RDWR)
+            node.shutdown()
+            serving.join()
 
 
 @asynccontextmanager
