@@ -15,8 +15,10 @@ import dns.name
 import dns.rcode
 import dns.rrset
 
+from tests.support.sockets import HOST, serving
+from watchdogd.rehearsal.free_ports import free_port
+
 Behaviour = Callable[[dns.message.Message], list[bytes]]  # the datagrams, or messages on the stream, to send back
-HOST = "127.0.0.1"
 
 
 @dataclass(slots=True)
@@ -61,9 +63,7 @@ async def dns_server(udp: Behaviour, tcp: Behaviour | None = None) -> AsyncItera
     """Listens until the block is left."""
     server = Server(udp, tcp or udp)
     async with AsyncExitStack() as stack:
-        listener = await asyncio.start_server(server.serve_stream, HOST, 0)
-        await stack.enter_async_context(listener)
-        server.port = listener.sockets[0].getsockname()[1]
+        server.port = await stack.enter_async_context(serving(server.serve_stream, port=free_port()))
         loop = asyncio.get_running_loop()
         server.transport, _ = await loop.create_datagram_endpoint(lambda: server, local_addr=(HOST, server.port))
         stack.callback(server.transport.close)

@@ -22,6 +22,7 @@ from tests.support import real_nodes
 from tests.support.live_pair import ServedWorld
 from tests.support.own_venv import stop
 from tests.support.real_nodes import Binary, Node
+from tests.support.sockets import HOST, serving
 from watchdogd.lab.faults import Fault, FaultKind
 from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.route53 import Route53Knobs
@@ -187,8 +188,8 @@ async def balanced(ground: ProcessGround, cluster: str) -> AsyncIterator[str]:
                 await relayed(reader, writer, node.port)
             writer.close()
 
-        async with await asyncio.start_server(serve, real_nodes.HOST, 0) as server:
-            yield f"https://{real_nodes.HOST}:{server.sockets[0].getsockname()[1]}"
+        async with serving(serve) as port:
+            yield f"https://{HOST}:{port}"
 
 
 async def health_of(session: aiohttp.ClientSession, url: str) -> int:
@@ -203,17 +204,19 @@ async def health_of(session: aiohttp.ClientSession, url: str) -> int:
 async def relayed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
     """Both ways, until both sides have ended."""
     with suppress(OSError):
-        their_reader, their_writer = await asyncio.open_connection(real_nodes.HOST, port)
+        their_reader, their_writer = await asyncio.open_connection(HOST, port)
         await asyncio.gather(passed_on(reader, their_writer), passed_on(their_reader, writer))
 
 
 async def passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Until one side has ended."""
-    with suppress(OSError):
-        while chunk := await reader.read(CHUNK_BYTES):
-            writer.write(chunk)
-            await writer.drain()
-    writer.close()
+    try:
+        with suppress(OSError):
+            while chunk := await reader.read(CHUNK_BYTES):
+                writer.write(chunk)
+                await writer.drain()
+    finally:
+        writer.close()
 
 
 @asynccontextmanager

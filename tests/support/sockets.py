@@ -8,7 +8,8 @@ import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import trustme
@@ -18,31 +19,63 @@ from watchdogd.core.model import NodeAddress, PairId
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 PAIR = PairId("prod")
+HOST = "127.0.0.1"
+
+
+@dataclass(slots=True, kw_only=True)
+class _Conversations:
+    """All that a listener has accepted. A server of asyncio (3.11) forgets what is in the middle of its handshake."""
+
+    listener: socket.socket
+    serve: Serve
+    tls: ssl.SSLContext | None
+    accepted: list[socket.socket] = field(default_factory=list)
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def accept(self) -> None:
+        with suppress(OSError):
+            conn = self.listener.accept()[0]
+            conn.setblocking(False)
+            self.accepted.append(conn)
+            task = asyncio.get_running_loop().create_task(self._converse(conn), name="converse")
+            self.tasks.append(task)
+
+    async def _converse(self, conn: socket.socket) -> None:
+        loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        with suppress(ConnectionError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, conn, ssl=self.tls)
+            writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+            self.writers.append(writer)
+            with closing(writer):
+                await self.serve(reader, writer)
+
+    async def end(self) -> None:
+        """Nothing that was accepted is open afterwards."""
+        for writer in self.writers:
+            writer.transport.abort()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await asyncio.sleep(0)
+        for conn in self.accepted:
+            conn.close()
 
 
 @asynccontextmanager
-async def serving(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def serving(serve: Serve, tls: ssl.SSLContext | None = None, *, port: int = 0) -> AsyncIterator[int]:
     """`serve` every connection on a port of 127.0.0.1; the port."""
-
-    connections: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
-
-    async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connections[asyncio.current_task()] = writer
-        with suppress(ConnectionError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            await serve(reader, writer)
-        writer.close()
-
-    server = await asyncio.start_server(guarded, "127.0.0.1", 0, ssl=tls)
-    try:
-        yield int(server.sockets[0].getsockname()[1])
-    finally:
-        server.close()
-        for task, writer in connections.items():
-            writer.transport.abort()
-            if task is not None:
-                task.cancel()
-        await asyncio.gather(*(task for task in connections if task), return_exceptions=True)
-        await asyncio.sleep(0)
+    loop = asyncio.get_running_loop()
+    with socket.create_server((HOST, port), backlog=100) as listener:
+        listener.setblocking(False)
+        conversations = _Conversations(listener=listener, serve=serve, tls=tls)
+        loop.add_reader(listener, conversations.accept)
+        try:
+            yield int(listener.getsockname()[1])
+        finally:
+            loop.remove_reader(listener)
+            await conversations.end()
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:
