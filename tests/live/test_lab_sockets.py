@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import socket
 import ssl
+import warnings
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -208,6 +211,19 @@ async def test_a_bad_certificate_is_refused_by_a_client_that_looks(flaw: Flaw, s
                 await session.get(served.url)
         assert isinstance(info.value.certificate_error, ssl.SSLCertVerificationError)
         assert said in str(info.value.certificate_error)
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_front_that_closes_leaves_nothing_open_that_it_had_just_accepted(turns: int) -> None:
+    with warnings.catch_warnings(record=True) as left_open, ExitStack() as clients:
+        warnings.simplefilter("always", ResourceWarning)
+        async for served in serve(Flaw.NONE):
+            for _ in range(3):
+                clients.enter_context(socket.create_connection(("127.1.1.1", served.front.port)))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        gc.collect()
+    assert [str(one.message) for one in left_open] == []
 
 
 async def test_an_address_in_use_is_one_clear_line(served: Served) -> None:

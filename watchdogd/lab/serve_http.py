@@ -16,7 +16,7 @@ from aiohttp.http_parser import HttpRequestParserPy, RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 from multidict import CIMultiDictProxy
 
-from watchdogd.lab.serve_socket import Door, Listener, reset
+from watchdogd.lab.serve_socket import Door, Listener, linger_not, reset
 from watchdogd.lab.wire import Exchange, Outcome
 
 HANDSHAKE_TIMEOUT_S = 10.0
@@ -107,7 +107,7 @@ class HttpFront:
         self._answer = answer
         self._tasks = tasks
         self._tls = tls
-        self._connecting: set[asyncio.Task[None]] = set()
+        self._connecting: dict[asyncio.Task[None], socket.socket] = {}
         self._silenced: set[asyncio.BaseTransport] = set()
         self._server = _Server(self._handle, request_factory=_request, handler_cancellation=True)
         self._listener = Listener(host, port, self._admit)
@@ -141,20 +141,26 @@ class HttpFront:
 
     async def close(self) -> None:
         self._listener.close()
-        for task in self._connecting:
-            task.cancel()
         self._reset_all()
         await self._server.shutdown(timeout=0.1)
 
     def _reset_all(self) -> None:
+        for task, conn in self._connecting.items():
+            linger_not(conn)
+            task.cancel()
         for protocol in self._server.connections:
             if protocol.transport is not None:
                 reset(protocol.transport)
 
     def _admit(self, conn: socket.socket) -> None:
         task = self._tasks.create_task(self._connect(conn))
-        self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+        self._connecting[task] = conn
+        task.add_done_callback(self._connected)
+
+    def _connected(self, task: asyncio.Task[None]) -> None:
+        conn = self._connecting.pop(task)
+        if task.cancelled():
+            conn.close()  # of one that never began nobody else knows
 
     async def _connect(self, conn: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -34,11 +34,17 @@ class AddressInUse(OSError):
     """The address cannot be bound; the message is one line for a person."""
 
 
+def linger_not(conn: socket.socket) -> None:
+    """Its close will be a RST. One that is closed already stays as it is."""
+    if conn.fileno() >= 0:
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+
+
 def reset(transport: asyncio.BaseTransport) -> None:
     """Abort a connection so that its peer sees RST instead of an orderly end."""
     conn = transport.get_extra_info("socket")
-    if conn is not None and conn.fileno() >= 0:
-        conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+    if conn is not None:
+        linger_not(conn)
     if isinstance(transport, asyncio.WriteTransport):
         transport.abort()
 
