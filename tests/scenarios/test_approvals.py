@@ -293,6 +293,26 @@ async def test_a_reload_that_changes_its_pair_ends_an_approval_with_a_page() -> 
         assert told(stage)[-1].endswith("does not count any more: its pair was changed by a reload")
 
 
+async def test_an_approval_that_is_given_while_a_reload_wires_its_pair_anew_is_refused_and_not_lost() -> None:
+    async with Stage(level=Level.APPROVE, timing=Timing()) as stage:
+        await stage.run_until(90)
+        stage.lose("east")
+        await stage.run_till("S-26", within_s=40)
+        plan_hash = await hash_of(stage)
+        app, before = stage.app, stage.unit
+        assert app is not None
+        tick = before.deciding.tick
+
+        async def tick_and_wire_anew() -> None:
+            await tick()
+            await app.replace(before.gear)
+
+        before.deciding.tick = tick_and_wire_anew  # type: ignore[method-assign]
+        refused = await approve(stage, plan_hash)
+        assert (refused.status, code_of(refused)) == (503, "stopped")
+        assert (told(stage), runs(stage)) == ([], [])
+
+
 async def test_a_repeated_request_is_not_told_of_an_approval_that_a_restart_forgot() -> None:
     async with Stage(level=Level.APPROVE, timing=Timing()) as stage:
         await stage.run_until(90)

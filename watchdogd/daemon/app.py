@@ -99,7 +99,7 @@ class App:
             with suppress(asyncio.CancelledError):
                 await task
         unit.alarms.take_over(before.alarms)
-        before.approvals.drop("its pair was changed by a reload")
+        before.approvals.end("its pair was changed by a reload")
         if self.why_stop:  # told so while this pair was being wired anew
             unit.running.stop(self.why_stop)
         self.units[pair] = unit

@@ -16,6 +16,7 @@ from watchdogd.core.facts import Facts
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.model import PairId
 from watchdogd.core.plan import Plan
+from watchdogd.errors import Need, NeedsOperator
 from watchdogd.ports import Notice, Notifier, Severity
 from watchdogd.runbooks.opening import Wanted
 
@@ -31,10 +32,16 @@ class Approvals:
         self._pair = pair
         self._notifier = notifier
         self._wanted: Wanted | None = None  # the run that it begins
+        self._ended = ""  # why no approval is taken any more
         self.waiting: Approval | None = None
 
     def give(self, plan: Plan, wanted: Wanted, ledger: Ledger, *, by_uid: int, until_s: float) -> None:
-        """Begin this plan once nothing blocks it, instead of whatever was approved before."""
+        """Begin this plan once nothing blocks it, instead of whatever was approved before.
+
+        Raises: NeedsOperator(STOPPED) when nobody would look at it any more.
+        """
+        if self._ended:
+            raise NeedsOperator(Need.STOPPED, f"no approval is taken: {self._ended}; plan it again")
         agreed = plan.agreed
         self._wanted = wanted
         self.waiting = given(plan, ledger, by_uid=by_uid, reason=wanted.reason, until_s=until_s)
@@ -75,6 +82,11 @@ class Approvals:
         approval, self.waiting = self.waiting, None
         if approval is not None:
             self._tell(f"the approval of plan {approval.agreed.hash} does not count any more: {why}", Severity.PAGE)
+
+    def end(self, why: str) -> None:
+        """What waits does not count any more, and whoever is about to give one is refused."""
+        self._ended = why
+        self.drop(why)
 
     def _tell(self, summary: str, severity: Severity, *, command: str = "") -> None:
         self._notifier.tell(Notice(pair=self._pair, key=KEY, severity=severity, summary=summary, command=command))
