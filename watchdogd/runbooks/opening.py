@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from watchdogd.core.entries import Runbook, RunOpened
 from watchdogd.core.ledger import Ledger, Run
 from watchdogd.core.model import ClusterId, PairId, RunId
+from watchdogd.core.observed import RUNS_OF_ROLES
 from watchdogd.errors import Need, NeedsOperator
 from watchdogd.ports import Journal
 
@@ -39,7 +40,7 @@ async def open_run(journal: Journal, pair: PairId, wanted: Wanted) -> Run:
         pair,
         RunOpened(
             run_id=run_id,
-            incident_id=incident_of(ledger, run_id, wanted.source, wanted.target),
+            incident_id=incident_of(ledger, run_id, wanted),
             runbook=wanted.runbook,
             source=wanted.source,
             target=wanted.target,
@@ -57,9 +58,15 @@ async def open_run(journal: Journal, pair: PairId, wanted: Wanted) -> Run:
     return run
 
 
-def incident_of(ledger: Ledger, run_id: RunId, source: ClusterId, target: ClusterId) -> str:
-    """The incident a new run belongs to: the latest one that moved the pair to `target`, else a new one."""
-    for run in reversed(ledger.recent_runs):
-        if run.target == target and run.source == source:
-            return run.incident_id
+def incident_of(ledger: Ledger, run_id: RunId, wanted: Wanted) -> str:
+    """The incident a new run belongs to.
+
+    A run that moves the primary begins one of its own; what follows it the same way belongs to it, until the next one.
+    """
+    if wanted.runbook not in RUNS_OF_ROLES:
+        for run in reversed(ledger.recent_runs):
+            if (run.source, run.target) == (wanted.source, wanted.target):
+                return run.incident_id
+            if run.runbook in RUNS_OF_ROLES:
+                break
     return f"incident-{run_id}"
