@@ -148,7 +148,9 @@ def _towards_elected(
     """What leaves the elected cluster elected, or makes it primary again."""
     match row.act:
         case Act.SETTLE_DEBT:  # the debtor is demoted; the elected cluster stays where it is
-            return _make(row, facts, Runbook.SETTLE_DEBT, policy.levels.settle_debt, source, target)
+            level = policy.levels.settle_debt
+            level = min_level(level, Level.APPROVE) if facts.ledger.is_debt_given_up else level
+            return _make(row, facts, Runbook.SETTLE_DEBT, level, source, target)
         case Act.ROLL_BACK:
             level = _held(policy.failover_level(target), facts)
             level = min_level(level, Level.APPROVE) if _is_roll_back_given_up(facts.ledger) else level

@@ -309,6 +309,7 @@ def _(entry: RunEnded, ledger: Ledger, stamp: Stamp) -> Ledger:
         run=None,
         recent_runs=(*ledger.recent_runs, ended)[-RECENT_RUNS:],
         name_given_up_at=_name_given_up_at(ended, ledger),
+        debt_given_up_at=_debt_given_up_at(ended, ledger),
     )
 
 
@@ -322,6 +323,11 @@ def _name_given_up_at(ended: Run, ledger: Ledger) -> int | None:
             return None
         case _:
             return ledger.name_given_up_at
+
+
+def _debt_given_up_at(ended: Run, ledger: Ledger) -> int | None:
+    is_given_up = ended.runbook is Runbook.SETTLE_DEBT and ended.outcome is RunOutcome.ABORTED
+    return ledger.open_debt.epoch if is_given_up and ledger.open_debt is not None else ledger.debt_given_up_at
 
 
 @_apply.register

@@ -163,6 +163,7 @@ class Ledger:
     hold: str = ""
     foreign: str = ""  # what somebody else changed, until it is adopted
     name_given_up_at: int | None = None  # the epoch at which an operator aborted to move the name
+    debt_given_up_at: int | None = None  # the epoch of the debt that an operator aborted to settle
     attempts: Mapping[ClusterId, str] = field(default_factory=dict)  # our nonces
     tokens_left: Mapping[ClusterId, str] = field(default_factory=dict)  # fingerprints
 
@@ -242,3 +243,8 @@ class Ledger:
     def open_debt(self) -> Debt | None:
         """The newest debt that may still order a demote."""
         return next((d for d in reversed(self.debts) if d.is_open), None)
+
+    @property
+    def is_debt_given_up(self) -> bool:
+        """True when an operator aborted to settle the open debt: the next run waits for its command."""
+        return self.open_debt is not None and self.open_debt.epoch == self.debt_given_up_at

@@ -96,4 +96,5 @@ def _second_primary(facts: Facts) -> Iterator[str]:
         yield f"a fence of ours holds on {partner.cluster}"
     else:
         yield f"no fence of ours holds on {partner.cluster}: its clients may be writing to it; shut them out by hand"
-    yield "its debt is settled by itself once its active node can be read again"
+    if not facts.ledger.is_debt_given_up:
+        yield "its debt is settled by itself once its active node can be read again"

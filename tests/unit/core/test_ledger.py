@@ -33,6 +33,7 @@ from watchdogd.core.entries import (
     PromoteIntended,
     Resumed,
     RunAbortAsked,
+    Runbook,
     RunEnded,
     RunOutcome,
     RunParked,
@@ -218,6 +219,22 @@ def test_a_confirmed_promotion_is_owed_until_the_debtor_is_seen_as_secondary() -
     assert owed.election.state is ElectionState.CONFIRMED
     closed = folded(*sent, ElectionConfirmed(epoch=1), DebtClosed(epoch=1))
     assert ([d.state for d in closed.debts], closed.open_debt, closed.elected) == ([DebtState.CLOSED], None, WEST)
+
+
+def test_an_aborted_settle_debt_gives_up_its_debt_and_not_the_one_of_the_next_election() -> None:
+    entries: list[Entry] = [FirstElected(cluster=EAST)]
+    given_up = []
+    for epoch, (elected, debtor) in enumerate(((WEST, EAST), (EAST, WEST)), start=1):
+        entries += [
+            PromoteIntended(run_id=RUN, epoch=epoch, elected=elected, debtor=debtor),
+            ElectionConfirmed(epoch=epoch),
+        ]
+        given_up.append(folded(*entries).is_debt_given_up)
+        entries += [run_opened(runbook=Runbook.SETTLE_DEBT), RunEnded(run_id=RUN, outcome=RunOutcome.ABORTED)]
+        given_up.append(folded(*entries).is_debt_given_up)
+        entries.append(DebtClosed(epoch=epoch))
+        given_up.append(folded(*entries).is_debt_given_up)
+    assert given_up == [False, True, False] * 2
 
 
 def test_a_debt_that_was_closed_first_is_not_owed_by_a_late_confirmation() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.support.entries import run_opened
-from tests.support.pair import EAST, Rounds, policy_of, seen
+from tests.support.entries import RUN, run_opened
+from tests.support.pair import EAST, WEST, Rounds, policy_of, seen
 from watchdogd.core.decision import Decision, decide
+from watchdogd.core.entries import PromoteIntended
 from watchdogd.core.facts import Facts, GateAnswer, Side, Sight
 from watchdogd.core.fold import apply
 from watchdogd.core.model import Reach, Reading
@@ -70,6 +71,15 @@ def test_of_a_sealed_primary_it_says_when_it_would_act_and_what_to_do_instead() 
     assert would == (
         "would act when east is not sealed any more (sealed does not count as down here: `sealed_is_down`; unseal it)"
     )
+
+
+def test_a_debt_that_somebody_gave_up_to_settle_is_not_said_to_be_settled_by_itself() -> None:
+    facts, decision = at(130.0)
+    row = next(row for row in SITUATIONS if row.may_be_primary)
+    ledger = apply(facts.ledger, PromoteIntended(run_id=RUN, epoch=1, elected=WEST, debtor=EAST), facts.now)
+    said = "its debt is settled by itself once its active node can be read again"
+    assert said in details(row, replace(facts, ledger=ledger), decision)
+    assert said not in details(row, replace(facts, ledger=replace(ledger, debt_given_up_at=1)), decision)
 
 
 def test_nobody_elected_is_said_so() -> None:
