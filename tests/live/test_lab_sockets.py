@@ -23,7 +23,8 @@ from watchdogd.rehearsal.free_ports import free_port
 
 pytestmark = pytest.mark.live
 
-PATIENT = aiohttp.ClientTimeout(total=5)
+PATIENT = aiohttp.ClientTimeout(total=20)
+GIVEN_UP = aiohttp.ClientTimeout(total=0.5)  # on what is never answered
 FINE = Exchange(
     outcome=Outcome.ANSWER, status=200, headers={"Content-Type": "application/json"}, body=b'{"sealed":false}'
 )
@@ -45,7 +46,7 @@ class Served:
 
     def session(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(ssl=self.authority.client_context())
-        return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=0.5))
+        return aiohttp.ClientSession(connector=connector, timeout=PATIENT)
 
 
 async def serve(flaw: Flaw) -> AsyncIterator[Served]:
@@ -111,7 +112,7 @@ async def test_what_is_not_http_is_answered_as_go_does_it(served: Served, sent: 
 
 async def test_a_body_above_vaults_limit_is_refused(served: Served) -> None:
     async with served.session() as session:
-        async with session.post(served.url, data=io.BytesIO(b"x" * (33 << 20)), timeout=PATIENT) as reply:
+        async with session.post(served.url, data=io.BytesIO(b"x" * (33 << 20))) as reply:
             assert (reply.status, await reply.json()) == (413, {"errors": ["http: request body too large"]})
 
 
@@ -153,7 +154,7 @@ async def test_a_blocked_door_silences_connections_that_exist_and_opening_it_res
         async with session.get(served.url) as reply:
             assert reply.status == 200
         served.front.set_door(Door.BLOCKED)
-        asked = asyncio.create_task(session.post(served.url, timeout=PATIENT))  # noqa: TID251  (as above)
+        asked = asyncio.create_task(session.post(served.url))  # noqa: TID251  (as above)
         done, _ = await asyncio.wait([asked], timeout=0.3)
         assert not done
         served.front.set_door(Door.OPEN)
@@ -184,7 +185,7 @@ async def test_a_hanging_request_is_read_and_never_answered(served: Served) -> N
     served.exchange = Exchange(outcome=Outcome.HANG)
     async with served.session() as session:
         with pytest.raises(TimeoutError):
-            await session.get(served.url)
+            await session.get(served.url, timeout=GIVEN_UP)
     assert len(served.arrived) == 1
 
 
