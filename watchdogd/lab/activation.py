@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import posixpath
+from http import HTTPStatus
 
 from watchdogd.lab import bundle, signing, tokens
 from watchdogd.lab.call import Call, rfc3339
@@ -126,7 +127,7 @@ def _unwrapped(call: Call, kind: Kind, token: str, primary_api_addr: str) -> obj
         url = f"{address}/v1/sys/wrapping/unwrap"
         raise _refused(kind, f'error unwrapping secondary token: Post "{url}": dial tcp {host}: i/o timeout')
     if exchange.status != 200:
-        text = f'status code is {exchange.status}, message is "{exchange.status} {_REASONS.get(exchange.status, "")}"'
+        text = f'status code is {exchange.status}, message is "{exchange.status} {_reason(exchange.status)}"'
         raise _refused(kind, f"error response unwrapping secondary token; {text}")
     try:
         answer = json.loads(exchange.body)
@@ -179,7 +180,14 @@ _X509 = {
     "expired": "certificate has expired or is not yet valid",
     "wrong-name": "certificate is valid for somebody-else.example.test",
 }
-_REASONS = {400: "Bad Request", 403: "Forbidden", 500: "Internal Server Error", 503: "Service Unavailable"}
+
+
+def _reason(status: int) -> str:
+    """What stands behind a status in its line, as Go's server writes it."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"status code {status}"
 
 
 def _call_out(call: Call, address: str, token: str, *, is_trusting: bool) -> Exchange | None:

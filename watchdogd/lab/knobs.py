@@ -226,9 +226,9 @@ class Knobs:
     status_is_audited: bool = True  # by ENTPATHS a path like any: a blocked audit device holds it up, too
     status_endpoints: StatusEndpoints = StatusEndpoints.OPEN  # whether the listener answers replication status
     unauthenticated_metrics: bool = False  # the listener option unauthenticated_metrics_access; without UNCONFIRMED
-    redact_version: bool = False  # the listener option of this name
-    redact_cluster_name: bool = False  # the listener option of this name
-    redact_addresses: bool = False  # the listener option of this name
+    redact_version: bool = False  # the listener option of this name; a valid token lifts it
+    redact_cluster_name: bool = False  # the listener option of this name; a valid token lifts it
+    redact_addresses: bool = False  # the listener option of this name; a valid token lifts it
     max_lease_ttl_s: float = 768 * 3600.0  # the longest life that a token gets
 
     # The way there and back

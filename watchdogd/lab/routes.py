@@ -47,7 +47,7 @@ PATH_DISABLED = "path disabled in replication DR secondary mode"
 CRASHED = "internal error"
 SECRETS = "secrets"  # what `endpoint_of` calls every path of a secrets engine
 _VERBS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE", "LIST"})
-_ROOT_ONLY = re.compile(r"^sys/generate-root/|/generate-operation-token/")
+_GENERATION = re.compile(r"^sys/generate-root/|/generate-operation-token/")
 NO_ACTIVE = "local node not active but active cluster node not found"
 
 ROUTES: tuple[Route, ...] = (
@@ -174,7 +174,7 @@ def _handle(call: Call) -> Reply:
 
 def _in_namespace(call: Call) -> Reply:
     """This world has the root namespace only [OBS: OpenBao asked for one that it has not]."""
-    if _ROOT_ONLY.search(call.request.path):
+    if _GENERATION.search(call.request.path):
         return errors(400, call.knobs.namespace_health_text)
     return errors(404, call.knobs.namespace_missing_text)
 
@@ -193,6 +193,8 @@ def _at_active(call: Call, *, is_redirected: bool) -> Call | Reply:
 
 
 def _at_node(call: Call, route: tuple[Route, tuple[tuple[str, str], ...]] | None, *, is_known: bool) -> Reply:
+    if is_known and route is None and _GENERATION.search(call.request.path):
+        return errors(405)  # GRHTTP111: a handler of its own, whatever the mode of its cluster
     is_open = route is not None and Trait.ON_DR_SECONDARY in route[0].trait
     if call.cluster.is_dr_secondary and not is_open and call.request.path not in call.knobs.open_on_dr_secondary:
         return errors(400, PATH_DISABLED)  # with or without a valid token: VAGRANT, LAB2

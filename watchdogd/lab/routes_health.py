@@ -101,13 +101,12 @@ def _health_body(call: Call) -> dict[str, object]:
         "replication_performance_mode": performance.value,
         "replication_dr_mode": dr.value,
         "server_time_utc": int(call.utc_s),
-        "version": "" if call.knobs.redact_version else cluster.spec.shown_version,
+        "version": "" if _is_redacted(call, call.knobs.redact_version) else cluster.spec.shown_version,
     }
     if version >= (1, 16):
         body["enterprise"] = not is_community
     if not sealed:
-        body["cluster_name"] = "" if call.knobs.redact_cluster_name else cluster.name
-        body["cluster_id"] = vault_id(call)
+        body |= _identity(call)
     if is_active and not sealed and cluster.store.last_wal and not is_community:
         body["last_wal"] = cluster.store.last_wal
     if version >= (1, 8) and not is_community:
@@ -119,6 +118,25 @@ def _health_body(call: Call) -> dict[str, object]:
     if version >= (1, 19):
         body |= _ha_fields(call)
     return body
+
+
+def _identity(call: Call) -> dict[str, object]:
+    """The cluster's name and id; a name that is redacted is left out, as Go leaves out what is empty."""
+    shown: dict[str, object] = {"cluster_name": call.cluster.name, "cluster_id": vault_id(call)}
+    if _is_redacted(call, call.knobs.redact_cluster_name):
+        del shown["cluster_name"]
+    return shown
+
+
+def _is_redacted(call: Call, option: bool) -> bool:
+    """Whether a listener option blanks a field for this caller: not where the node finds his token [HEALTHSRC].
+
+    Vault asks its token store, which a plain standby has not (`LookupToken`), nor a DR secondary, by inference.
+    """
+    knows_tokens = call.cluster.serving() is call.asked or _is_performance_standby(call)
+    if not option or is_sealed(call) or call.cluster.is_dr_secondary or not knows_tokens:
+        return option
+    return call.find_token(call.request.token_text) is None
 
 
 def licence_ends(call: Call) -> str:
@@ -199,7 +217,7 @@ def who_is_active(call: Call) -> Reply:
     if active is node and active.active is not None:
         body["active_time"] = rfc3339(active.active.since_utc_s, nanos=True)
     if active is not None:
-        redacted = call.knobs.redact_addresses
+        redacted = _is_redacted(call, call.knobs.redact_addresses)
         body["leader_address"] = "" if redacted else call.world.spec.api_addr(active.target)
         body["leader_cluster_address"] = "" if redacted else call.world.spec.cluster_addr(active.target)
     standby = _is_performance_standby(call)
@@ -215,6 +233,7 @@ def seal_status(call: Call) -> Reply:
     """GET sys/seal-status [SEALDOC, OBS]."""
     knobs, node, sealed = call.knobs, call.asked, is_sealed(call)
     keys = call.cluster.keys if node.initialized else None
+    redacted = _is_redacted(call, knobs.redact_version)
     body: dict[str, object] = {
         "type": seal_type(call),
         "initialized": node.initialized,
@@ -223,12 +242,14 @@ def seal_status(call: Call) -> Reply:
         "n": len(keys.shares) if keys is not None else 0,
         "progress": len(node.unseal_shares),
         "nonce": node.unseal_nonce,
-        "version": call.cluster.spec.shown_version,
-        **({"build_date": BUILD_DATE} if call.cluster.version >= (1, 11) else {}),  # the oldest sample that has it
+        "version": "" if redacted else call.cluster.spec.shown_version,
+        **(
+            {"build_date": "" if redacted else BUILD_DATE} if call.cluster.version >= (1, 11) else {}
+        ),  # the oldest sample that has it
         "migration": False,
     }
     if not sealed:
-        body |= {"cluster_name": call.cluster.name, "cluster_id": vault_id(call)}
+        body |= _identity(call)
     body |= {"recovery_seal": knobs.auto_unseal, "storage_type": "raft"}
     if call.cluster.version >= (1, 19):
         body["removed_from_cluster"] = node.removed

@@ -43,11 +43,11 @@ def update(call: Call) -> Reply:
     running = _running(call)
     if running is None:
         return errors(400, "no root generation in progress")
+    if call.text("nonce") != running.nonce:
+        return errors(400, f'incorrect nonce supplied; nonce for this root generation operation is "{running.nonce}"')
     if running.is_dr is not _is_dr(call):
         text = "incorrect strategy supplied; a generate root operation of another type is already in progress"
         return errors(400, text)
-    if call.text("nonce") != running.nonce:
-        return errors(400, f'incorrect nonce supplied; nonce for this root generation operation is "{running.nonce}"')
     if share in running.shares:
         return errors(400, "given key has already been provided during this generation operation")
     running.shares.append(share)
@@ -119,13 +119,14 @@ def _memory_attempt(call: Call, value: Attempt | None) -> None:
 
 
 def _start(call: Call) -> Reply:
-    if _running(call) is not None:
-        return errors(400, "root generation already in progress")
-    if call.text("pgp_key"):
-        return errors(400, "error parsing PGP key: this world knows no PGP keys")
+    """What it brings is judged first, whether the slot is free last (GENROOT)."""
     otp, wanted = call.text("otp"), otp_length(call.cluster.version)
     if otp and len(otp.encode()) != wanted:  # Go counts bytes
         return errors(400, "OTP string is wrong length")
+    if not otp and call.text("pgp_key"):
+        return errors(400, "error parsing PGP key: this world knows no PGP keys")
+    if _running(call) is not None:
+        return errors(400, "root generation already in progress")
     started = Attempt(
         nonce=call.cluster.chance.uuid(),
         otp=otp or call.cluster.chance.base62(wanted),

@@ -100,10 +100,15 @@ def secondary_token(call: Call) -> Reply:
 
 
 def revoke_secondary(call: Call) -> Reply:
-    """POST sys/replication/{kind}/primary/revoke-secondary [DRDOC2 3.6]: cut off at once."""
+    """POST sys/replication/{kind}/primary/revoke-secondary [DRDOC2 3.6]: cut off at once; an unknown id is no error."""
     kind, secondary_id = Kind(call.params["kind"]), call.text("id")
     call.authorise(wanted=UPDATE)
-    call.cluster.roles[kind].known_secondaries.pop(secondary_id, None)
+    role = call.cluster.roles[kind]
+    if role.mode is not Mode.PRIMARY:
+        return errors(400, call.knobs.not_primary_text)
+    if not secondary_id:
+        return errors(400, call.knobs.missing_secondary_id_text)
+    role.known_secondaries.pop(secondary_id, None)
     if call.node.active is not None:
         call.node.active.peers.pop(f"{kind}/{secondary_id}", None)
     return empty(call.knobs.revoke_secondary_status) if call.knobs.revoke_secondary_status == 204 else call.logical()
@@ -121,7 +126,7 @@ def generate_public_key(call: Call) -> Reply:
 def delete_operation_token(call: Call) -> Reply:
     """POST sys/replication/dr/secondary/operation-token/delete [DRDOC2 3.12]."""
     secondary_role(call, Kind.DR)
-    text = call.text("dr_operation_token")
+    text = _operation_token(call)
     if text not in call.cluster.op_tokens:
         raise Rejected(_invalid_operation_token(call))
     call.cluster.op_tokens.remove(text)
@@ -133,11 +138,16 @@ def authorise_operation(call: Call, kind: Kind) -> None:
     if kind is Kind.PERFORMANCE:
         call.authorise(wanted=UPDATE)
         return
+    if not is_operation_token(call, _operation_token(call), call.request.path, UPDATE):
+        raise Rejected(_invalid_operation_token(call))
+
+
+def _operation_token(call: Call) -> str:
+    """The one of the body. Raises Rejected where there is none (PR4498)."""
     text = call.text("dr_operation_token")
     if not text:
-        raise Rejected(errors(call.knobs.missing_dr_token_status, "DR operation token was not provided"))  # PR4498
-    if not is_operation_token(call, text, call.request.path, UPDATE):
-        raise Rejected(_invalid_operation_token(call))
+        raise Rejected(errors(call.knobs.missing_dr_token_status, "DR operation token was not provided"))
+    return text
 
 
 def is_operation_token(call: Call, text: str, path: str, wanted: frozenset[str]) -> bool:

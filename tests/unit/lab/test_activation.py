@@ -4,6 +4,7 @@ import pytest
 
 from tests.unit.lab.asking import Asker, Said, asker
 from tests.unit.lab.founding import founder
+from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.world import NODES_CA_FILE
 
 WRONG_FILE = "Error loading CA File: open {}: no such file or directory"
@@ -128,3 +129,13 @@ def test_a_cluster_that_is_promoted_again_has_what_its_primary_had() -> None:
     a.wait(1)
     a.fail_over("west", "east")
     assert [is_left(a, "east/1", token) for token in (kept, lost, theirs)] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("status", "line"), [(429, "429 Too Many Requests"), (502, "502 Bad Gateway"), (472, "472 status code 472")]
+)
+def test_what_came_in_place_of_the_bundle_is_told_by_its_status_line(status: int, line: str) -> None:
+    a, token = demoted()  # APOC, ISS20421: the message is the status line, in Go's words
+    a.fault(FaultKind.STRANGE, "node:west/1", text="nobody", status=status)
+    text = f'error response unwrapping secondary token; status code is {status}, message is "{line}"'
+    assert refused(a.update_primary("east", token)) == (500, [text])

@@ -183,9 +183,35 @@ def test_auto_unseal_brings_a_restarted_node_back_by_itself() -> None:
     assert status(a, "east/2") == 473
 
 
-def test_redaction_blanks_version_and_cluster_name() -> None:
-    body = asker(redact_version=True, redact_cluster_name=True).ask("east/1", "sys/health").json
-    assert (body["version"], body["cluster_name"]) == ("", "")
+REDACTED = {"redact_version": True, "redact_cluster_name": True, "redact_addresses": True}
+
+
+def told_to(a: Asker, token: str, target: str = "east/1") -> dict[str, object]:
+    """What the three open endpoints say of version, name and addresses."""
+    told = {path: a.ask(target, f"sys/{path}", token=token).json for path in ("health", "seal-status", "leader")}
+    names = {"version", "build_date", "cluster_name", "leader_address", "leader_cluster_address"}
+    return {f"{path} {name}": value for path, body in told.items() for name, value in body.items() if name in names}
+
+
+def test_redaction_blanks_version_and_addresses_and_leaves_the_name_out() -> None:
+    # HEALTHSRC, CFG: `cluster_name` is omitted where it is empty.
+    shown = told_to(asker(**REDACTED), "")
+    assert set(shown) == {name for name in told_to(asker(), "") if "cluster_name" not in name}
+    assert set(shown.values()) == {""}
+
+
+def test_redaction_is_for_whoever_has_no_valid_token() -> None:
+    a = asker(**REDACTED)  # HEALTHSRC: "for callers without a valid token"
+    assert told_to(a, "hvs.stale") == told_to(a, "")
+    for target in ("east/1", "east/2"):  # a performance standby knows tokens, too
+        assert told_to(a, a.has["root_token"], target) == told_to(asker(), "", target)
+
+
+def test_redaction_holds_for_everybody_at_a_node_that_knows_no_tokens() -> None:
+    a = asker(**REDACTED)
+    assert told_to(a, a.has["root_token"], "west/1") == told_to(a, "", "west/1")
+    b = asker(performance_standbys=False, **REDACTED)
+    assert told_to(b, b.has["root_token"], "east/2") == told_to(b, "", "east/2")
 
 
 def test_a_terminated_licence_shows() -> None:

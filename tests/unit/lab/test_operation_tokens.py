@@ -157,6 +157,34 @@ def test_a_wrong_otp_length_is_refused() -> None:
     assert (said.status, said.errors) == (400, ["OTP string is wrong length"])
 
 
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [({"otp": "short"}, "OTP string is wrong length"), ({"pgp_key": "none"}, "error parsing PGP key: ")],
+)
+def test_what_an_attempt_brings_is_looked_at_before_the_one_that_runs(body: dict[str, str], text: str) -> None:
+    a = asker()  # GENROOT: GenerateRootInit asks for the slot last
+    start(a)
+    said = a.ask("west/1", ATTEMPT, "PUT", body=body)
+    assert (said.status, said.errors[0].startswith(text)) == (400, True)
+
+
+def test_the_nonce_is_asked_for_before_the_kind_of_the_attempt() -> None:
+    a = asker(open_on_dr_secondary=frozenset({ROOT_UPDATE}))  # GENROOT: GenerateRootUpdate
+    nonce = start(a)["nonce"]
+    said = [a.ask("west/1", ROOT_UPDATE, "PUT", body={"key": a.shares[0], "nonce": n}) for n in ("bad", nonce)]
+    assert said[0].errors == [f'incorrect nonce supplied; nonce for this root generation operation is "{nonce}"']
+    assert said[1].errors[0].startswith("incorrect strategy supplied; ")
+
+
+@pytest.mark.parametrize("method", ["PATCH", "LIST", "HEAD"])
+@pytest.mark.parametrize(
+    ("target", "path"), [("west/1", ATTEMPT), ("west/1", UPDATE), ("east/1", ROOT_ATTEMPT), ("east/2", ROOT_UPDATE)]
+)
+def test_another_verb_is_refused_without_words(target: str, path: str, method: str) -> None:
+    said = asker().ask(target, path, method)  # GRHTTP111
+    assert (said.status, said.json) == (405, {"errors": []})
+
+
 def test_cancel_is_204_with_and_without_an_attempt() -> None:
     a = asker()
     assert a.ask("west/1", ATTEMPT, "DELETE").status == 204
@@ -227,6 +255,13 @@ def test_a_deleted_operation_token_is_dead() -> None:
     token = generate(a)
     assert a.post("west/1", DELETE_TOKEN, {"dr_operation_token": token}).status == 204
     assert a.post("west/1", PROMOTE, {"dr_operation_token": token}).status == 403
+
+
+def test_to_delete_no_token_is_refused_as_to_promote_without_one() -> None:
+    a = asker()
+    said = [a.post("west/1", path, {}) for path in (DELETE_TOKEN, PROMOTE)]
+    assert said[0].status == said[1].status == 400
+    assert said[0].errors == said[1].errors == ["DR operation token was not provided"]
 
 
 def test_after_promote_the_token_cannot_be_deleted_there() -> None:

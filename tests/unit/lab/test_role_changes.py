@@ -261,3 +261,12 @@ def test_a_role_change_survives_the_crash_of_its_cluster() -> None:
     a.world.faults.clear(crash)
     a.wait(10)
     assert dr(a, a.world.clusters["west"].serving().target)["mode"] == "primary"
+
+
+def test_to_revoke_nobody_is_refused_and_so_is_to_revoke_where_there_are_no_secondaries() -> None:
+    a, revoke = asker(), "sys/replication/{}/primary/revoke-secondary"  # DRDOC2: `id` is required
+    token = a.has["root_token"]
+    said = a.post("east/1", revoke.format("dr"), {}, token=token)
+    assert (said.status, said.errors) == (400, [a.world.clusters["east"].knobs.missing_secondary_id_text])
+    said = a.post("east/1", revoke.format("performance"), {"id": "west"}, token=token)
+    assert (said.status, said.errors) == (400, [a.world.clusters["east"].knobs.not_primary_text])
