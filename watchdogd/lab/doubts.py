@@ -187,6 +187,10 @@ FURTHER: tuple[Doubt, ...] = (
         "how an old version answers without a token",
         ("missing_token_in_words", (False, True), (LOOKUP, DEMOTE, CREATE)),
     ),
+    *_doubts(
+        "when sys/unseal is a disabled path at a node of a DR secondary that is unsealed",
+        ("unsealing_again_is_disabled", (False, True), ("sys/unseal",)),
+    ),
     *_doubts("whether sys/seal at a standby is forwarded", ("standby_forwards_seal", (False, True), (SEAL,))),
     *_doubts(
         "a write on a performance secondary whose primary is out of reach",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from watchdogd.lab.call import Call
 from watchdogd.lab.reply import Rejected, Reply, errors
 
+PATH_DISABLED = "path disabled in replication DR secondary mode"
 UNSUPPORTED_PATH = "1 error occurred:\n\t* unsupported path\n\n"
 _TRUE, _FALSE = ("1", "t", "T", "true", "TRUE", "True"), ("0", "f", "F", "false", "FALSE", "False")
 

@@ -149,6 +149,7 @@ class Knobs:
     op_tokens_outlive_promotion: bool = False  # UNCONFIRMED: they count again once it is a secondary again
     rotation_ends_batch_tokens: bool = False  # UNCONFIRMED: a new term of the keyring ends those of earlier ones
     authenticated_op_token: bool | None = None  # None: from 2.0 on (back-ports UNCONFIRMED)
+    unauthenticated_access: frozenset[str] = frozenset()  # generate-root, generate-operation-token: open all the same
     op_token_envelope: TokenEnvelope = TokenEnvelope.BARE  # UNCONFIRMED
     op_token_read_needs_read: bool = True  # UNCONFIRMED: GET of the attempt asks for `read`, not `update`
     op_token_delete_needs_delete: bool = True  # UNCONFIRMED: DELETE of the attempt asks for `delete`, not `update`
@@ -179,6 +180,7 @@ class Knobs:
         "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n",
     )
     open_on_dr_secondary: frozenset[str] = frozenset()  # UNCONFIRMED for sys/seal, sys/step-down, sys/ha-status
+    unsealing_again_is_disabled: bool = False  # UNCONFIRMED when (TC): sys/unseal at an unsealed DR secondary's node
     standby_forwards_seal: bool = False  # UNCONFIRMED for Vault: it is the active node that seals; OBS: the one asked
     not_replicating_text: str = "replication is not enabled"  # UNCONFIRMED: reindex and the like without any
     reindex_text: str = "Reindexing the local data storage. This may take a long time."  # UNCONFIRMED
@@ -223,6 +225,7 @@ class Knobs:
     bootstrap_text: str = "error bootstrapping replication: context deadline exceeded"  # UNCONFIRMED: in which words
     audit_type_text: str = "unknown backend type"  # UNCONFIRMED
     audit_in_use_text: str = "path already in use"  # UNCONFIRMED
+    kv_upgrade_s: float = 0.0  # how long a mount that became one of version 2 answers 400; OBS: a second or two
     status_is_audited: bool = True  # by ENTPATHS a path like any: a blocked audit device holds it up, too
     status_endpoints: StatusEndpoints = StatusEndpoints.OPEN  # whether the listener answers replication status
     unauthenticated_metrics: bool = False  # the listener option unauthenticated_metrics_access; without UNCONFIRMED

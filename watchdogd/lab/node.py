@@ -54,6 +54,7 @@ class ActiveMemory:
     remote_wal_seen: bool = False
     attempt: Attempt | None = None
     reindex_until_s: float | None = None
+    upgrades_until_s: dict[str, float] = field(default_factory=dict)  # of mounts that became key-value version 2
 
 
 @dataclass(slots=True)

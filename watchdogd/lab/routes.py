@@ -36,6 +36,7 @@ from watchdogd.lab import (
 from watchdogd.lab.call import Call
 from watchdogd.lab.counts import Crash
 from watchdogd.lab.faults import FaultKind
+from watchdogd.lab.fields import PATH_DISABLED
 from watchdogd.lab.knobs import RoleWindow
 from watchdogd.lab.reply import Hangs, Rejected, Reply, Unanswered, errors
 from watchdogd.lab.route import Route, Trait
@@ -43,7 +44,6 @@ from watchdogd.lab.routes_health import is_sealed
 from watchdogd.lab.store import Overloaded, ReadOnly
 from watchdogd.lab.wire import Outcome
 
-PATH_DISABLED = "path disabled in replication DR secondary mode"
 CRASHED = "internal error"
 SECRETS = "secrets"  # what `endpoint_of` calls every path of a secrets engine
 _VERBS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE", "LIST"})

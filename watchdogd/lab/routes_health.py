@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from watchdogd.lab.call import Call, rfc3339
 from watchdogd.lab.faults import FaultKind
+from watchdogd.lab.fields import PATH_DISABLED
 from watchdogd.lab.knobs import RoleWindow, WindowModes
 from watchdogd.lab.node import Mode
 from watchdogd.lab.reply import Rejected, Reply, Unanswered, bare, empty, errors
@@ -275,7 +276,8 @@ def unseal(call: Call) -> Reply:
     if keys is None or not node.initialized:
         return errors(400, "Vault is not initialized")
     if not node.sealed:
-        return seal_status(call)
+        is_disabled = call.knobs.unsealing_again_is_disabled and call.cluster.is_dr_secondary
+        return errors(400, PATH_DISABLED) if is_disabled else seal_status(call)
     node.unseal_nonce = node.unseal_nonce or call.cluster.chance.uuid()
     try:
         unsealed = node.submit_share(share, keys)

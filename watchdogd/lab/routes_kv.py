@@ -19,6 +19,10 @@ from watchdogd.lab.routes_kv2 import DATA, version_2
 
 MOUNTS, CUBBYHOLES = mounts.MOUNTS, "cubbyhole/"
 _LEASE_S = 2764800
+UPGRADING = (
+    "Upgrading from non-versioned to versioned data. This backend will be unavailable for a brief period and will "
+    "resume service shortly."
+)
 _WANTED = {
     "GET": frozenset({"read"}),
     "LIST": frozenset({"list"}),
@@ -45,10 +49,14 @@ def secrets(call: Call) -> Reply:
     if mount.type != "kv":
         return errors(404, UNSUPPORTED_PATH)
     if mount.version == "2":
-        return version_2(call, mount, rest)
+        return errors(400, UPGRADING) if _is_upgrading(call, mount) else version_2(call, mount, rest)
     if not rest and call.request.method == "PUT":
         return errors(400, "missing path")
     return _version_1(call, mount, DATA + call.request.path)
+
+
+def _is_upgrading(call: Call, mount: Mount) -> bool:
+    return call.node.active is not None and call.now_s < call.node.active.upgrades_until_s.get(mount.path, 0.0)
 
 
 def _list_path(call: Call) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from watchdogd.lab.call import Call
+from watchdogd.lab.fields import PATH_DISABLED
 from watchdogd.lab.node import Mode
 from watchdogd.lab.reply import HEADERS, Rejected, Reply, bare, errors
 from watchdogd.lab.roles import Kind
@@ -18,7 +19,6 @@ from watchdogd.lab.routes_health import is_sealed, licence_ends
 from watchdogd.lab.status import remote_wal, wal_of
 
 _EVERY_S = 10
-_PATH_DISABLED = "path disabled in replication DR secondary mode"
 
 
 def metrics(call: Call) -> Reply:
@@ -27,7 +27,7 @@ def metrics(call: Call) -> Reply:
         return errors(503, "Vault is sealed")
     if not call.knobs.unauthenticated_metrics:
         if call.cluster.is_dr_secondary:
-            raise Rejected(errors(400, _PATH_DISABLED))
+            raise Rejected(errors(400, PATH_DISABLED))
         call.authorise()
     form = call.request.query.get("format", "")
     if form == "prometheus":

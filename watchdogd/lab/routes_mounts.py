@@ -166,6 +166,8 @@ def _mounted(
         force_no_cache=config.get("force_no_cache") in (True, "true"),
     )
     call.write(table.prefix + path, made.fields())
+    if made.version == "2":
+        _begin_upgrade(call, path)
     return empty()
 
 
@@ -296,8 +298,15 @@ def _tuned(call: Call, table: Table, path: str) -> Reply:
     return call.logical(warnings=[f"{text} for a brief period and will resume service shortly."])
 
 
+def _begin_upgrade(call: Call, path: str) -> None:
+    """An engine of version 2 prepares its storage, in the memory of the node that does it [OBS]."""
+    if call.node.active is not None:
+        call.node.active.upgrades_until_s[path] = call.now_s + call.knobs.kv_upgrade_s
+
+
 def _upgrade(call: Call, path: str) -> None:
     """From version 1 to 2: every secret becomes the first version of itself."""
+    _begin_upgrade(call, path)
     for key in call.store.keys(DATA + path):
         entry = call.store.get(key)
         if entry is not None:

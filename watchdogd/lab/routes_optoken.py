@@ -67,7 +67,10 @@ def otp_length(version: tuple[int, ...]) -> int:
 
 
 def needs_token(call: Call) -> bool:
-    """2.x asks for a Vault token; back-ports are UNCONFIRMED, hence the knob (GHSA)."""
+    """2.x asks for a Vault token, unless its configuration says otherwise; back-ports are UNCONFIRMED (GHSA, BG)."""
+    family = "generate-operation-token" if _is_dr(call) else "generate-root"
+    if family in call.knobs.unauthenticated_access:
+        return False
     knob = call.knobs.authenticated_op_token
     return call.cluster.version >= (2, 0) if knob is None else knob
 

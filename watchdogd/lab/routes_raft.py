@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from watchdogd.lab import snapshot
 from watchdogd.lab.call import Call, duration_s, rfc3339
 from watchdogd.lab.faults import Fault, FaultKind
-from watchdogd.lab.fields import boolean, go_duration, not_converted, whole
+from watchdogd.lab.fields import PATH_DISABLED, boolean, go_duration, not_converted, whole
 from watchdogd.lab.node import Node
 from watchdogd.lab.reply import HEADERS, Rejected, Reply, bare, empty, errors
 from watchdogd.lab.route import LOCAL, ON_DR, Route, Trait
 from watchdogd.lab.routes_roles import is_operation_token
 
 _READ, _UPDATE = frozenset({"read"}), frozenset({"update"})
-_PATH_DISABLED = "path disabled in replication DR secondary mode"
 _DURATIONS = ("dead_server_last_contact_threshold", "last_contact_threshold", "server_stabilization_time")
 _AUTOPILOT: Mapping[str, object] = {
     "cleanup_dead_servers": False,
@@ -42,7 +41,7 @@ def _authorise_by_body(call: Call) -> None:
         return
     text = call.text("dr_operation_token")
     if call.request.method != "PUT" or not text:
-        raise Rejected(errors(400, _PATH_DISABLED))
+        raise Rejected(errors(400, PATH_DISABLED))
     if not is_operation_token(call, text, call.request.path, _READ | _UPDATE):
         raise Rejected(errors(call.knobs.invalid_dr_token_status, call.knobs.invalid_dr_token_text))
 
@@ -130,6 +129,7 @@ def configure_autopilot(call: Call) -> Reply:
     if wanted["cleanup_dead_servers"] and quorum < _QUORUM_LEAST:
         text = "min_quorum must be set when cleanup_dead_servers is set and it should at least be 3"
         return errors(400, f"{text}; cleanup_dead_servers: true, min_quorum: {quorum:#x}")
+    call.store.admit()
     call.cluster.autopilot = wanted
     return empty()
 

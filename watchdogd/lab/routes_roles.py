@@ -82,6 +82,7 @@ def secondary_token(call: Call) -> Reply:
     if secondary_id in role.known_secondaries:
         return errors(call.knobs.duplicate_secondary_id_status, call.knobs.duplicate_secondary_id_text)
     ttl_s = int(duration_s(call.text("ttl", DEFAULT_TTL)))
+    call.store.admit()
     public_key = call.text("secondary_public_key")
     if public_key:
         encrypted = activation.issue_encrypted(call, kind, secondary_id, public_key)
@@ -108,6 +109,7 @@ def revoke_secondary(call: Call) -> Reply:
         return errors(400, call.knobs.not_primary_text)
     if not secondary_id:
         return errors(400, call.knobs.missing_secondary_id_text)
+    call.store.admit()
     role.known_secondaries.pop(secondary_id, None)
     if call.node.active is not None:
         call.node.active.peers.pop(f"{kind}/{secondary_id}", None)

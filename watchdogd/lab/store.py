@@ -109,7 +109,7 @@ class Store:
 
     def put(self, key: str, value: Value, *, now_s: float, utc_s: float) -> Entry:
         """A write of this cluster itself. Raises Overloaded; ReadOnly where only the performance primary may."""
-        self._admit()
+        self.admit()
         is_local = self._belongs_here(key, value)
         if not is_local and self.is_replica:
             raise ReadOnly
@@ -120,7 +120,7 @@ class Store:
 
     def delete(self, key: str, *, now_s: float) -> bool:
         """Remove a key; false if there was none. Raises as `put` does."""
-        self._admit()
+        self.admit()
         known = self._entries.get(key)
         if known is None:
             return False
@@ -129,7 +129,8 @@ class Store:
         self._apply(key, None, now_s, is_local=known.is_local)
         return True
 
-    def _admit(self) -> None:
+    def admit(self) -> None:
+        """What a write asks first, also one that is not kept here. Raises Overloaded."""
         if self.is_overloaded:
             raise Overloaded
 

@@ -81,3 +81,10 @@ def started_in_vain(**knobs: object) -> object:
 def licence_reloaded(**knobs: object) -> object:
     a = asker(**knobs)
     return told(a.ask("east/1", "sys/config/reload/license", "PUT", token=a.has["root_token"]))
+
+
+def unsealed_again(**knobs: object) -> object:
+    """A node of a DR secondary; a primary's says what it is, in any case."""
+    a = asker(**knobs)
+    assert a.post("east/1", "sys/unseal", {"key": a.shares[0]}).status == 200
+    return told(a.post("west/2", "sys/unseal", {"key": a.shares[0]}))

@@ -109,6 +109,36 @@ def test_a_cluster_with_too_many_writes_refuses_them_and_nothing_else() -> None:
     assert a.world.counts.acknowledged_writes == 2
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("sys/replication/dr/primary/secondary-token", {"id": "another"}),
+        ("sys/replication/dr/primary/revoke-secondary", {"id": "another"}),
+        ("sys/storage/raft/autopilot/configuration", {"min_quorum": 3}),
+    ],
+)
+def test_a_cluster_with_too_many_writes_refuses_what_it_would_keep_of_its_secondaries_too(
+    path: str, body: dict[str, object]
+) -> None:
+    a = asker()
+    a.fault(FaultKind.WRITE_OVERLOAD, "cluster:east")
+    known = a.ask("east/1", DR_STATUS).data["known_secondaries"]
+    assert a.post("east/1", path, body, token=a.has["root_token"]).status == 503
+    assert a.ask("east/1", DR_STATUS).data["known_secondaries"] == known
+    a.world.faults.clear()
+    assert a.post("east/1", path, body, token=a.has["root_token"]).status in (200, 204)
+
+
+@pytest.mark.parametrize("kind", [FaultKind.WRITES_HANG, FaultKind.WRITES_FAIL])
+def test_a_brown_out_of_secrets_lets_logins_tokens_and_changes_of_role_through(kind: FaultKind) -> None:
+    a = asker()
+    a.fault(kind, "cluster:east")
+    login = {"role_id": a.has["role_id"], "secret_id": a.has["secret_id"]}
+    assert a.post("east/1", "auth/approle/login", login).status == 200
+    assert a.post("east/1", "auth/token/create", {}, token=a.has["root_token"]).status == 200
+    assert a.demote("east").status == 200
+
+
 def test_a_secondary_with_too_many_writes_still_promotes() -> None:
     a = asker()
     a.fault(FaultKind.WRITE_OVERLOAD, "cluster:west")

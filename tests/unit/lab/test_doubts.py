@@ -444,6 +444,7 @@ PROBES: dict[str, Probe] = {
     "licence_body": asking("sys/license/status", token="root_token"),
     "audit_type_text": asking("sys/audit/f", method="PUT", token="root_token", body={"type": "paper"}),
     "audit_in_use_text": audited_twice,
+    "unsealing_again_is_disabled": guessing.unsealed_again,
 }
 
 

@@ -40,6 +40,21 @@ def test_a_mount_that_is_upgraded_keeps_its_secrets_as_first_versions() -> None:
     ]
 
 
+def test_a_mount_of_the_second_version_may_be_upgrading_for_a_moment() -> None:
+    a = asker(kv_upgrade_s=1.5)  # OBS; the text is that of Vault's own engine
+    upgrading = "Upgrading from non-versioned to versioned data. This backend will be unavailable for a brief period"
+    ask(a, "sys/mounts/made", "POST", KV2)
+    ask(a, "sys/mounts/kv/tune", "POST", {"options": {"version": "2"}})
+    for path in ("made", "kv"):
+        said = ask(a, f"{path}/data/x", "POST", {"data": {}})
+        assert (said.status, said.errors) == (400, [f"{upgrading} and will resume service shortly."])
+    assert ask(a, "secret/data/x", "POST", {"data": {}}).status == 200
+    ask(a, "sys/mounts/secret/tune", "POST", {"description": "as it was"})
+    assert ask(a, "secret/data/x").status == 200
+    a.wait(2)
+    assert [ask(a, f"{path}/data/x", "POST", {"data": {}}).status for path in ("made", "kv")] == [200, 200]
+
+
 def test_the_lease_of_a_secret_is_that_of_its_mount() -> None:
     a = asker()
     ask(a, "kv/x", "PUT", {"a": "b"})

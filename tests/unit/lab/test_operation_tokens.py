@@ -239,6 +239,16 @@ def test_2_0_may_be_configured_open_and_a_1_19_may_have_the_back_port() -> None:
     assert asker(version="1.19.0", authenticated_op_token=True).ask("west/1", ATTEMPT).status == 403
 
 
+@pytest.mark.parametrize("opened", ["generate-operation-token", "generate-root"])
+def test_2_0_may_be_told_which_of_the_two_asks_for_no_token(opened: str) -> None:
+    a = asker(version="2.0.0", unauthenticated_access=frozenset({opened}))  # R2TEST, BG: families of their own
+    said = {
+        "generate-operation-token": a.ask("west/1", ATTEMPT).status,
+        "generate-root": a.ask("east/1", ROOT_ATTEMPT).status,
+    }
+    assert said == dict.fromkeys(said, 403) | {opened: 200}
+
+
 def test_the_authenticated_answer_may_sit_under_data() -> None:
     a = asker(version="2.0.0", op_token_envelope=TokenEnvelope.DATA)
     said = a.ask("west/1", ATTEMPT, "PUT", token=a.has["root_token"], body={})
