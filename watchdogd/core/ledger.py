@@ -136,6 +136,11 @@ class Run:
         """The record of one step; empty when it was never touched."""
         return self.steps.get(name, StepRecord())
 
+    @property
+    def took_s(self) -> float:
+        """Seconds from its begin to the newest entry of it, also over a reboot; infinite when no clock can tell."""
+        return self.opened.age_s(self.touched)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:

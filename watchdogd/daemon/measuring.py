@@ -196,6 +196,5 @@ class Measuring:
         self._metrics.count("runs_total", pair, run.runbook, run.outcome or "")
         if run.runbook is Runbook.FAILOVER and run.outcome is RunOutcome.SUCCEEDED:
             self._metrics.set("last_failover_timestamp_seconds", run.touched.at_utc_s, pair)
-            took_s = run.opened.age_s(run.touched)
-            if math.isfinite(took_s):
-                self._metrics.set("last_failover_duration_seconds", took_s, pair, "procedure")
+            if math.isfinite(run.took_s):
+                self._metrics.set("last_failover_duration_seconds", run.took_s, pair, "procedure")

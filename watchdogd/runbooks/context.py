@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import isfinite
 
 from watchdogd.core.entries import Entry
 from watchdogd.core.ledger import Ledger, Run, StepRecord
@@ -115,6 +116,12 @@ class RunContext:
         if run is None or run.run_id != self.run_id:
             raise RunGone(self.run_id)
         return run
+
+    @property
+    def took(self) -> str:
+        """How long this run took up to its newest entry, for people."""
+        took_s = self.run.took_s
+        return f"{took_s:.1f} s" if isfinite(took_s) else "a time that no clock can tell"
 
     def record(self, step: str) -> StepRecord:
         """What the journal knows of one step of this run."""

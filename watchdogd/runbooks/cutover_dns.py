@@ -122,8 +122,7 @@ async def reported(ctx: RunContext) -> Done:
     """Tell how long it took, and what the configured resolvers give now."""
     answers = await ctx.dns_watch.resolvers()
     given = ", ".join(f"{server}: {answer}" for server, answer in sorted(answers.by_server.items()))
-    age_s = ctx.clock.now_s() - ctx.run.opened.at_s
-    note = f"the name is at {ctx.run.target} after {age_s:.1f} s; resolvers: {given or 'none configured'}"
+    note = f"the name is at {ctx.run.target} after {ctx.took}; resolvers: {given or 'none configured'}"
     ctx.tell("done", Severity.WARN, note)
     await ctx.write(Noted(run_id=ctx.run_id, step="report", note=note))
     return Done.YES

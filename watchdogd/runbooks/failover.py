@@ -215,15 +215,14 @@ async def told(ctx: RunContext) -> Done:
 
 def _tell_end(ctx: RunContext) -> str:
     run, lost = ctx.run, _loss(ctx)
-    age_s = ctx.clock.now_s() - run.opened.at_s
     ctx.tell(
         "done",
         Severity.PAGE,
         f"{run.target} is primary at epoch {ctx.ledger.epoch}; {run.source} owes its demotion",
         f"estimated loss: {lost}",
-        f"procedure: {age_s:.1f} s",
+        f"procedure: {ctx.took}",
     )
-    return f"loss {lost}, procedure {age_s:.1f} s"
+    return f"loss {lost}, procedure {ctx.took}"
 
 
 def _loss(ctx: RunContext) -> str:
