@@ -9,6 +9,7 @@ from watchdogd.core.commands import Command
 from watchdogd.core.facts import CredentialSeen, FenceSeen, GateAnswer, Sight, Surroundings, Window
 from watchdogd.core.known import Known, is_within_age
 from watchdogd.core.ledger import Ledger
+from watchdogd.core.link import Hears, LinkWatch
 from watchdogd.core.model import ClusterId, ClusterView, Reach, Reading, StreamState
 from watchdogd.core.policy import Level, PairPolicy
 from watchdogd.core.views import CANNOT_LOOK
@@ -28,7 +29,7 @@ NAMED = frozenset({"node", "witness"})  # `node:ADDRESS`, `witness:NAME`: each i
 ASKED_LATER = frozenset({"window", "secondary-sees", "secondary-blind", "level"})
 WAITING_TIME = "window"  # its waiver covers the cold start, and nothing else
 COVERED_BY_WINDOW = "cold-start"
-OPENED_BY_TIME = frozenset({WAITING_TIME, COVERED_BY_WINDOW})
+OPENED_BY_TIME = frozenset({WAITING_TIME, COVERED_BY_WINDOW, "secondary-blind"})  # while they say until when
 UNDER_A_FENCE = "secondary-sees"
 OVERRULED_BY_COMMAND = "level"
 
@@ -41,6 +42,8 @@ class Question:
     ledger: Ledger
     elected: ClusterView | None
     partner: ClusterView
+    link: LinkWatch
+    hears: Hears
     sight: Sight
     windows: tuple[Window, ...]
     known: Known
@@ -159,7 +162,15 @@ def _window_until(question: Question) -> float | None:
 def _secondary_blind(question: Question) -> str:
     if question.sight is Sight.BLIND:
         return f"{question.partner.cluster} cannot say whether it hears the primary"
+    if question.hears is Hears.QUIET:  # who waives the waiting time waives no veto that is yet to be seen
+        return f"{question.partner.cluster} was compared with itself for too short a time to say whether it hears it"
     return ""
+
+
+def _secondary_blind_until(question: Question) -> float | None:
+    if question.hears is not Hears.QUIET:
+        return None
+    return question.link.counted_from_s + question.policy.timing.heartbeat_stale_after_s
 
 
 def _secondary_sees(question: Question) -> str:
@@ -286,7 +297,7 @@ GATES: Mapping[str, tuple[Ask, Until]] = {
     "self-check": (_self_check, _never),
     "anchors": (_anchors, _never),
     "window": (_window, _window_until),
-    "secondary-blind": (_secondary_blind, _never),
+    "secondary-blind": (_secondary_blind, _secondary_blind_until),
     "secondary-sees": (_secondary_sees, _never),
     "blind": (_blind, _never),
     "secondary-not-able": (_able, _never),

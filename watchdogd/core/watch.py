@@ -14,11 +14,11 @@ from watchdogd.core.gates import Question, answers
 from watchdogd.core.known import Known, Sighting, learn
 from watchdogd.core.ledger import Ledger
 from watchdogd.core.link import Hears, LinkWatch
-from watchdogd.core.model import ClusterId, ClusterView, NodeAddress, NodeSeen, Reach
+from watchdogd.core.model import ClusterId, ClusterView, NodeAddress, NodeSeen, Reach, Reading
 from watchdogd.core.policy import PairPolicy
 from watchdogd.core.signature import lacks_of, sides_of, signature_of, stream_of
 from watchdogd.core.streak import Streak
-from watchdogd.core.views import checked_against, named_as_active, sealed_counts_as_down, view_of
+from watchdogd.core.views import CANNOT_LOOK, checked_against, named_as_active, sealed_counts_as_down, view_of
 from watchdogd.core.windows import down_need, down_window, link_window, sight_of, up_need
 
 FLAP_WINDOW_S = 900.0
@@ -135,7 +135,7 @@ class PairWatch:
     def _addresses(self, cluster: ClusterId, ledger: Ledger, now_s: float) -> list[NodeAddress]:
         """The nodes that count: not ignored by the config, not waived for the open run.
 
-        What is waived is that a node cannot be read: one that says active, follows, or shows another id counts.
+        What is waived is that a node cannot be read: whatever it says that is not silence counts.
         """
         waivers = ledger.run.waivers if ledger.run else frozenset()
         waived = {waiver.partition(":")[2] for waiver in waivers if waiver.startswith("node:")}
@@ -146,7 +146,7 @@ class PairWatch:
         if not self._is_fresh(address, now_s):
             return False
         node = self.newest[address]
-        return node.is_life or node.active_by_health_alone or bool(node.wrong_id)
+        return node.reading not in CANNOT_LOOK | {Reading.SILENT} or bool(node.wrong_id)
 
     def _view(self, cluster: ClusterId, ledger: Ledger, now_s: float) -> ClusterView:
         addresses = self._addresses(cluster, ledger, now_s)
@@ -302,6 +302,8 @@ class PairWatch:
                 ledger=ledger,
                 elected=looked.elected,
                 partner=looked.partner,
+                link=looked.link,
+                hears=looked.hears,
                 sight=looked.sight,
                 windows=looked.windows,
                 known=self.known,
