@@ -282,6 +282,25 @@ async def test_a_demote_that_lands_after_the_abort_is_rolled_back() -> None:
         assert drill.site.applied("promote") == 1
 
 
+async def test_a_demote_by_hand_after_one_of_ours_that_never_left_is_not_rolled_back() -> None:
+    """Nothing of ours can land late: who demotes it by hand would find it promoted back beside what they promote."""
+    async with Drill() as drill:
+        await drill.healthy()
+        half_active(drill)
+        drill.daemon.journal.slow_s = lambda point: 5.0 if point == "step_intended" else 0.0
+        await drill.until(lambda: drill.ledger.run is not None, within_s=60)
+        await drill.until(lambda: drill.run.step("demote_source").not_applied > 0, within_s=30)
+        await drill.abort()
+        east_shows_itself(drill)
+        await ended(drill, Runbook.FAILOVER, RunOutcome.ABORTED, within_s=60)
+        assert drill.site.sent_to("demote") == 0
+        await asyncio.sleep(10.0)  # it is seen to be primary meanwhile
+        drill.site.demote_by_hand(EAST)
+        await asyncio.sleep(90.0)
+        assert drill.ledger.foreign == "east was made secondary, and not by us"
+        assert drill.site.sent_to("promote") == 0
+
+
 async def test_a_roll_back_that_is_aborted_before_its_promote_leaves_nothing() -> None:
     async with Drill() as drill:
         await late_demote(drill)

@@ -103,6 +103,11 @@ class StepRecord:
         """True when nothing was sent, or everything that was sent was certainly not applied."""
         return self.intents == self.not_applied and not self.done
 
+    @property
+    def may_have_been_applied(self) -> bool:
+        """True when something was sent that was not certainly refused, whether its end was seen or not."""
+        return self.intents > self.not_applied
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:

@@ -161,7 +161,7 @@ def _aborted(ledger: Ledger, now: Stamp, primary_at: Stamp | None) -> AbortedRun
     runs = (run for run in ledger.recent_runs if run.outcome is RunOutcome.ABORTED and run.runbook is Runbook.FAILOVER)
     recent = any(
         run.touched.age_s(now) <= ABORTED_RUN_MATTERS_S
-        and run.step("demote_source").intents > 0
+        and run.step("demote_source").may_have_been_applied
         and not _is_long_after(primary_at, run.touched)
         for run in runs
     )

@@ -26,8 +26,7 @@ def is_promote_unsent(ctx: RunContext) -> bool:
 
 def may_be_demoted_by_us(ctx: RunContext) -> bool:
     """True when this run has sent a demote that was not certainly refused."""
-    record = ctx.record(DEMOTE_SOURCE)
-    return record.intents > record.not_applied
+    return ctx.record(DEMOTE_SOURCE).may_have_been_applied
 
 
 def is_demoted_by_us(ctx: RunContext, facts: Facts) -> bool:
