@@ -7,6 +7,7 @@ import grp
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
@@ -22,14 +23,21 @@ from watchdogd.cli.timing import timing_lines
 from watchdogd.core.budget import Assumed
 from watchdogd.core.rules import notices
 from watchdogd.daemon.exits import Exit
+from watchdogd.daemon.leaving import end_what_hangs
 from watchdogd.errors import ConfigError
 
 DEFAULT_CONFIG = "/etc/watchdogd/watchdogd.toml"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return its exit code."""
-    asked = _parser().parse_args(argv)
+    """Run one verb and return its exit code; the process ends with it when a thread hangs."""
+    asked, before = _parser().parse_args(argv), threading.enumerate()
+    code = _code_of(asked)
+    end_what_hangs(code, before)
+    return code
+
+
+def _code_of(asked: argparse.Namespace) -> int:
     try:
         return int(asked.verb(asked))
     except ConfigError as exc:

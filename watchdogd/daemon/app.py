@@ -37,6 +37,7 @@ from watchdogd.daemon.control import ControlServer
 from watchdogd.daemon.exits import Exit
 from watchdogd.daemon.feeding import feed_forever, standing_line
 from watchdogd.daemon.gear import PairGear
+from watchdogd.daemon.leaving import UnwaitedThreads
 from watchdogd.daemon.measuring import Measuring
 from watchdogd.daemon.orders import Orders
 from watchdogd.daemon.reloading import Loaded, Reloading, Wardrobe
@@ -147,6 +148,7 @@ def run(config_path: str) -> int:
 
 async def _serve(config_path: str, loaded: Loaded) -> int:
     stop = asyncio.Event()
+    asyncio.get_running_loop().set_default_executor(UnwaitedThreads(thread_name_prefix="file"))
     obey_from_the_start(loaded.settings, stop.set)
     manager = from_environment()
     refused: list[Exception] = []

@@ -10,7 +10,7 @@ import asyncio
 import functools
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 THREADS = 4
 PREPARE_S_MAX = 5.0
+PARTING_S_MAX = 5.0
 BACK_OFF_S_MAX = 5.0  # botocore's own, below 1 s and then below 2 s, and time to look for credentials
 COMMENT_LENGTH_MAX = 256  # Source: APIReference/API_ChangeBatch.html
 SIGNING_REGION = "us-east-1"  # Route 53 is global and signed there; with an endpoint of its own botocore asks for one
@@ -84,6 +85,7 @@ class Clients:
         self._kept: dict[Route53Settings, Route53Client] = {}
         self._users: Counter[Route53Settings] = Counter()  # only the loop's thread counts
         self.patience_s = PREPARE_S_MAX  # what hangs is waited for once, and not once for each record
+        self.parting_s = PARTING_S_MAX  # and so it is at the end
 
     def enter(self, settings: Route53Settings) -> None:
         """One more user of this way; `leave` must follow."""
@@ -95,6 +97,11 @@ class Clients:
         self._users[way] -= 1
         if not self._users[way] and (client := self._kept.pop(way, None)) is not None:
             client.close()
+
+    async def wait_for(self, writing: Collection[asyncio.Future[ChangeRef]]) -> None:
+        """Return when all of them have ended, or after a moment: what hangs must not hold up the end of the process."""
+        if writing and (await asyncio.wait(writing, timeout=self.parting_s))[1]:
+            self.parting_s = 0.0
 
     def get(self, settings: Route53Settings, instead_of: Route53Client | None = None) -> Route53Client:
         """The client of this way, built where there is none but `instead_of`. Raises what botocore raises."""
@@ -112,7 +119,7 @@ def _way(settings: Route53Settings) -> Route53Settings:
 
 @asynccontextmanager
 async def open_route53(settings: Route53Settings, clients: Clients) -> AsyncIterator[Route53]:
-    """The provider, its client built and its credentials looked for; leaving waits for every call under way.
+    """The provider, its client built and its credentials looked for; leaving waits a moment for a write under way.
 
     Does not raise when AWS is dead or no credentials are found: the daemon must start then, too. What is wrong is
     logged, and the next call looks again. Raises: ConfigError when `endpoint_url` is none.
@@ -120,18 +127,17 @@ async def open_route53(settings: Route53Settings, clients: Clients) -> AsyncIter
     _ensure_endpoint(settings.endpoint_url)
     pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="route53")
     loop = asyncio.get_running_loop()
-    api = _Api(settings, clients)
+    api, writing = _Api(settings, clients), set[asyncio.Future[ChangeRef]]()
     clients.enter(settings)
     try:
         _, unprepared = await asyncio.wait({loop.run_in_executor(pool, api.prepare)}, timeout=clients.patience_s)
         if unprepared:
             clients.patience_s = 0.0
             log.warning("route53_client_not_built", record=settings.record, error=f"not within {PREPARE_S_MAX:g} s")
-        yield Route53(settings, api, pool)
+        yield Route53(settings, api, pool, writing)
     finally:
-        # Waiting in the default pool keeps the loop going, so that a call under way can still log its end.
-        ending = loop.run_in_executor(None, functools.partial(pool.shutdown, wait=True))
-        await asyncio.wait({ending}, timeout=settings.call_s_max)
+        await clients.wait_for(writing)  # so that its end can still be logged
+        pool.shutdown(wait=False)
         clients.leave(settings)
 
 
@@ -157,7 +163,14 @@ class _InTime:
 class Route53:
     """`ports.DnsProvider` for one record of one hosted zone; made by `open_route53`."""
 
-    def __init__(self, settings: Route53Settings, api: _Api, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        settings: Route53Settings,
+        api: _Api,
+        pool: ThreadPoolExecutor,
+        writing: set[asyncio.Future[ChangeRef]],
+    ) -> None:
+        self._writing = writing  # every write under way, also one that nobody waits for any more
         self._settings = settings
         self._api = api
         self._pool = pool
@@ -186,6 +199,8 @@ class Route53:
         in_time = _InTime(loop.time, end_s)
         write = functools.partial(self._api.swap, expected, wanted, comment[:COMMENT_LENGTH_MAX], in_time)
         writing = loop.run_in_executor(self._pool, write)
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
         try:
             async with asyncio.timeout_at(end_s):
                 return await asyncio.shield(writing)
