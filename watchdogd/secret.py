@@ -1,9 +1,23 @@
-"""A value that never prints."""
+"""A value that never prints, and texts without what looks like one."""
 
 from __future__ import annotations
 
+import re
 from hmac import compare_digest
 from typing import NoReturn, final
+
+REDACTED = "(redacted)"
+# Vault tokens: hvs. hvb. hvr. since 1.10, s. b. r. before. Source: developer.hashicorp.com/vault/docs/concepts/tokens.
+# Wrapped activation tokens and logins may be JWTs.
+_TOKENS = re.compile(
+    r"\bhv[sbr]\.[\w.=+/-]+|\b[sbr]\.[\w-]{20,}[\w.=-]*|\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?",
+)
+# Ids of AWS keys. Source: docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html, unique identifiers.
+_KEY_IDS = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}")
+# A word of base64 or hex: secret keys, key shares, what a generator made. With slashes only a long one: else a path.
+_WORDS = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}|[A-Za-z0-9+_-]{20,}={0,2}")
+MIXED_LENGTH = 20  # from here on upper case, lower case and digits in one word are no name that somebody chose
+ANY_LENGTH = 32  # from here on upper and lower case are none, nor are letters and digits
 
 
 @final
@@ -41,3 +55,32 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret is neither pickled nor copied")
+
+
+def redact(text: str) -> str:
+    """`text` without anything that looks like a token."""
+    return _TOKENS.sub(REDACTED, text)
+
+
+def without_secrets(text: str) -> str:
+    """`text` for people about what somebody typed: without tokens, and without every word that may be a key.
+
+    Names, addresses, ids and paths stay.
+    """
+    return _WORDS.sub(_word_or_not, _KEY_IDS.sub(REDACTED, redact(text)))
+
+
+def _word_or_not(found: re.Match[str]) -> str:
+    word = found[0]
+    if word.startswith("/") and not word.startswith("//"):  # a path: each part of it by itself
+        return "/".join(REDACTED if _may_be_key(part) else part for part in word.split("/"))
+    return REDACTED if _may_be_key(word) else word
+
+
+def _may_be_key(word: str) -> bool:
+    word = word.strip("/")
+    is_mixed = bool(re.search("[a-z]", word) and re.search("[A-Z]", word))
+    has_digit = bool(re.search("[0-9]", word))
+    if len(word) >= ANY_LENGTH:
+        return is_mixed or (word.isalnum() and has_digit)
+    return is_mixed and has_digit and len(word) >= MIXED_LENGTH

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,6 +14,7 @@ from watchdogd.adapters.config_model import ConfigFile
 from watchdogd.adapters.settings import Settings
 from watchdogd.core.rules import violations
 from watchdogd.errors import ConfigError
+from watchdogd.secret import without_secrets
 
 FILE_BYTES_MAX = 1 << 20
 
@@ -41,11 +42,16 @@ def parse_config(raw: bytes, *, source: str = "the file") -> Settings:
     try:
         config = ConfigFile.model_validate(_decoded(raw, source))
     except ValidationError as exc:
-        raise ConfigError(problems_of(exc)) from None  # its own text would repeat the values
+        raise _refusal(problems_of(exc)) from None  # its own text would repeat the values
     settings = settings_of(config)
     if broken := violations(settings.policy):
-        raise ConfigError(tuple(str(one) for one in broken))
+        raise _refusal(str(one) for one in broken)
     return settings
+
+
+def _refusal(problems: Iterable[str]) -> ConfigError:
+    """The error that names these; what stands at the wrong place may be a secret."""
+    return ConfigError(tuple(without_secrets(problem) for problem in problems))
 
 
 def _decoded(raw: bytes, source: str) -> dict[str, object]:
@@ -56,4 +62,4 @@ def _decoded(raw: bytes, source: str) -> dict[str, object]:
     except UnicodeDecodeError as exc:
         raise ConfigError((f"{source}: not UTF-8 (byte {exc.start}): save it as UTF-8",)) from exc
     except (ValueError, RecursionError) as exc:  # also numbers and nestings beyond what Python reads
-        raise ConfigError((f"{source}: not TOML: {exc}",)) from exc
+        raise _refusal((f"{source}: not TOML: {exc}",)) from None  # its own text may quote a key

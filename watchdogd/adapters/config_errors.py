@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from watchdogd.adapters.config_model import TAGGED, ConfigFile, Table
 from watchdogd.adapters.config_types import WAY_OUT_OF_PATTERN
+from watchdogd.secret import without_secrets
 
 _WANTED = {
     "string_type": 'a text in quotes, like "this"',
@@ -44,7 +45,7 @@ def path_of(loc: Iterable[int | str]) -> str:
             case _ if step.startswith("="):
                 continue
             case _:
-                key = step if re.fullmatch(r"[A-Za-z0-9_-]+", step) else json.dumps(step[:60])
+                key = step if re.fullmatch(r"[A-Za-z0-9_-]+", step) else json.dumps(without_secrets(step)[:60])
                 path += f".{key}" if path else key
     return path
 

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from watchdogd.secret import without_secrets
+
 # As Prometheus writes them. Source: prometheus.io/docs/prometheus/latest/configuration/configuration, <duration>.
 # Bounded digits: nobody means more, and an endless number must not become infinite.
 _UNITS_S = {"y": 365 * 86400.0, "w": 7 * 86400.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -140,7 +142,7 @@ def _nodes_needed(value: object) -> int | Literal["quorum"]:
 
 
 def _shown(value: object) -> str:
-    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    text = without_secrets(f'"{value}"' if isinstance(value, str) else repr(value))  # before a part of it is cut off
     return text if len(text) <= 60 else text[:57] + "..."
 
 

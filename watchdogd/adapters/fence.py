@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import signal
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Mapping
@@ -14,6 +13,7 @@ from typing import IO
 
 from watchdogd.core.model import ClusterId, PairId
 from watchdogd.ports import FenceOutcome, FenceResult, FenceVerb
+from watchdogd.secret import redact
 
 EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 OUTPUT_BYTES_MAX = 4096
@@ -23,13 +23,6 @@ KILL_GRACE_S = 5.0
 DRAIN_S = 0.5  # a grandchild may hold the pipe for ever: what the command said is there when it ends
 POLL_S = 0.02
 SAFE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-# Vault tokens: hvs. hvb. hvr. since 1.10, s. b. r. before. Source: developer.hashicorp.com/vault/docs/concepts/tokens.
-# Wrapped activation tokens and logins may be JWTs.
-_TOKENS = re.compile(
-    r"\bhv[sbr]\.[\w.=+/-]+|\b[sbr]\.[\w-]{20,}[\w.=-]*|\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?",
-)
-REDACTED = "(redacted)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +62,6 @@ class CommandFence:
             return await _run((*command.argv, verb.value), environment, command.timeout_s)
         except (OSError, ValueError) as exc:
             return FenceResult(outcome=FenceOutcome.FAILED, why=f"{command.argv[0]} could not be started: {exc}")
-
-
-def redact(text: str) -> str:
-    """`text` without anything that looks like a token."""
-    return _TOKENS.sub(REDACTED, text)
 
 
 class _Output(asyncio.Protocol):

@@ -9,7 +9,7 @@ from typing import NoReturn, assert_never
 
 from watchdogd.adapters.settings import CredentialRef, FileRef, SecretRef
 from watchdogd.errors import Need, NeedsOperator
-from watchdogd.secret import Secret
+from watchdogd.secret import Secret, without_secrets
 
 SECRET_BYTES_MAX = 64 << 10
 OTHERS_MAY = stat.S_IRWXG | stat.S_IRWXO
@@ -83,4 +83,4 @@ def _bytes(path: str) -> bytes:
 
 
 def _refuse(what: str, why: str) -> NoReturn:
-    raise NeedsOperator(Need.CREDENTIAL, f"{what} {why}")
+    raise NeedsOperator(Need.CREDENTIAL, without_secrets(f"{what} {why}"))  # the secret may stand where its name should

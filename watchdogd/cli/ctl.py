@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 from watchdogd.adapters.clock import SystemClock
 from watchdogd.cli import ctl_text as text
 from watchdogd.cli.ctl_last import DEFAULT_STATE_DIR, NothingKept, last_known
-from watchdogd.cli.saying import say
+from watchdogd.cli.saying import Parser, say
 from watchdogd.core.commands import PROGRAM, Command
 from watchdogd.core.explain import Json, Shape
 from watchdogd.daemon.protocol import API, DEFAULT_SOCKET, MALFORMED, STARTING, Code
@@ -239,9 +239,9 @@ def _body(asked: argparse.Namespace, *keys: str) -> Shape:
 # ------------------------------------------------------------------------------------------------------------ parser
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The whole command line."""
-    whole = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+    whole = Parser(prog=PROGRAM, description=__doc__)
     whole.add_argument("--socket", default=DEFAULT_SOCKET, help=f"default {DEFAULT_SOCKET}")
     said = f"read when no daemon answers; default {DEFAULT_STATE_DIR}"
     whole.add_argument("--state-dir", default=DEFAULT_STATE_DIR, help=said)
@@ -267,7 +267,7 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
 Verbs = argparse._SubParsersAction  # argparse has no public name for what add_subparsers returns
 
 
-def _add(verbs: Verbs[argparse.ArgumentParser], command: Command, verb: Verb, *, says: str) -> argparse.ArgumentParser:
+def _add(verbs: Verbs[Parser], command: Command, verb: Verb, *, says: str) -> Parser:
     made = verbs.add_parser(command.name_below, help=says, description=says)
     made.set_defaults(verb=verb, pair="", without_daemon=command in (Command.STATUS, Command.EXPLAIN))
     # Also after the verb, where people type them; SUPPRESS keeps what stood before it.
@@ -277,17 +277,17 @@ def _add(verbs: Verbs[argparse.ArgumentParser], command: Command, verb: Verb, *,
     return made
 
 
-def _with_pair(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def _with_pair(made: Parser) -> Parser:
     made.add_argument("--pair", default=None, help="may be left out where the daemon watches only one")
     return made
 
 
-def _with_reason(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def _with_reason(made: Parser) -> Parser:
     made.add_argument("--reason", required=True, help="journalled with your uid")
     return made
 
 
-def _reading(verbs: Verbs[argparse.ArgumentParser]) -> None:
+def _reading(verbs: Verbs[Parser]) -> None:
     status = Verb(lambda asked: ("GET", "/status", None), text.status_lines, _status_check)
     made = _add(verbs, Command.STATUS, status, says="every pair in a few lines")
     codes = "exit 0 healthy, 10 degraded, 11 not ready, 12 acting, 13 frozen"
@@ -312,7 +312,7 @@ def _reading(verbs: Verbs[argparse.ArgumentParser]) -> None:
     _add(verbs, Command.VERSION, version, says="the daemon's version")
 
 
-def _acting(verbs: Verbs[argparse.ArgumentParser]) -> None:
+def _acting(verbs: Verbs[Parser]) -> None:
     pause = Verb(_of_pair("POST", "pause", "reason", "for_s"), text.done)
     made = _add(verbs, Command.PAUSE, pause, says="nothing starts")
     _with_reason(_with_pair(made)).add_argument(
@@ -346,7 +346,7 @@ def _acting(verbs: Verbs[argparse.ArgumentParser]) -> None:
     made.add_argument("--reason", default=f"{PROGRAM} {Command.RELOAD}", help="logged with your uid")
 
 
-def _debts(verbs: Verbs[argparse.ArgumentParser]) -> None:
+def _debts(verbs: Verbs[Parser]) -> None:
     debt = verbs.add_parser("debt", help="what a demoted or dead primary owes").add_subparsers(required=True)
     _with_pair(_add(debt, Command.DEBT_LIST, Verb(_of_pair("GET", "explain"), text.debt_lines), says="open debts"))
     forgive = Verb(_of_pair("POST", "debt/forgive", "cluster", "reason"), text.done)
@@ -355,7 +355,7 @@ def _debts(verbs: Verbs[argparse.ArgumentParser]) -> None:
     _with_reason(_with_pair(made))
 
 
-def _runs(verbs: Verbs[argparse.ArgumentParser]) -> None:
+def _runs(verbs: Verbs[Parser]) -> None:
     run_verbs = verbs.add_parser("run", help="look at a run, or help a parked one on").add_subparsers(required=True)
     show = Verb(lambda asked: ("GET", f"/runs/{quote(asked.run_id, safe='')}", None), text.run_lines, _run_check)
     made = _add(run_verbs, Command.RUN_SHOW, show, says="its steps, and what was written down")

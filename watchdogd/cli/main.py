@@ -18,13 +18,14 @@ from watchdogd.adapters.config_types import parse_duration
 from watchdogd.adapters.secrets import SecretReader
 from watchdogd.adapters.settings import Settings
 from watchdogd.adapters.vault.transport import TlsOptions, tls_context
-from watchdogd.cli.saying import say
+from watchdogd.cli.saying import Parser, say
 from watchdogd.cli.timing import timing_lines
 from watchdogd.core.budget import Assumed
 from watchdogd.core.rules import notices
 from watchdogd.daemon.exits import Exit
 from watchdogd.daemon.leaving import end_what_hangs
 from watchdogd.errors import ConfigError
+from watchdogd.secret import without_secrets
 
 DEFAULT_CONFIG = "/etc/watchdogd/watchdogd.toml"
 
@@ -42,13 +43,13 @@ def _code_of(asked: argparse.Namespace) -> int:
         return int(asked.verb(asked))
     except ConfigError as exc:
         for problem in exc.problems:
-            print(problem, file=sys.stderr)
+            print(without_secrets(problem), file=sys.stderr)
         print(f"{asked.config}: {len(exc.problems)} problem(s)", file=sys.stderr)
         return Exit.CONFIG
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="watchdogd", description=__doc__)
+def _parser() -> Parser:
+    parser = Parser(prog="watchdogd", description=__doc__)
     parser.add_argument("--version", action="version", version=f"watchdogd {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
@@ -85,9 +86,9 @@ def _run(asked: argparse.Namespace) -> int:
 def _check(asked: argparse.Namespace) -> Exit:
     settings = load_config(asked.config)
     for notice in notices(settings.policy):
-        print(f"notice: {notice}")
+        print(f"notice: {without_secrets(str(notice))}")
     for problem in _local_problems(settings):
-        say(f"warning: {problem}")
+        say(f"warning: {without_secrets(problem)}")
     pairs = ", ".join(settings.pairs)
     say(f"{asked.config}: good ({settings.policy.environment}; {pairs})")
     return Exit.CLEAN

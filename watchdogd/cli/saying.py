@@ -1,9 +1,21 @@
-"""Standard output, for readers that may leave early."""
+"""What a command line says: to readers that may leave early, and without what may be a secret."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
+from typing import NoReturn
+
+from watchdogd.secret import without_secrets
+
+
+class Parser(argparse.ArgumentParser):
+    """One that does not repeat what may be a secret when it refuses a command line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end with 2."""
+        super().error(without_secrets(message))
 
 
 def say(text: str) -> None:

@@ -49,6 +49,7 @@ from watchdogd.daemon.unreadable import UnreadableJournal
 from watchdogd.daemon.wiring import Anchors, production
 from watchdogd.errors import ConfigError
 from watchdogd.ports import Chronicle, Notice, Notifier, Severity
+from watchdogd.secret import without_secrets
 
 STOP_S_MAX = 80.0  # INTERFACES section 1: TERM
 STOP_POLL_S = 0.1
@@ -315,4 +316,4 @@ def ensure_reloadable(settings: Settings, journal: Chronicle) -> None:
 
 def _say_what_is_given_up(settings: Settings) -> None:
     for notice in notices(settings.policy):
-        log.warning("config_notice", error=str(notice))
+        log.warning("config_notice", error=without_secrets(str(notice)))

@@ -10,6 +10,7 @@ from typing import Final
 
 from watchdogd.core.explain import Shape
 from watchdogd.errors import Need
+from watchdogd.secret import without_secrets
 
 API: Final = "/v1"
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -94,4 +95,5 @@ class Asked:
 def refuse(code: Code | Need, message: str, gates: Sequence[Shape] = ()) -> Answer:
     """An error in the shape of INTERFACES section 6. A need of ours has the status of what may be otherwise later."""
     status = STATUS_OF[code] if isinstance(code, Code) else STARTING
-    return Answer(status=status, body={"error": {"code": code.value, "message": message, "gates": [*gates]}})
+    error: Shape = {"code": code.value, "message": without_secrets(message), "gates": [*gates]}
+    return Answer(status=status, body={"error": error})

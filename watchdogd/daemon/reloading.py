@@ -27,6 +27,7 @@ from watchdogd.daemon.unit import PairUnit
 from watchdogd.daemon.wiring import Seams, open_gear
 from watchdogd.errors import ConfigError
 from watchdogd.ports import Chronicle, Clock, Memory
+from watchdogd.secret import without_secrets
 
 WHY_SEALED = "the config is being reloaded"
 ABSENT = "(not set)"
@@ -254,10 +255,11 @@ def _given_at_start(settings: PairSettings) -> set[str]:
 
 
 def differences(before: Table, after: Table) -> list[str]:
-    """One line for every key whose value differs, as the file spells them."""
+    """One line for every key whose value differs, as the file spells them, but for what may be a secret."""
     one, two = dict(_flat(before)), dict(_flat(after))
     keys = dict.fromkeys(chain(one, two))
-    return [f"{key}: {one.get(key, ABSENT)} -> {two.get(key, ABSENT)}" for key in keys if one.get(key) != two.get(key)]
+    changed = [key for key in keys if one.get(key) != two.get(key)]
+    return [without_secrets(f"{key}: {one.get(key, ABSENT)} -> {two.get(key, ABSENT)}") for key in changed]
 
 
 def _flat(table: Table, prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchdogd.adapters.fence import redact
+from watchdogd.secret import redact
 
 TOKENS = [
     "hvs.CAESIJlWsKJ8m6W0bQ3-Zq_x",
