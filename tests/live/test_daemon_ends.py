@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.configs import good, put
-from tests.support.live_daemon import POLL_S, started
+from tests.support.live_daemon import POLL_S, ROOT, started
 from watchdogd.rehearsal.free_ports import free_port
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
@@ -76,3 +77,26 @@ async def test_a_program_for_credentials_that_hangs_is_ended_with_the_daemon_and
         async with asyncio.timeout(SOON_S):
             while is_read(pipe):
                 await asyncio.sleep(POLL_S)
+
+
+HANGS = """
+import sys, threading
+from watchdogd.daemon.leaving import end_what_hangs
+before = threading.enumerate()
+threading.Thread(target=threading.Event().wait, name="resolve_0").start()
+print("said before")
+end_what_hangs(3, before)
+print("came back")
+"""
+
+
+async def test_a_thread_that_nothing_ends_is_left_and_what_was_said_is_not_lost() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HANGS, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(SOON_S):
+        said, _ = await process.communicate()
+    assert process.returncode == 3
+    assert said.startswith(b"said before\n")
+    assert b"not waited for: resolve_0" in said
+    assert b"came back" not in said
