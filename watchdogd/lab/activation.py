@@ -117,7 +117,10 @@ def refuse_newer(call: Call, primary: Cluster) -> None:
 
 def _unwrapped(call: Call, kind: Kind, token: str, primary_api_addr: str) -> object:
     address = primary_api_addr or str((signing.claims_in(token) or {}).get("addr", ""))
-    exchange = _call_out(call, address, token, is_trusting=_trusts_who_answers(call))
+    is_trusting = _trusts_who_answers(call)
+    if not address:
+        raise _refused(kind, call.knobs.no_bundle_text)
+    exchange = _call_out(call, address, token, is_trusting=is_trusting)
     if exchange is not None and exchange.outcome is Outcome.UNTRUSTED:
         why = _X509.get(exchange.body.decode(), "certificate signed by unknown authority")
         url = f"{address}/v1/sys/wrapping/unwrap"

@@ -202,7 +202,7 @@ class Knobs:
         "service shortly."
     )
     invalid_public_key_text: str = "error decoding secondary public key"  # UNCONFIRMED
-    no_bundle_text: str = "error decoding secondary token"  # UNCONFIRMED: what was unwrapped is no activation
+    no_bundle_text: str = "error decoding secondary token"  # UNCONFIRMED: it, or what was unwrapped, is no activation
     wrong_kind_text: str = "secondary token is for another kind of replication"  # UNCONFIRMED
     follows_newer_primary: bool = False  # UNCONFIRMED that it is refused, and not only never streams (DRTUT)
     newer_primary_status: int = 400  # UNCONFIRMED

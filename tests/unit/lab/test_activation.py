@@ -139,3 +139,9 @@ def test_what_came_in_place_of_the_bundle_is_told_by_its_status_line(status: int
     a.fault(FaultKind.STRANGE, "node:west/1", text="nobody", status=status)
     text = f'error response unwrapping secondary token; status code is {status}, message is "{line}"'
     assert refused(a.update_primary("east", token)) == (500, [text])
+
+
+def test_a_text_that_is_no_token_and_names_no_address_is_refused_as_none() -> None:
+    a, _ = demoted()
+    text = a.world.clusters["east"].knobs.no_bundle_text
+    assert refused(a.update_primary("east", "nonsense")) == (500, [text])
