@@ -357,7 +357,10 @@ def test_people_see_break_and_mend_a_lab_from_the_command_line(up: tuple[subproc
 
 
 NOT_POSSIBLE = (
-    (["fault", "add", "crush", "region:east"], "no fault 'crush': one of crash, blackout"),
+    (
+        ["fault", "add", "crush", "region:east"],
+        "no fault 'crush': did you mean crash? `watchdogd-lab fault kinds` lists",
+    ),
     (["fault", "add", "crash", "region:north"], "no target 'region:north': one of region:east, region:west"),
     (["fault", "add", "delay", "lb:east"], "delay needs seconds=NUMBER"),
     (["fault", "clear", "77"], "no fault 77"),
@@ -392,13 +395,25 @@ def test_a_second_lab_does_not_take_the_directory_of_the_first(up: tuple[subproc
     assert (up[1] / "lab.json").read_bytes() == described
 
 
-def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run_lab("up", "--dir", str(tmp_path / "file"), "--port", str(free_port()))
+    said = f"watchdogd-lab: cannot write to {tmp_path / 'file'}: File exists (choose --dir)\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+
+
+def test_a_port_in_use_is_one_clear_line_and_nothing_of_the_directory_is_touched(tmp_path: Path) -> None:
     with bound("127.1.1.2", 0, socket.SOCK_STREAM) as taken:
         taken.listen(1)
         port = taken.getsockname()[1]
-        done = run_lab("up", "--dir", str(tmp_path), "--port", str(port))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.count("\n") == 1
+        kept, fresh = tmp_path / "kept", tmp_path / "fresh"
+        kept.mkdir()
+        (kept / "events.jsonl").write_text("of an earlier lab\n")
+        for directory in (kept, fresh):
+            done = run_lab("up", "--dir", str(directory), "--port", str(port))
+            assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert {path.name: path.read_text() for path in tmp_path.rglob("*.*")} == {"events.jsonl": "of an earlier lab\n"}
+    assert not fresh.exists()
     assert f"cannot listen on 127.1.1.2:{port}: Address already in use" in done.stderr
 
 

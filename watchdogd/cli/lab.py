@@ -1,7 +1,7 @@
 """`watchdogd-lab`: start the simulator, look at its truth, break it, and fence its regions.
 
-Exit status: 0; 1 an expectation or an invariant broken; 2 usage, or no lab there, or an address in use. `fence` alone:
-0 done and looked, 75 try again.
+Exit status: 0; 1 an expectation or an invariant broken; 2 usage, or no lab there, or an address in use, or nowhere to
+write. `fence` alone: 0 done and looked, 75 try again.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ def up(given: argparse.Namespace) -> int:
     from watchdogd.lab.route53 import Route53Knobs
     from watchdogd.lab.serve import Settings
     from watchdogd.lab.serve_socket import AddressInUse
+    from watchdogd.lab.serve_up import NoDirectory
 
     _refuse_a_second_one(given.dir)
     settings = Settings(
@@ -81,13 +82,13 @@ def up(given: argparse.Namespace) -> int:
         ttl_s=int(given.ttl),
         route53=Route53Knobs(propagation_s=given.propagation),
     )
-    in_use: list[str] = []
+    whys: list[str] = []
     try:
         asyncio.run(_serve(settings))
-    except* AddressInUse as group:
-        in_use = [str(exc) for exc in group.exceptions]
-    if in_use:
-        print(f"watchdogd-lab: {in_use[0]}", file=sys.stderr)
+    except* (AddressInUse, NoDirectory) as group:
+        whys = [str(exc) for exc in group.exceptions]
+    if whys:
+        print(f"watchdogd-lab: {whys[0]}", file=sys.stderr)
         return USAGE
     return OK
 

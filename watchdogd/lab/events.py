@@ -49,10 +49,10 @@ class Event:
 
 
 class EventLog:
-    """Append-only; the newest EVENTS_KEPT_MAX stay in memory, every line goes to `file`."""
+    """Append-only; the newest EVENTS_KEPT_MAX stay in memory."""
 
-    def __init__(self, file: IO[str] | None = None) -> None:
-        self._file = file
+    def __init__(self) -> None:
+        self._file: IO[str] | None = None
         self._events: deque[Event] = deque(maxlen=EVENTS_KEPT_MAX)
         self._seq = 0
         self._changed = asyncio.Event()
@@ -61,11 +61,20 @@ class EventLog:
         self._seq += 1
         event = Event(seq=self._seq, at_s=at_s, what=what, detail=detail)
         self._events.append(event)
+        self._write(event)
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def keep_in(self, file: IO[str]) -> None:
+        """Every event goes to `file` as a line, those that are there already first."""
+        self._file = file
+        for event in self._events:
+            self._write(event)
+
+    def _write(self, event: Event) -> None:
         if self._file is not None:
             self._file.write(json.dumps(event.as_json()) + "\n")
             self._file.flush()
-        self._changed.set()
-        self._changed = asyncio.Event()
 
     def after(self, seq: int) -> list[Event]:
         """Events later than `seq`, oldest first."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from watchdogd.lab.fault_shapes import SHAPES
 from watchdogd.lab.faults import CHOICES, NUMBERS, TEXTS, Fault, FaultKind, number_of
 from watchdogd.lab.names import SERVERS
+from watchdogd.lab.near_names import did_you_mean
 from watchdogd.lab.spec import WorldSpec
 from watchdogd.lab.wire import Place
 
@@ -58,10 +59,10 @@ def parse_fault(
     Raises BadFault: unknown kind, a target that this world does not have, a parameter that is unknown or missing.
     """
     known = _known(kind)
-    _check_target(target, spec)
+    _check_target(known, target, spec)
     _check_kind_at(known, target, spec)
     _check_place(known, place)
-    params = dict(map(_param, words))
+    params = dict(_param(known, word) for word in words)
     _check_params(known, params)
     until_s = None if for_s is None else now_s + for_s
     return Fault(kind=known, target=target, place=place, until_s=until_s, params=params)
@@ -71,7 +72,12 @@ def _known(kind: str) -> FaultKind:
     try:
         return FaultKind(kind.replace("-", "_"))
     except ValueError:
-        raise BadFault(f"no fault {kind!r}: one of {', '.join(FaultKind)}") from None
+        raise BadFault(no_fault(kind)) from None
+
+
+def no_fault(kind: str) -> str:
+    """There is none of this kind; and which one was meant, perhaps."""
+    return f"no fault {kind!r}: {did_you_mean(kind, FaultKind)}`watchdogd-lab fault kinds` lists them"
 
 
 def _check_kind_at(kind: FaultKind, target: str, spec: WorldSpec) -> None:
@@ -96,8 +102,7 @@ def _check_params(kind: FaultKind, params: Mapping[str, str | float]) -> None:
     if shape.needs and shape.needs not in params:
         raise BadFault(f"{kind} needs {shape.needs}={'NUMBER' if shape.needs in NUMBERS else 'TEXT'}")
     if useless := sorted(params.keys() - shape.params):
-        takes = ", ".join(sorted(shape.params)) or "no parameter"
-        raise BadFault(f"{kind} does nothing with {', '.join(useless)}: it takes {takes}")
+        raise BadFault(f"{kind} does nothing with {', '.join(useless)}: it takes {_takes(kind)}")
     for name, value in params.items():
         if isinstance(value, float) and not (number := number_of(kind, name)).takes(value):
             raise BadFault(f"{name} of {kind} is {number}, not {value:g}")
@@ -106,33 +111,46 @@ def _check_params(kind: FaultKind, params: Mapping[str, str | float]) -> None:
             raise BadFault(f"{name} is {' or '.join(CHOICES[name])}")
 
 
-def _param(word: str) -> tuple[str, str | float]:
+def _takes(kind: FaultKind) -> str:
+    return ", ".join(sorted(SHAPES[kind].params)) or "no parameter"
+
+
+def _param(kind: FaultKind, word: str) -> tuple[str, str | float]:
     name, _, value = word.partition("=")
     if name in TEXTS:
         return name, value
     if name not in NUMBERS:
-        raise BadFault(f"no parameter {name!r}: one of {', '.join(sorted(NUMBERS.keys() | TEXTS))}, as name=value")
+        hint = did_you_mean(name, SHAPES[kind].params)
+        raise BadFault(f"no parameter {name!r}: {hint}{kind} takes {_takes(kind)}, as name=value")
     try:
         return name, float(value)
     except ValueError:
         raise BadFault(f"{name} wants a number, not {value!r}") from None
 
 
-def _check_target(target: str, spec: WorldSpec) -> None:
-    """Raises BadFault, naming the targets of the kind that was meant."""
-    kind, _, rest = target.partition(":")
+def _check_target(kind: FaultKind, target: str, spec: WorldSpec) -> None:
+    """Raises BadFault, naming the targets that may have been meant."""
+    targets = _targets(spec)
+    head = target.partition(":")[0]
+    if head not in targets:
+        own = [targets[each] for each in sorted(SHAPES[kind].targets) if targets[each]]
+        hint = did_you_mean(target, [one for some in own for one in some])
+        like = " or ".join(some[0] for some in own) or "none of this world"
+        raise BadFault(f"no target {target!r}: {hint}{kind} wants one like {like}")
+    if target not in targets[head]:
+        raise BadFault(f"no target {target!r}: one of {', '.join(targets[head])}")
+
+
+def _targets(spec: WorldSpec) -> Mapping[str, Sequence[str]]:
+    """Every target of this world, by the word before its colon."""
     clusters = [c.name for c in spec.clusters]
-    allowed: Mapping[str, Callable[[], list[str]]] = {
-        "node": lambda: [t for t in spec.targets() if not t.endswith("/lb")],
-        "cluster": lambda: clusters,
-        "lb": lambda: clusters,
-        "region": lambda: [*dict.fromkeys(c.in_region for c in spec.clusters), spec.bastion_region],
-        "link": lambda: [f"{a}>{b}" for b in clusters for a in [*Place, *clusters] if a != b],
-        "repl": lambda: [f"{a}>{b}" for a in clusters for b in clusters if a != b],
-        "dns": lambda: ["", *SERVERS, "resolver"],
-        "aws": lambda: [""],
+    return {
+        "node": [f"node:{t}" for t in spec.targets() if not t.endswith("/lb")],
+        "cluster": [f"cluster:{c}" for c in clusters],
+        "lb": [f"lb:{c}" for c in clusters],
+        "region": [f"region:{r}" for r in (*dict.fromkeys(c.in_region for c in spec.clusters), spec.bastion_region)],
+        "link": [f"link:{a}>{b}" for b in clusters for a in [*Place, *clusters] if a != b],
+        "repl": [f"repl:{a}>{b}" for a in clusters for b in clusters if a != b],
+        "dns": ["dns", *(f"dns:{server}" for server in (*SERVERS, "resolver"))],
+        "aws": ["aws"],
     }
-    if kind not in allowed:
-        raise BadFault(f"no target {target!r}: node: cluster: region: lb: link: repl: dns or aws")
-    if rest not in (choices := allowed[kind]()):
-        raise BadFault(f"no target {target!r}: one of {', '.join(f'{kind}:{c}' if c else kind for c in choices)}")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from difflib import get_close_matches
 from typing import Any, get_args, get_origin
 
 from watchdogd.lab.doubts import DOUBTS, Doubt, shown
 from watchdogd.lab.knob_values import UNSET, BadKnob, check_knob, kind_of, right
 from watchdogd.lab.knobs import Knobs
+from watchdogd.lab.near_names import did_you_mean
 
 _WORDS = {"true": True, "yes": True, "false": False, "no": False}
 _FIELD = re.compile(r"    (\w+): ")
@@ -30,12 +31,6 @@ def _knob_in(text: str) -> tuple[str, object]:
     if name not in _TYPES:
         raise BadKnob(f"no knob {name!r}: {did_you_mean(name, _TYPES)}`watchdogd-lab knobs --all` lists them")
     return name, _typed(name, typed)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`did you mean promote_s? `, or nothing where no name is close."""
-    close = " or ".join(get_close_matches(name, [*known]))
-    return f"did you mean {close}? " if close else ""
 
 
 def knob_of_file(name: str, given: object) -> object:
@@ -97,7 +92,18 @@ def _on_a_line(text: str) -> str:
 
 def _value(kind: Any, text: str) -> object:
     if origin := get_origin(kind):
-        return origin(get_args(kind)[0](part) for part in text.split(",") if part)
+        each = get_args(kind)[0]
+        if each is str and text.startswith("["):
+            return origin(_texts(text))
+        return origin(each(part) for part in text.split(",") if part)
     if kind is bool and text not in _WORDS:
         raise ValueError(text)
     return _WORDS[text] if kind is bool else kind(text)
+
+
+def _texts(text: str) -> list[str]:
+    """Texts as JSON, any of which may have commas in it. Raises: ValueError."""
+    given: list[object] = json.loads(text)
+    if wrong := [one for one in given if not isinstance(one, str)]:
+        raise ValueError(wrong)
+    return [str(one) for one in given]

@@ -50,7 +50,7 @@ def right(name: str, wanted: Any) -> str:
     origin = get_origin(kind)
     if origin in (tuple, frozenset):
         each = get_args(kind)[0]
-        what = f"{_texts_or_numbers(each)}, commas between them" + ("" if origin is frozenset else "; one at least")
+        what = f"{_texts_or_numbers(each)}" + ("" if origin is frozenset else "; one at least")
     elif kind is bool:
         what = "true or false"
     elif issubclass(kind, StrEnum):
@@ -92,4 +92,6 @@ def _number(name: str, kind: type) -> Number:
 
 
 def _texts_or_numbers(kind: type) -> str:
-    return "whole numbers from 0 on" if kind is int else "texts"
+    if kind is int:
+        return "whole numbers from 0 on, commas between them"
+    return 'texts, commas between them, or as JSON: ["a, b", "c"]'

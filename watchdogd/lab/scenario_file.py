@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from watchdogd.lab.fault_text import BadFault, duration_s, parse_fault
+from watchdogd.lab.fault_text import BadFault, duration_s, no_fault, parse_fault
 from watchdogd.lab.faults import FaultKind
 from watchdogd.lab.scenario import ActLine, Budget, Do, Expected, FaultLine, Scalars, Scenario, Standing, Tag, When
 from watchdogd.lab.scenario_asks import ASKS, MAY_LACK, check_values, parse_ask
@@ -154,7 +154,7 @@ def _act(place: str, line: Table) -> ActLine:
     if "for" in given:
         given["for"] = _seconds(f"{place}.for", given["for"])
     if do is Do.CLEAR and "kind" in given and given["kind"] not in tuple(FaultKind):
-        raise BadScenario(f"{place}.kind: no fault {given['kind']!r}: one of {', '.join(FaultKind)}")
+        raise BadScenario(f"{place}.kind: {no_fault(str(given['kind']))}")
     if do is Do.ASK:
         ask = parse_ask(place, given)
         told = {"method": ask.method, "target": ask.target, "path": ask.path}

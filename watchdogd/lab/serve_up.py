@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import IO
 
 from watchdogd.lab.events import EventLog
 from watchdogd.lab.lab_file import ClusterEntry, LabFile
@@ -17,16 +19,20 @@ from watchdogd.lab.wire import Place
 CA_FILE, EVENTS_FILE = "ca.pem", "events.jsonl"
 
 
+class NoDirectory(OSError):
+    """The lab has nowhere to write; the message is one line for a person."""
+
+
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[tuple[ServedLab, LabFile]]:
     """Everything listens and `lab.json` stands while the block runs; afterwards `lab.json` is gone.
 
-    Raises (in a group): AddressInUse.
+    Raises (in a group): AddressInUse, and nothing of the directory was touched then; NoDirectory.
     """
-    directory = settings.directory
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (directory / EVENTS_FILE).open("w", encoding="utf-8") as events:
-        async with serving(settings, EventLog(events)) as lab, AsyncExitStack() as stack:
+    directory, events = settings.directory, EventLog()
+    with ExitStack() as files:
+        async with serving(settings, events) as lab, AsyncExitStack() as stack:
+            events.keep_in(files.enter_context(_emptied_log(directory)))
             (directory / CA_FILE).write_bytes(lab.authority.pem)
             lab.world.ca_files.add(str(directory.resolve() / CA_FILE))  # the nodes run on this machine
             token = secrets.token_urlsafe(24)
@@ -35,6 +41,15 @@ async def running(settings: Settings) -> AsyncIterator[tuple[ServedLab, LabFile]
             path = described.write(directory)
             stack.callback(path.unlink, missing_ok=True)
             yield lab, described
+
+
+def _emptied_log(directory: Path) -> IO[str]:
+    """The file of the events, with the directory where it is not there yet. Raises: NoDirectory."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return (directory / EVENTS_FILE).open("w", encoding="utf-8")
+    except OSError as exc:
+        raise NoDirectory(f"cannot write to {directory}: {exc.strerror} (choose --dir)") from exc
 
 
 def describe_for_clients(lab: ServedLab, *, control_url: str, control_token: str) -> LabFile:

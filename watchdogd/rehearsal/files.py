@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import watchdogd.lab
+from watchdogd.lab.near_names import did_you_mean
 from watchdogd.lab.scenario import Scenario
 from watchdogd.lab.scenario_cases import BadScenario
 from watchdogd.lab.scenario_file import load_scenarios
@@ -55,9 +55,8 @@ def _path(name: str) -> Path:
         return own
     if name in shipped():
         return SHIPPED / f"{name}.toml"
-    near = difflib.get_close_matches(name, shipped(), n=3)
-    hint = f"did you mean {' or '.join(near)}? {LISTED}" if near else f"{LISTED}; or give the path of a file"
-    raise NoScenario(f"no scenario {name!r}: {hint}")
+    near = did_you_mean(name, shipped())
+    raise NoScenario(f"no scenario {name!r}: {near}{LISTED}" + ("" if near else "; or give the path of a file"))
 
 
 def _loaded(path: Path) -> tuple[Scenario, ...]:

@@ -9,8 +9,8 @@ from watchdogd.core.entries import ENTRY_TYPES, Runbook
 from watchdogd.core.gates import GATES, WAIVABLE, is_waivable
 from watchdogd.core.situations import NAMES, SITUATIONS
 from watchdogd.daemon.protocol import Code
-from watchdogd.lab.knob_text import did_you_mean
 from watchdogd.lab.knobs import Knobs
+from watchdogd.lab.near_names import did_you_mean
 from watchdogd.lab.number import Number
 from watchdogd.lab.scenario import ActLine, Scenario
 from watchdogd.lab.spec import ClusterSpec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from math import inf
 from typing import Any
@@ -13,6 +14,7 @@ from watchdogd.lab.knob_text import knob_of_file, knobs_in
 from watchdogd.lab.knob_values import BadKnob
 from watchdogd.lab.knobs import Knobs, RoleWindow
 
+TEXTS = 'texts, commas between them, or as JSON: ["a, b", "c"]'
 TYPED = {
     "promote_s=0.5": 0.5,
     "catching_up_s=inf": inf,
@@ -27,6 +29,9 @@ TYPED = {
     "open_on_dr_secondary=sys/seal,sys/step-down": frozenset({"sys/seal", "sys/step-down"}),
     "open_on_dr_secondary=": frozenset(),
     "invalid_dr_token_text=no, not = this": "no, not = this",
+    "invalid_token_texts=permission denied,invalid token": ("permission denied", "invalid token"),
+    'invalid_token_texts=["no, not this", "no\\n"]': ("no, not this", "no\n"),
+    'open_on_dr_secondary=["sys/seal"]': frozenset({"sys/seal"}),
 }
 REFUSED = {
     "nonsense=1": "no knob 'nonsense': `watchdogd-lab knobs --all` lists them",
@@ -46,7 +51,11 @@ REFUSED = {
     "revoke_secondary_status=404": "revoke_secondary_status=404: a whole number from 200 to 299",
     "last_kind_wal_since=1,-9": "last_kind_wal_since=(1, -9): whole numbers from 0 on, commas between them",
     "last_kind_wal_since=1.16": "last_kind_wal_since=1.16: whole numbers from 0 on, commas between them",
-    "invalid_token_texts=": "invalid_token_texts=(): texts, commas between them; one at least",
+    "invalid_token_texts=": f"invalid_token_texts=(): {TEXTS}; one at least",
+    "invalid_token_texts=[]": f"invalid_token_texts=(): {TEXTS}; one at least",
+    'invalid_token_texts=["no"': f'invalid_token_texts=["no": {TEXTS}; one at least',
+    "invalid_token_texts=[1]": f"invalid_token_texts=[1]: {TEXTS}; one at least",
+    'open_on_dr_secondary=[["sys/seal"]]': f'open_on_dr_secondary=[["sys/seal"]]: {TEXTS}',
     "poison_pill=maybe": "poison_pill=maybe: true or false",
     "reports_canary=maybe": "reports_canary=maybe: true or false, or none",
     "role_window=502": "role_window=502: one of 503, 500, reset",
@@ -118,12 +127,13 @@ def test_no_world_is_made_with_what_no_knob_can_be() -> None:
 
 def test_every_knob_can_be_typed_as_it_stands() -> None:
     def typed(value: object) -> str:
+        if isinstance(value, tuple) and isinstance(value[0], str):
+            return json.dumps(value)
         if isinstance(value, tuple | frozenset):
-            return ",".join(map(str, value)) if len(value) != 1 else str(next(iter(value)))
+            return ",".join(map(str, value))
         return str(value).lower() if isinstance(value, bool | None) else str(value)
 
-    # A text with commas in it stands for several, where a knob takes several.
-    own = [f for f in fields(Knobs) if f.name != "invalid_token_texts"]
+    own = fields(Knobs)
     assert knobs_in(f"{f.name}={typed(f.default)}" for f in own) == {f.name: f.default for f in own}
 
 
