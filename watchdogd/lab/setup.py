@@ -15,6 +15,7 @@ from watchdogd.lab.roles import Kind, Link, Role
 from watchdogd.lab.seal_keys import SealKeys
 from watchdogd.lab.seeded import Seeded
 from watchdogd.lab.spec import WorldSpec
+from watchdogd.lab.status import wal_of
 from watchdogd.lab.store import Store
 from watchdogd.lab.token_role import ROLES
 from watchdogd.lab.tokens import Token, TokenType
@@ -106,8 +107,8 @@ def _replicate(
                 if n.number == 1 or cluster.knobs.resolver_discover_servers
             ],
             position=first.store.end,
-            last_remote_wal=first.store.last_wal,
-            reached_wal=first.store.last_wal,
+            last_remote_wal=wal_of(first.store, kind),
+            reached_wal=wal_of(first.store, kind),
             alive_s=now_s,
             last_start_utc_s=utc_s - 3600.0,
             streams_since_s=now_s,

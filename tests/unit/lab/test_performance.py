@@ -243,3 +243,12 @@ def test_a_new_secondary_has_no_token_until_a_root_is_generated_with_the_keys_of
     root = generated_root(f.a, "west/1", f.has["east"].keys)
     assert f.a.ask("west/1", "sys/mounts", token=root).status == 200
     assert f.a.ask("east/1", "sys/mounts", token=root).status == 403
+
+
+@pytest.mark.parametrize(("kind", "sent"), [("dr", "last_dr_wal"), ("performance", "last_performance_wal")])
+def test_a_secondary_has_received_what_its_primary_says_that_it_sent_and_no_more(kind: str, sent: str) -> None:
+    a, path = asker(kind=kind), f"sys/replication/{kind}/status"  # VVD, TC: the two that are compared
+    assert a.ask("west/1", path).data["last_remote_wal"] == a.ask("east/1", path).data[sent]
+    a.write("east/1", "x")
+    a.wait(1)
+    assert a.ask("west/1", path).data["last_remote_wal"] == a.ask("east/1", path).data[sent]
