@@ -68,6 +68,7 @@ class Row:
     is_healthy: bool = False  # all is well: where the phase stands, nothing more is said of it
     claim: str = ""  # what is concluded once it is told; before, only what is seen is said
     says_who_sees: bool = False  # beside it stands who saw the elected cluster, and how long ago
+    says_standby: bool = False  # beside it stands why there is no standby to fail over to, where there is none
     names_unread: bool = False  # it may only mean that nobody could look: each node that could not be read is named
     is_failover_blocked: bool = False  # a command may still fail over, with what it has to waive
     may_be_primary: bool = False  # the partner may be a second primary that nothing of ours can reach: a human demotes
@@ -174,13 +175,13 @@ SITUATIONS: tuple[Row, ...] = (
         Act.NOTHING, is_healthy=True),
     Row("S-12", "the secondary synchronises",
         _when(elected=Side.PRIMARY, partner=Side.SECONDARY, stream=Stream.SYNCING),
-        Act.NOTHING),
+        Act.NOTHING, says_standby=True),
     Row("S-14", "the secondary has heard nothing for long while the primary is up",
         _when(elected=Side.PRIMARY, partner=Side.SECONDARY, stream=Stream.STOPPED_LONG),
-        Act.HEAL),
+        Act.HEAL, says_standby=True),
     Row("S-13", "the secondary does not stream",
         _when(elected=Side.PRIMARY, partner=Side.SECONDARY),
-        Act.ALERT, told=Told.LINK_DOWN),
+        Act.ALERT, told=Told.LINK_DOWN, says_standby=True),
     Row("S-16", "no protection: the secondary does not serve or cannot be read",
         _when(elected=Side.PRIMARY, partner=NOT_SEEN),
         Act.ALERT, told=Told.WINDOW),

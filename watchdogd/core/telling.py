@@ -15,6 +15,7 @@ from watchdogd.core.policy import Timing
 from watchdogd.core.situations import Act, Row, Told
 
 WARN_AT = 0.5  # of a window
+NOT_ABLE = "secondary-not-able"  # the gate
 
 
 class Loudness(IntEnum):
@@ -77,7 +78,11 @@ def row_told(facts: Facts, decision: Decision) -> Row | None:
 def why(row: Row, facts: Facts) -> str:
     """What is seen, for people. It concludes nothing: what a secondary heard may be from just before a loss."""
     link = next((window for window in facts.windows if window.name == "link"), None)
-    return f"{row.why}: {link.why}" if row.says_who_sees and link is not None else row.why
+    seen = f"{row.why}: {link.why}" if row.says_who_sees and link is not None else row.why
+    lacks = next((gate.why for gate in facts.closed_gates() if gate.gate == NOT_ABLE), "")
+    if not row.says_standby or not lacks:
+        return seen
+    return f"{seen}; no standby to fail over to ({facts.partner.cluster}: {lacks})"
 
 
 def why_told(row: Row, facts: Facts) -> str:
