@@ -291,6 +291,15 @@ async def test_a_name_that_does_not_resolve_and_a_port_without_tls_are_our_own_t
             assert caught.value.cause is Cause.TLS
 
 
+def listing(shown: str, value: str) -> bytes:
+    """One record set of the name; what it lacks, or shows twice, botocore hands on."""
+    return (
+        '<?xml version="1.0"?><ListResourceRecordSetsResponse xmlns="https://route53.amazonaws.com/doc/2013-04-01/">'
+        f"<ResourceRecordSets><ResourceRecordSet><Name>{NAME}</Name>{shown}<ResourceRecords><ResourceRecord>{value}"
+        "</ResourceRecord></ResourceRecords></ResourceRecordSet></ResourceRecordSets></ListResourceRecordSetsResponse>"
+    ).encode()
+
+
 @pytest.mark.parametrize(
     ("handler", "kind"),
     [
@@ -302,6 +311,9 @@ async def test_a_name_that_does_not_resolve_and_a_port_without_tls_are_our_own_t
         (canned(200, b""), MalformedReply),
         (canned(200, b"<?xml version='1.0'?><SomethingElse/>"), MalformedReply),
         (canned(302, b""), MalformedReply),
+        (canned(200, listing("<Type>CNAME</Type><TTL>30</TTL>", "")), MalformedReply),
+        (canned(200, listing("<TTL>30</TTL>", f"<Value>{EAST}</Value>")), MalformedReply),
+        (canned(200, listing(f"<Name>{NAME}</Name><Type>CNAME</Type>", f"<Value>{EAST}</Value>")), MalformedReply),
         (canned(403, error_xml("AccessDenied")), Refused),
     ],
 )

@@ -247,6 +247,15 @@ class _Api:
                 HostedZoneId=zone_id, StartRecordName=name, MaxItems=RECORD_SETS_MAX
             ).get("ResourceRecordSets"),
         )
+        try:
+            return self._only_record(page)
+        except (LookupError, TypeError, AttributeError) as exc:
+            error = f"a record set with something missing, or twice ({type(exc).__name__})"
+            raise MalformedReply("ListResourceRecordSets", error) from None
+
+    def _only_record(self, page: Sequence[ResourceRecordSetOutputTypeDef]) -> ResourceRecordSetOutputTypeDef:
+        """Raises: Refused; what Python raises where the answer is not as AWS describes it: botocore checks none."""
+        zone_id, name = self._settings.zone_id, self._settings.record
         sets = [found for found in page if bare_name(found.get("Name", "")) == bare_name(name)]
         if not sets:
             sentence = f"zone {zone_id} has no record {name}: create the CNAME by hand first, watchdogd never does"
@@ -254,6 +263,7 @@ class _Api:
         if objection := _objection(sets):
             sentence = f"{name} is {objection}: watchdogd moves one simple CNAME with one value and a TTL, nothing else"
             raise Refused(Refusal.UNSUPPORTED, sentence)
+        _as_record(sets[0])
         return sets[0]
 
     def swap(self, expected: Record, wanted: Record, comment: str, in_time: _InTime) -> ChangeRef:
@@ -280,8 +290,8 @@ class _Api:
             )
         except AWS_FAILURES as exc:
             raise write_error(exc) from None
-        change_id = reply.get("ChangeInfo", {}).get("Id")
-        if not change_id:
+        change_id: object = reply.get("ChangeInfo", {}).get("Id")
+        if not change_id or not isinstance(change_id, str):
             raise OutcomeUnknown("ChangeResourceRecordSets was answered without a change id", answered=True)
         return ChangeRef(change_id=change_id.rpartition("/")[2])
 
