@@ -52,7 +52,7 @@ async def test_an_approved_failover_is_the_run_that_was_read() -> None:
     async with Stage(level=Level.APPROVE) as stage:
         await lost(stage)
         plan = await planned(stage)
-        assert (plan.body["situation"], plan.body["blocked_by"]) == ("S-30", [])
+        assert (plan.body["situation"], plan.body["blocked_by"], plan.body["never"]) == ("S-30", [], "")
         answer = await approve(stage, str(plan.body["plan_hash"]), reason="region is on fire")
         assert answer.status == 202
         (opened,) = runs(stage)
@@ -128,8 +128,10 @@ async def test_while_the_primary_lives_no_approval_starts_anything() -> None:
         await stage.run_until(25)
         every = ",".join(gate for gate in ("window", "secondary-sees", "loss", "anchors", "fence", "sync-state"))
         for waive in ("", "window", every):
-            refused = await approve(stage, await hash_of(stage, waive=waive))
+            plan = await planned(stage, waive=waive)
+            refused = await approve(stage, str(plan.body["plan_hash"]))
             assert (refused.status, code_of(refused)) == (422, "blocked")
+            assert plan.body["never"] == "east is an active primary: promoting west would make two of them"
         assert runs(stage) == []
 
 

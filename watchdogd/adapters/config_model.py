@@ -33,6 +33,7 @@ from watchdogd.adapters.config_types import (
     one_of,
     tag,
 )
+from watchdogd.core.commands import DEFAULT_SOCKET
 
 LevelWord: TypeAlias = Literal["observe", "approve", "auto"]
 SignalWord: TypeAlias = Literal["TERM", "HUP", "USR1", "USR2"]
@@ -69,7 +70,7 @@ Secret = Annotated[
 class ControlTable(Table):
     """The local socket and the signals."""
 
-    socket: AbsolutePath = "/run/watchdogd/control.sock"
+    socket: AbsolutePath = DEFAULT_SOCKET
     operators_group: Annotated[str, Field(pattern=GROUP_PATTERN)] = "watchdogd-operators"
     signals: list[SignalWord] = Field(default_factory=lambda: list(ALL_SIGNALS))
 

@@ -12,15 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from shlex import quote as shell_quote
 from urllib.parse import quote, urlencode
 
 from watchdogd.adapters.clock import SystemClock
 from watchdogd.cli import ctl_text as text
 from watchdogd.cli.ctl_last import DEFAULT_STATE_DIR, NothingKept, last_known
 from watchdogd.cli.saying import Parser, say
-from watchdogd.core.commands import PROGRAM, Command
+from watchdogd.core.commands import DEFAULT_SOCKET, PROGRAM, Command, at_socket
 from watchdogd.core.explain import Json, Shape
-from watchdogd.daemon.protocol import API, DEFAULT_SOCKET, MALFORMED, STARTING, Code
+from watchdogd.daemon.protocol import API, MALFORMED, STARTING, Code
 
 TIMEOUT_S = 15.0  # the daemon answers within 10
 ACTIONS = ("failover", "settle-debt", "cutover-dns", "roll-back", "release-fence")
@@ -104,11 +105,12 @@ def ask(path: str, method: str, url: str, body: Shape | None = None) -> Reply:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One command line: how it is asked for, and how its answer reads."""
+    """One command line: how it is asked for, and how its answer reads: below what the journal has, as it is there."""
 
     request: Callable[[argparse.Namespace], tuple[str, str, Shape | None]]
     show: Callable[[Shape], Sequence[str]]
     check: Callable[[argparse.Namespace, Shape], Exit] = lambda asked, body: Exit.DONE
+    entries: Callable[[Shape], Sequence[str]] = lambda body: ()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,7 +121,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(asked)
     except Unsure as exc:
         print(
-            f"no answer in time ({exc}): whether it was done is unknown; look with `{PROGRAM} {Command.HISTORY}`",
+            f"no answer in time ({exc}): whether it was done is unknown; look with "
+            f"`{_as_asked(asked, f'{PROGRAM} {Command.HISTORY}')}`",
             file=sys.stderr,
         )
         return Exit.GAVE_UP
@@ -158,14 +161,19 @@ def run(asked: argparse.Namespace) -> int:
     if asked.json:
         say(json.dumps(reply.body, indent=2))
     elif reply.status >= MALFORMED:
-        print("\n".join(text.error_lines(reply.body)), file=sys.stderr)
+        print(_as_asked(asked, "\n".join(text.error_lines(reply.body))), file=sys.stderr)
     else:
-        say("\n".join(verb.show(reply.body)))
+        say("\n".join([*verb.entries(reply.body), *(_as_asked(asked, line) for line in verb.show(reply.body))]))
     if reply.status == STARTING and _table(reply.body.get("error")).get("code") == Code.SLOW:
         return Exit.GAVE_UP
     if reply.status >= MALFORMED:
         return EXIT_OF_STATUS.get(reply.status, Exit.BUG)
     return verb.check(asked, reply.body)
+
+
+def _as_asked(asked: argparse.Namespace, said: str) -> str:
+    """What is typed next asks the daemon that was asked now."""
+    return at_socket(said, shell_quote(asked.socket))
 
 
 def _table(value: Json) -> Shape:
@@ -294,7 +302,12 @@ def _reading(verbs: Verbs[Parser]) -> None:
     made.add_argument("--check", action="store_true", help=codes)
     explain = Verb(_of_pair("GET", "explain"), text.explain_lines)
     _with_pair(_add(verbs, Command.EXPLAIN, explain, says="why, or why not"))
-    made = _add(verbs, Command.HISTORY, Verb(_history, text.history_lines), says="what the journal holds, newest last")
+    made = _add(
+        verbs,
+        Command.HISTORY,
+        Verb(_history, lambda body: (), entries=text.history_lines),
+        says="what the journal holds, newest last",
+    )
     made.add_argument("--pair", dest="of_pair", help="of this pair only")
     made.add_argument("--limit", type=int, default=30)
     made.add_argument("--before", type=int, help="entries with a smaller number than this")
@@ -357,7 +370,12 @@ def _debts(verbs: Verbs[Parser]) -> None:
 
 def _runs(verbs: Verbs[Parser]) -> None:
     run_verbs = verbs.add_parser("run", help="look at a run, or help a parked one on").add_subparsers(required=True)
-    show = Verb(lambda asked: ("GET", f"/runs/{quote(asked.run_id, safe='')}", None), text.run_lines, _run_check)
+    show = Verb(
+        lambda asked: ("GET", f"/runs/{quote(asked.run_id, safe='')}", None),
+        text.run_lines,
+        _run_check,
+        text.run_entry_lines,
+    )
     made = _add(run_verbs, Command.RUN_SHOW, show, says="its steps, and what was written down")
     made.add_argument("run_id", metavar="RUN")
     for command, keys, says in (

@@ -9,7 +9,7 @@ from watchdogd.core.commands import PROGRAM, Command, line
 from watchdogd.core.explain import Json, Shape
 from watchdogd.core.gates import OPENED_BY_TIME
 
-WIDE, WHAT_COLUMNS = 22, 88
+WIDE, WHAT_COLUMNS = 20, 88
 
 
 def error_lines(body: Shape) -> list[str]:
@@ -19,8 +19,12 @@ def error_lines(body: Shape) -> list[str]:
     for gate in _tables(error.get("gates")):
         until = f", expected to open in {_number(gate.get('until_s')):.0f} s" if gate.get("until_s") is not None else ""
         how = "can be waived" if gate.get("waivable") else "cannot be waived"
-        lines.append(f"  {gate['gate']!s:<{WIDE}}{gate['why']} ({how}{until})")
+        lines.append(f"{_gate(gate)} ({how}{until})")
     return lines
+
+
+def _gate(gate: Shape) -> str:
+    return f"  {gate['gate']!s:<{WIDE}}  {gate['why']}"
 
 
 def done(body: Shape) -> list[str]:
@@ -127,7 +131,7 @@ def explain_lines(body: Shape) -> list[str]:
     lines += [f"  {window['why']}" for window in _tables(facts["windows"])]
     closed = [gate for gate in _tables(body["gates"]) if not gate["open"]]
     lines += ["", "gates that are closed" if closed else "every gate is open"]
-    lines += [f"  {gate['gate']!s:<{WIDE}}{gate['why']}" for gate in closed]
+    lines += [_gate(gate) for gate in closed]
     would = body["would_act_when"]
     if isinstance(would, list) and would:
         lines += ["", "would act when", *(f"  {one}" for one in would)]
@@ -170,14 +174,23 @@ def plan_lines(body: Shape) -> list[str]:
     lines.append(f"  estimated loss: {_loss(body['estimated_loss_s'], body.get('estimated_loss_age_s'))}")
     blocked = _tables(body["blocked_by"])
     lines += ["blocked by" if blocked else "nothing blocks it"]
-    lines += [f"  {gate['gate']!s:<{WIDE}}{gate['why']}" for gate in blocked]
-    if held := [str(gate["gate"]) for gate in blocked if gate["gate"] not in OPENED_BY_TIME]:
-        return [
-            *lines,
-            f"it would be refused: plan it again, or with --waive for what you judge yourself: {', '.join(held)}",
-        ]
+    lines += [_gate(gate) for gate in blocked]
+    if never := body.get("never"):
+        return [*lines, f"it would be refused, whatever is waived: {never}"]
+    if held := [gate for gate in blocked if gate["gate"] not in OPENED_BY_TIME]:
+        return [*lines, f"it would be refused: {_way_out(held)}"]
     approval = line(Command.APPROVE, plan=str(body["plan_hash"]), pair=str(body["pair"]))
     return [*lines, f"this very run, or none: {approval}"]
+
+
+def _way_out(held: list[Shape]) -> str:
+    """What can be done about gates that only a waiver or the world opens."""
+    waivable = ", ".join(str(gate["gate"]) for gate in held if gate.get("waivable"))
+    never = ", ".join(str(gate["gate"]) for gate in held if not gate.get("waivable"))
+    if not waivable:
+        return f"plan it again once these are open, which have no waiver: {never}"
+    waive = f"plan it again, or with --waive for what you judge yourself: {waivable}"
+    return f"{waive}; these have no waiver: {never}" if never else waive
 
 
 def _loss(loss_s: Json, age_s: Json) -> str:
@@ -211,8 +224,13 @@ def history_lines(body: Shape) -> list[str]:
     return [_entry_line(one) for one in reversed(_tables(body["entries"]))]
 
 
+def run_entry_lines(body: Shape) -> list[str]:
+    """What was written down of a run. It comes first: there may be more of it than fits on a screen."""
+    return [_entry_line(one) for one in _tables(body["entries"])]
+
+
 def run_lines(body: Shape) -> list[str]:
-    """One run: what it is, its steps, and what was written down."""
+    """One run: what it is, and its steps."""
     end = body["outcome"] or body["state"]
     lines = [f"{body['run_id']}: {body['runbook']} {body['source']} -> {body['target']}, {end}"]
     lines += [f"  {why}"] if (why := _flat(body["why"])) else []
@@ -224,13 +242,13 @@ def run_lines(body: Shape) -> list[str]:
         lines.append(f"  WAITS at {_flat(body['waits'])}")
     parked = _table(body.get("parked"))
     if parked:
-        lines.append(f"  PARKED at {parked['step']}: {parked['why']}")
+        is_parked = body["state"] == "parked"
+        lines.append(f"  {'PARKED' if is_parked else 'was parked'} at {parked['step']}: {parked['why']}")
         lines += _last_answer(body, parked)
         acts = parked.get("acts")
         if isinstance(acts, list) and acts:
             lines += ["  what it would take now:", *(f"    {act}" for act in acts)]
-    # What was written down comes first: there may be more of it than fits on a screen.
-    return [*(_entry_line(one) for one in _tables(body["entries"])), *lines]
+    return lines
 
 
 def _state(step: Shape, run: Shape) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 PROGRAM = "watchdogctl"
+DEFAULT_SOCKET = "/run/watchdogd/control.sock"
 
 
 class Command(StrEnum):
@@ -51,3 +53,13 @@ def line(command: Command, *words: str, **options: str) -> str:
     given = [f"--{name} {value}" for name, value in options.items() if value]
     reason = [] if command in READING or command is Command.RELOAD else ["--reason '...'"]
     return " ".join([PROGRAM, command, *words, *given, *reason])
+
+
+_BEGINNING = re.compile(rf"\b{PROGRAM} (?=(?:{'|'.join(sorted({verb.split(' ')[0] for verb in Command}))})\b)")
+
+
+def at_socket(text: str, socket: str) -> str:
+    """`text` with every command line in it asking at `socket`, a path as a shell takes it; the default goes unsaid."""
+    if socket == DEFAULT_SOCKET:
+        return text
+    return _BEGINNING.sub(lambda _: f"{PROGRAM} --socket {socket} ", text)

@@ -138,6 +138,7 @@ def run(config_path: str) -> int:
         log.warning("memory_can_be_dumped", error=why)
     faulthandler.enable()  # the watchdog ends a hanging daemon with SIGABRT: what every thread was doing is logged then
     loaded = Loaded.of(config_path)
+    configure_from_environment(loaded.settings.control_socket)
     try:
         with locked(Path(loaded.settings.state_dir)):
             return asyncio.run(_serve(config_path, loaded))

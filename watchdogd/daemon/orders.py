@@ -26,6 +26,7 @@ from watchdogd.core.headline import held_by
 from watchdogd.core.ledger import FenceState, Ledger
 from watchdogd.core.model import PairId
 from watchdogd.core.plan import Plan
+from watchdogd.core.refusals import never_failed_over
 from watchdogd.core.telling import why
 from watchdogd.daemon import acts
 from watchdogd.daemon.answers import AnswerBook, begun
@@ -254,6 +255,7 @@ def plan_shape(plan: Plan, standing: Standing) -> Shape:
     """What a run would do now, and what keeps it from starting."""
     agreed, facts, now = plan.agreed, standing.facts, standing.facts.now
     is_election = agreed.action is Runbook.FAILOVER
+    never = never_failed_over(facts, agreed.target) if is_election else None
     return {
         "action": agreed.action.value,
         "pair": agreed.pair,
@@ -268,6 +270,7 @@ def plan_shape(plan: Plan, standing: Standing) -> Shape:
         "estimated_loss_s": facts.known.loss.seconds,
         "estimated_loss_age_s": loss_age_s(facts),
         "todo": [todo_shape(todo, now) for todo in standing.decision.todo],
+        "never": never.why if never is not None else "",
     }
 
 

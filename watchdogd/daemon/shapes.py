@@ -355,6 +355,7 @@ class Planned(BaseModel):
     estimated_loss_age_s: float | None
     plan_hash: str
     todo: list[Todo]
+    never: str
 
 
 class Recorded(BaseModel):

@@ -6,6 +6,7 @@ import asyncio
 import json
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from types import TracebackType
 from typing import Self
 
@@ -16,7 +17,8 @@ from prometheus_client.aiohttp import make_aiohttp_handler
 
 from watchdogd import __version__
 from watchdogd.adapters.settings import Settings
-from watchdogd.core.explain import Shape
+from watchdogd.core.commands import at_socket
+from watchdogd.core.explain import Json, Shape
 from watchdogd.core.model import EVERY_PAIR, PairId
 from watchdogd.daemon.orders import Orders, explanation, is_ready, status_of
 from watchdogd.ports import Notice, Notifier, Severity
@@ -24,6 +26,7 @@ from watchdogd.ports import Notice, Notifier, Severity
 PAGE = Path(__file__).with_name("page")
 FILES = {"/": "index.html", "/page.js": "page.js", "/page.css": "page.css", "/icon.svg": "icon.svg"}
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+TYPED = frozenset({"command", "would_act_when"})  # what says a command line
 PUSH_EVERY_S = 1.0
 STREAMS_MAX = 50
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'"
@@ -41,6 +44,7 @@ class StatusServer:
     def __init__(self, orders: Orders, settings: Settings, notifier: Notifier, registry: CollectorRegistry) -> None:
         self._orders = orders
         self._host, self._port = settings.http_host, settings.http_port
+        self._socket = quote(settings.control_socket)
         self._notifier = notifier
         self._streams = 0
         self._runner = web.AppRunner(self._application(registry), access_log=None, shutdown_timeout=1.0)
@@ -119,7 +123,21 @@ class StatusServer:
 
     def _pair(self, pair: PairId) -> Shape:
         unit = self._orders.units[pair]
-        return {"status": status_of(unit), "explain": explanation(unit)}
+        said: Shape = {"status": status_of(unit), "explain": explanation(unit)}
+        return {key: _as_typed(value, self._socket) for key, value in said.items()}
+
+
+def _as_typed(said: Json, socket: str, *, is_typed: bool = False) -> Json:
+    """`said` with its command lines as they are typed where the daemon listens at `socket`."""
+    match said:
+        case dict():
+            return {key: _as_typed(value, socket, is_typed=key in TYPED) for key, value in said.items()}
+        case list():
+            return [_as_typed(one, socket, is_typed=is_typed) for one in said]
+        case str() if is_typed:
+            return at_socket(said, socket)
+        case _:
+            return said
 
 
 @web.middleware

@@ -49,6 +49,16 @@ def test_elsewhere_a_line_is_nothing_but_json(stream: TextIO, journal: str) -> N
     assert json.loads(line)["event"] == "decision"
 
 
+def test_what_is_said_to_type_asks_at_the_socket_of_this_daemon_and_what_people_said_stays(stream: TextIO) -> None:
+    configure_logs(stream, {}, "/srv/my lab/w.sock")
+    typed, told = "watchdogctl ack --reason '...'", "watchdogctl --socket '/srv/my lab/w.sock' ack --reason '...'"
+    structlog.get_logger().info("notice_told", command=typed, details=[f"or {typed}", 3], why=typed)
+    structlog.get_logger().info("fence", command=["/bin/fence", "on"], details=None)
+    notice, fence = map(json.loads, written(stream))
+    assert (notice["command"], notice["details"], notice["why"]) == (told, [f"or {told}", 3], typed)
+    assert (fence["command"], fence["details"]) == (["/bin/fence", "on"], None)
+
+
 def test_a_stream_without_a_file_is_no_journal() -> None:
     before, stream = structlog.get_config(), io.StringIO()
     try:

@@ -16,6 +16,7 @@ from watchdogd.cli.ctl import ACTIONS, Exit, main, parser
 from watchdogd.core.approval import given
 from watchdogd.core.budget import Assumed, longer_cases, worst_case
 from watchdogd.core.explain import Shape, explain
+from watchdogd.core.gates import is_waivable
 from watchdogd.core.plan import failover_plan
 from watchdogd.runbooks.catalog import PROCEDURES
 
@@ -68,9 +69,61 @@ def test_a_plan_ends_with_the_command_that_approves_exactly_it() -> None:
     lines = text.plan_lines(body)
     assert lines[0] == "failover east -> west, epoch 1, row S-32"
     assert lines[-1].endswith("watchdogctl approve --plan 00ff --pair prod --reason '...'")
-    held = {**body, "blocked_by": [*body["blocked_by"], {"gate": "licence", "why": "terminated"}]}
+    held = {**body, "blocked_by": [*body["blocked_by"], {"gate": "licence", "why": "terminated", "waivable": True}]}
     assert not any("approve" in line for line in text.plan_lines(held))  # it would be refused
     assert text.plan_lines(held)[-1].endswith("or with --waive for what you judge yourself: licence")
+
+
+def blocked(*gates: str, never: str = "") -> list[str]:
+    """What is told of a plan of a failover that these gates hold."""
+    closed = [{"gate": gate, "why": "closed", "waivable": is_waivable(gate)} for gate in gates]
+    return text.plan_lines(
+        {"action": "failover", "pair": "prod", "source": "east", "target": "west", "situation": "S-13", "epoch": 2,
+         "waivers": [], "steps": [], "estimated_loss_s": None, "blocked_by": [*closed], "plan_hash": "00ff",
+         "never": never}
+    )  # fmt: skip
+
+
+def test_a_plan_offers_a_waiver_for_what_has_one_and_for_nothing_else() -> None:
+    said = "it would be refused: plan it again"
+    assert blocked("sync-state", "blind")[-1] == (
+        f"{said}, or with --waive for what you judge yourself: sync-state; these have no waiver: blind"
+    )
+    assert blocked("blind", "tilt")[-1] == f"{said} once these are open, which have no waiver: blind, tilt"
+
+
+@pytest.mark.parametrize("gates", [(), ("window", "sync-state")])
+def test_a_plan_that_no_waiver_helps_says_why_and_offers_neither_waiver_nor_hash(gates: tuple[str, ...]) -> None:
+    never = "east is an active primary: promoting west would make two of them"
+    lines = blocked(*gates, never=never)
+    assert lines[-1] == f"it would be refused, whatever is waived: {never}"
+    assert not any("--waive" in line or "00ff" in line for line in lines)
+
+
+def test_a_gate_with_a_long_name_does_not_run_into_its_reason() -> None:
+    assert "  node:https://10.1.0.11:8200  closed" in blocked("node:https://10.1.0.11:8200")
+
+
+def test_what_is_to_be_typed_next_asks_the_daemon_that_was_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = {"seq": 3, "at_utc_s": 0.0, "pair": "lab", "kind": "paused", "entry": {"reason": "see watchdogctl status"}}
+    answers = {
+        "/status": ctl.Reply(200, {"pairs": [{"pair": "lab"}]}),
+        "/pairs/lab/failover": ctl.Reply(202, {"run_id": "r-1"}),
+        "/pairs/lab/ack": ctl.Reply(409, {"error": {"message": "no run: `watchdogctl history` names them"}}),
+        "/history?limit=30": ctl.Reply(200, {"entries": [entry]}),
+    }
+    monkeypatch.setattr(ctl, "ask", lambda path, method, url, body=None: answers[url])
+    main(["failover", "west", "--reason", "x", "--socket", "/tmp/w.sock"])
+    main(["ack", "--reason", "x", "--socket", "/tmp/w.sock"])
+    main(["history", "--socket", "/tmp/w.sock"])
+    said = capsys.readouterr()
+    assert "follow it with: watchdogctl --socket /tmp/w.sock run show r-1" in said.out
+    assert "`watchdogctl --socket /tmp/w.sock history`" in said.err
+    assert "reason=see watchdogctl status" in said.out, "what the journal holds is told as it is"
+    main(["failover", "west", "--reason", "x"])
+    assert "follow it with: watchdogctl run show r-1" in capsys.readouterr().out
 
 
 def test_the_loss_of_a_plan_is_a_bound_with_the_age_of_its_reading() -> None:
@@ -220,8 +273,8 @@ def test_a_parked_run_says_what_its_last_attempt_met_what_was_waived_and_each_wa
         ],
     }  # fmt: skip
     lines = text.run_lines(body)
-    assert "first" in lines[0], "what to type now stands at the end, where a screen shows it"
-    assert lines[3:7] == [
+    assert "first" in text.run_entry_lines(body)[0]
+    assert lines[:4] == [
         "prod-4-failover: failover east -> west, parked",
         "  waived: loss",
         "  recheck           done",
@@ -230,5 +283,6 @@ def test_a_parked_run_says_what_its_last_attempt_met_what_was_waived_and_each_wa
     assert "  its last attempt: router: | token expired" in lines
     assert "    watchdogctl run proceed prod-4-failover --waive GATE --reason '...'" in lines
     answered: Shape = {"step": "fence", "why": "it was not answered: reset", "answered": "reset", "acts": []}
+    assert any(line.startswith("  was parked at fence") for line in text.run_lines({**body, "state": "ended"}))
     said = text.run_lines({**body, "parked": answered})
     assert not any("its last attempt" in line for line in said), "an older refusal is not the latest attempt"

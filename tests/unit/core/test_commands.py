@@ -13,7 +13,7 @@ import pytest
 
 import watchdogd
 from watchdogd.cli import ctl
-from watchdogd.core.commands import PROGRAM, READING, Command, line
+from watchdogd.core.commands import DEFAULT_SOCKET, PROGRAM, READING, Command, at_socket, line
 from watchdogd.core.decision import command_for
 from watchdogd.core.entries import Runbook
 from watchdogd.core.facts import GateAnswer
@@ -71,6 +71,22 @@ def test_what_a_parked_run_offers_is_taken(verb: RunVerb) -> None:
 
 def test_what_only_reads_needs_no_reason() -> None:
     assert {command for command in Command if "--reason" not in line(command)} == {*READING, Command.RELOAD}
+
+
+@pytest.mark.parametrize("command", Command)
+def test_every_command_line_can_be_sent_to_another_socket_once(command: Command) -> None:
+    said = f"an operator says so: {line(command, 'west')}; or `{line(Command.ACK)}`"
+    sent = at_socket(said, "/tmp/w.sock")
+    assert sent.count(f"{PROGRAM} --socket /tmp/w.sock ") == sent.count(PROGRAM) == 2
+    assert at_socket(sent, "/tmp/w.sock") == sent
+    assert at_socket(said, DEFAULT_SOCKET) == said
+
+
+@pytest.mark.parametrize(
+    "said", ["VAULT_ADDR=x vault write -f sys/replication/dr/primary/demote", "watchdogctl 0.1", "ack it", ""]
+)
+def test_what_is_no_command_line_is_sent_nowhere(said: str) -> None:
+    assert at_socket(said, "/tmp/w.sock") == said
 
 
 # -- whatever else is said ---------------------------------------------------------------------------------------------
