@@ -11,7 +11,7 @@ import dns.message
 import dns.rcode
 import pytest
 
-from tests.live.test_lab_serving import EPOCH_UTC_S, PATIENCE
+from tests.live.test_lab_serving import EPOCH_UTC_S, PATIENT
 from watchdogd.lab.faults import Fault, FaultKind
 from watchdogd.lab.serve import ServedLab, Settings
 from watchdogd.lab.serve_up import running
@@ -33,7 +33,7 @@ async def test_certificates_and_name_servers_go_bad_and_get_well_again_while_it_
     async with running(settings) as (lab, file):
         url = f"{file.clusters['east'].nodes[0]}/v1/sys/health"
         context = lab.authority.client_context()
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context), timeout=PATIENCE) as session:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context), timeout=PATIENT) as session:
             for flaw, said in FLAWS.items():
                 await goes_bad_and_gets_well(lab, session, url, flaw, said)
         assert await asked(port) is dns.rcode.NOERROR
