@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
 from watchdogd.lab import tokens
-from watchdogd.lab.faults import Fault, FaultBoard, FaultKind
+from watchdogd.lab.heeding import Suffered
 from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.node import ActiveMemory, Mode, Node
 from watchdogd.lab.policies import ROOT
@@ -84,9 +84,7 @@ class Cluster:
         self._transcript = transcript
         self._last_active = 0
         self._told_at_s = inf
-        self._has_quorum_loss = False
-        self._flap_every_s: float | None = None
-        self._sealed_by_fault: set[str] = set()
+        self.suffered = Suffered()
 
     # ------------------------------------------------------------------ what is
 
@@ -134,7 +132,7 @@ class Cluster:
     def could_serve(self) -> bool:
         """Whether an active node is possible at all."""
         return (
-            not self._has_quorum_loss
+            not self.suffered.has_quorum_loss
             and any(n.can_vote for n in self.nodes)
             and len([n for n in self.nodes if n.holds_storage]) >= self.quorum
         )
@@ -208,19 +206,6 @@ class Cluster:
             self._echo(now_s)
             self._end_reindex(self.active, now_s, utc_s)
 
-    def heed(self, faults: FaultBoard, now_s: float) -> None:
-        """Take over what the faults that hold now say about processes, seals and quorum."""
-        for node in self.nodes:
-            self._heed_node(node, faults, now_s)
-        self._has_quorum_loss = any(self._is_meant(f.target) for f in faults.of(FaultKind.QUORUM_LOSS))
-        every = [f.number("every_s", 5.0) for f in faults.of(FaultKind.FLAP) if self._is_meant(f.target)]
-        if not every:
-            self._flap_every_s = self.flap_at_s = None
-        elif self._flap_every_s != every[0]:
-            self._flap_every_s, self.flap_at_s = every[0], now_s
-        self.store.is_overloaded = any(self._is_meant(f.target) for f in faults.of(FaultKind.WRITE_OVERLOAD))
-        self.changes += 1
-
     # ------------------------------------------------------------------ acts
 
     def begin(self, change: Change, seconds: float, now_s: float) -> None:
@@ -243,9 +228,9 @@ class Cluster:
         self.store.put(tokens.KEYRING, {"key": self.chance.octets(32).hex()}, now_s=now_s, utc_s=utc_s)
         root = self.keep_root_token(now_s=now_s, utc_s=utc_s)
         for each in self.nodes:
-            each.unseal_at_s = self._unseal_at(now_s, sealed=False) if each.up else None
+            each.unseal_at_s = self.unseals_by_itself_at(now_s) if each.up else None
         self.changes += 1
-        self._note(now_s, f"{self.name} initialised at {node.target}")
+        self.note(now_s, f"{self.name} initialised at {node.target}")
         return root
 
     def become_a_copy(self, keys: SealKeys, now_s: float) -> None:
@@ -257,11 +242,11 @@ class Cluster:
         self.public_keys.clear()
         self.certificates.clear()
         self.autopilot.clear()
-        self._note(now_s, f"{self.name} wiped")
+        self.note(now_s, f"{self.name} wiped")
         for node in self.nodes:
             if self.knobs.poison_pill and node is not self.active and node.can_vote:
-                node.poison(unseal_at_s=self._unseal_at(now_s, sealed=False))
-                self._note(now_s, f"{node.target} sealed itself")
+                node.poison(unseal_at_s=self.unseals_by_itself_at(now_s))
+                self.note(now_s, f"{node.target} sealed itself")
 
     def keep_root_token(self, *, now_s: float, utc_s: float) -> tokens.Token:
         """One more root token."""
@@ -284,69 +269,32 @@ class Cluster:
     def came_unsealed(self, node: Node, now_s: float) -> None:
         """A node has just been unsealed; it hears the modes from its active node a moment later."""
         self.changes += 1
+        self.tell_standbys_soon(now_s)
+        self.note(now_s, f"{node.target} unsealed")
+
+    def tell_standbys_soon(self, now_s: float) -> None:
+        """Whoever has just come hears the modes from the active node a moment later, if there is one."""
         if self.active is not None:
             self._told_at_s = now_s + self.knobs.standby_told_s
-        self._note(now_s, f"{node.target} unsealed")
+
+    def unseals_by_itself_at(self, now_s: float) -> float | None:
+        """When a node that is sealed now opens; None for never: without keys, and where a person has to bring them."""
+        return now_s + self.knobs.unseal_s if self.knobs.auto_unseal and self.keys is not None else None
 
     def seal_node(self, node: Node, now_s: float) -> None:
         """Seal one node."""
         node.seal()
         self.changes += 1
-        self._note(now_s, f"{node.target} sealed")
+        self.note(now_s, f"{node.target} sealed")
 
     # ------------------------------------------------------------------ inside
 
-    def _heed_node(self, node: Node, faults: FaultBoard, now_s: float) -> None:
-        node.removed = any(self._meant(FaultKind.REMOVED, faults, node))
-        node.slow_s = sum(f.number("seconds") for f in self._meant(FaultKind.SLOW_STORAGE, faults, node))
-        ended = {f.text("edition", "production") for f in self._meant(FaultKind.LICENCE_EXPIRED, faults, node)}
-        does_not_start = "production" in ended and not node.up  # a binary does not start with it (LICFAQ)
-        crashed = does_not_start or any(self._meant(FaultKind.CRASH, faults, node))
-        sealed = "evaluation" in ended or any(self._meant(FaultKind.SEAL, faults, node))
-        self._heed_stop(node, faults, now_s)
-        if crashed and node.up:
-            node.stop()
-            self._note(now_s, f"{node.target} crashed")
-        elif not crashed and not node.up:
-            node.start(unseal_at_s=self._unseal_at(now_s, sealed))
-            self._note(now_s, f"{node.target} started")
-        if not node.up:
-            return
-        if sealed and (not node.sealed or node.unseal_at_s is not None):
-            self.seal_node(node, now_s)
-        elif not sealed and node.sealed and node.unseal_at_s is None and node.target in self._sealed_by_fault:
-            node.unseal_at_s = self._unseal_at(now_s, sealed)
-        self._sealed_by_fault.discard(node.target)
-        if sealed:
-            self._sealed_by_fault.add(node.target)
-
-    def _heed_stop(self, node: Node, faults: FaultBoard, now_s: float) -> None:
-        stopped = any(self._meant(FaultKind.STOPPED, faults, node))
-        if stopped is node.stopped:
-            return
-        node.stopped = stopped
-        self._note(now_s, f"{node.target} {'sleeps' if stopped else 'awake'}")
-        if not stopped and self.active is not None:
-            self._told_at_s = now_s + self.knobs.standby_told_s
-
-    def _unseal_at(self, now_s: float, sealed: bool) -> float | None:
-        opens = self.knobs.auto_unseal and self.keys is not None and not sealed
-        return now_s + self.knobs.unseal_s if opens else None
-
-    def _meant(self, kind: FaultKind, faults: FaultBoard, node: Node) -> Iterator[Fault]:
-        return (fault for fault in faults.of(kind) if self._is_meant(fault.target, node))
-
-    def _is_meant(self, target: str, node: Node | None = None) -> bool:
-        if target in (f"cluster:{self.name}", f"region:{self.region}"):
-            return True
-        return node is not None and target == f"node:{node.target}"
-
     def _lose_active(self, now_s: float, how: str, election_s: float | None = None) -> None:
         if self.active is not None:
-            self._note(now_s, f"{self.active.target} {how} as active")
+            self.note(now_s, f"{self.active.target} {how} as active")
         self._drop_active()
-        if self._flap_every_s is not None:
-            self.flap_at_s = now_s + self._flap_every_s
+        if self.suffered.flap_every_s is not None:
+            self.flap_at_s = now_s + self.suffered.flap_every_s
         self.election_at_s = now_s + (self._election_s if election_s is None else election_s)
         self.changes += 1
 
@@ -371,10 +319,10 @@ class Cluster:
         for each in self.nodes:
             each.initialized = True
         self.election_at_s, self.term = None, self.term + 1
-        self._told_at_s = now_s + self.knobs.standby_told_s
+        self.tell_standbys_soon(now_s)
         node.told, node.echo_s = self.modes, None
         self.changes += 1
-        self._note(now_s, f"{node.target} active")
+        self.note(now_s, f"{node.target} active")
 
     def _end_window(self, now_s: float, utc_s: float) -> None:
         window, self.window = self.window, None
@@ -393,7 +341,7 @@ class Cluster:
         memory.reindex_until_s = None
         for role in self.roles.values():
             role.last_reindex_utc_s = utc_s
-        self._note(now_s, f"{self.name} reindexed")
+        self.note(now_s, f"{self.name} reindexed")
 
     def _echo(self, now_s: float) -> None:
         late_s = self.active.slow_s if self.active is not None else 0.0
@@ -401,5 +349,6 @@ class Cluster:
             if node is not self.active and node.can_vote:
                 node.echo_s = now_s - late_s
 
-    def _note(self, now_s: float, text: str) -> None:
+    def note(self, now_s: float, text: str) -> None:
+        """A line of what happened here."""
         self._transcript.note(now_s, text)

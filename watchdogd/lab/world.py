@@ -16,6 +16,7 @@ from watchdogd.lab.cluster import Cluster
 from watchdogd.lab.counts import AppliedEffect, Crash, SentRequest, TrueCounts
 from watchdogd.lab.delivery import at_node, deliver, heed_balancer
 from watchdogd.lab.faults import FaultBoard, FaultKind
+from watchdogd.lab.heeding import heed
 from watchdogd.lab.network import OPEN, Network
 from watchdogd.lab.node import Mode
 from watchdogd.lab.replication import Replication
@@ -107,7 +108,7 @@ class World:
         self._heeded = self.faults.version
         self._note_faults()
         for cluster in self.clusters.values():
-            cluster.heed(self.faults, self.now_s)
+            heed(cluster, self.faults, self.now_s)
             heed_balancer(self, cluster)
         self._advance()
         return True
