@@ -107,6 +107,7 @@ async def from_start_to_stop(world: ServedWorld, folder: Path) -> None:
         heard = await it.listening.until(lambda message: "STOPPING" in message)
         assert heard[-1]["STATUS"] == "stopping at a safe point"
         assert await it.daemon.ended() == 0
+        assert "threads_left" not in {line["event"] for line in it.daemon.log}
 
 
 async def assert_starved_by(it: Watched, who: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import NoReturn, assert_never
 
 from watchdogd.adapters.settings import CredentialRef, FileRef, SecretRef
@@ -12,20 +13,32 @@ from watchdogd.errors import Need, NeedsOperator
 from watchdogd.secret import Secret, without_secrets
 
 SECRET_BYTES_MAX = 64 << 10
+READ_S_MAX = 1.0  # of a local file, on a machine under load
+THREADS = 8  # directories that may hang at once
+NO_ANSWER = "its file system does not answer"
 OTHERS_MAY = stat.S_IRWXG | stat.S_IRWXO
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"  # Source: systemd.exec(5), LoadCredential=
 
 
 class SecretReader:
-    """Reads references of the config. Blocking, but only for a local file: call it in a thread where that matters."""
+    """Reads references of the config.
+
+    Blocking, and bounded: a directory on a mount that hangs costs READ_S_MAX once, and until it answers nothing more.
+    """
 
     def __init__(self, credentials_dir: str | None) -> None:
         self._credentials_dir = credentials_dir
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="secret")
+        self._hanging: set[str] = set()  # directories
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str]) -> SecretReader:
         """The reader of this process, told by systemd where its credentials are."""
         return cls(environment.get(CREDENTIALS_VARIABLE))
+
+    def close(self) -> None:
+        """Nothing is read any more. Waits for no thread: one may hang for ever."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def read(self, ref: SecretRef) -> Secret:
         """The secret without the line end of its file.
@@ -34,13 +47,25 @@ class SecretReader:
         """
         match ref:
             case FileRef(path=path):
-                return Secret(_text(path))
+                return Secret(self._in_time(path))
             case CredentialRef(name=name):
                 if self._credentials_dir is None:
                     _refuse(f"credential {name}", f"${CREDENTIALS_VARIABLE} is not set: LoadCredential= in the unit")
-                return Secret(_text(os.path.join(self._credentials_dir, name)))
+                return Secret(self._in_time(os.path.join(self._credentials_dir, name)))
             case _:
                 assert_never(ref)
+
+    def _in_time(self, path: str) -> str:
+        """What is in the file. What hangs is left in its thread, and what it reads then is not kept."""
+        directory = os.path.dirname(path)
+        if directory in self._hanging:
+            _refuse(path, f"cannot be read: {NO_ANSWER}")
+        reading = self._threads.submit(_text, path)
+        if wait({reading}, timeout=READ_S_MAX).not_done:
+            self._hanging.add(directory)
+            reading.add_done_callback(lambda _: self._hanging.discard(directory))
+            _refuse(path, f"could not be read within {READ_S_MAX:g} s: {NO_ANSWER}")
+        return reading.result()
 
     def problem_with(self, ref: SecretRef) -> str:
         """Why `ref` cannot be used now; empty when it can."""

@@ -99,6 +99,7 @@ def _local_problems(settings: Settings) -> list[str]:
     reader = SecretReader.of_environment(os.environ)
     refs = [ref for pair in settings.pairs.values() for ref in pair.credentials.every_ref]
     problems = [problem for ref in refs if (problem := reader.problem_with(ref))]
+    reader.close()
     problems += dict.fromkeys(
         problem for pair in settings.pairs.values() for tls in pair.tls.values() if (problem := _tls_problem(tls))
     )

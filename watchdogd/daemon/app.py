@@ -8,7 +8,7 @@ import gc
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, closing, suppress
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -186,11 +186,11 @@ async def _start(
     notifier = LogNotifier(clock, structlog.get_logger())
     journal = await _journal(settings, clock, boot_id, metrics, notifier, stack)
     memory = await stack.enter_async_context(open_memory(Path(settings.state_dir), notifier))
-    resolve = SystemResolve()
-    stack.callback(resolve.close)
+    resolve = stack.enter_context(closing(SystemResolve()))
     anchors = Anchors(memory=memory, resolve=resolve)
     anchors.watch(settings.policy.anchors)
-    seams = production(resolve, SecretReader.of_environment(os.environ), anchors)
+    secrets = stack.enter_context(closing(SecretReader.of_environment(os.environ)))
+    seams = production(resolve, secrets, anchors)
     wardrobe = Wardrobe(journal=journal, memory=memory, clock=clock, seams=seams)
     stack.push_async_callback(wardrobe.close)
     gears = await wardrobe.first(settings)

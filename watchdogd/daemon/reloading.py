@@ -31,6 +31,8 @@ from watchdogd.secret import without_secrets
 
 WHY_SEALED = "the config is being reloaded"
 ABSENT = "(not set)"
+READ_S_MAX = 10.0
+NO_ANSWER = "the file system does not answer"
 
 log = structlog.get_logger()
 Table = Mapping[str, object]
@@ -127,6 +129,7 @@ class Reloading:
     on_end: Callable[[str], object]  # applied, unchanged, refused
     on_applied: list[Callable[[Settings], None]] = field(default_factory=list)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _reading: asyncio.Future[Loaded] | None = None
 
     async def reload(self, order: Order[Excused]) -> Answer:
         """Apply the file as it is now. Whoever waits for the answer may give up: the reload comes to its end."""
@@ -151,7 +154,7 @@ class Reloading:
 
     async def _attempt(self) -> Answer:
         try:
-            new = await asyncio.to_thread(Loaded.of, self.path)
+            new = await self._read()
             _ensure_changeable(self.loaded.settings, new.settings)
             self.check(new.settings)
             pairs = changed_pairs(self.loaded, new)
@@ -166,6 +169,21 @@ class Reloading:
         lines: list[Json] = [*changed]
         rewired: list[Json] = [*pairs]
         return Answer(body={"changed": lines, "rewired": rewired})
+
+    async def _read(self) -> Loaded:
+        """The file as it is now. Raises: ConfigError, also when a file system does not answer in time.
+
+        What hangs is left in its thread, one of them however often a reload is asked for.
+        """
+        if self._reading is not None and not self._reading.done():
+            raise ConfigError((f"{self.path}: {NO_ANSWER}: what the last reload asked for is not read yet",))
+        self._reading = asyncio.get_running_loop().run_in_executor(None, Loaded.of, self.path)
+        await asyncio.wait({self._reading}, timeout=READ_S_MAX)
+        if not self._reading.done():
+            self._reading.add_done_callback(lambda reading: reading.cancelled() or reading.exception())
+            said = f"it, or a CA file that it names, could not be read within {READ_S_MAX:g} s"
+            raise ConfigError((f"{self.path}: {NO_ANSWER}: {said}",))
+        return self._reading.result()
 
     async def _seal(self, pairs: Sequence[PairId]) -> Answer | None:
         """No run starts on these pairs; the refusal, and nothing changed, when one is open on any of them."""

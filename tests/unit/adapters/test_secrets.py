@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import threading
 from pathlib import Path
 
 import pytest
 
+from watchdogd.adapters import secrets
 from watchdogd.adapters.secrets import SecretReader
 from watchdogd.adapters.settings import CredentialRef, FileRef
 from watchdogd.errors import Need, NeedsOperator
@@ -98,3 +100,26 @@ def test_a_secret_cannot_be_changed_or_become_a_key() -> None:
         {secret: 1}  # type: ignore[dict-item]  # noqa: B018  # the attempt is the test
     assert secret == Secret(VALUE)
     assert secret != Secret("another")
+
+
+def test_a_file_system_that_hangs_is_waited_for_once_and_its_secrets_are_there_when_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_back, asked, text = threading.Event(), list[str](), secrets._text
+
+    def hanging(path: str) -> str:
+        asked.append(path)
+        return text(path) if is_back.wait(60) else ""
+
+    monkeypatch.setattr(secrets, "_text", hanging)
+    monkeypatch.setattr(secrets, "READ_S_MAX", 0.01)
+    reader = SecretReader(None)
+    first, second = written(tmp_path / "a"), written(tmp_path / "b")
+    assert refused(first, reader).endswith("could not be read within 0.01 s: its file system does not answer")
+    assert [refused(ref, reader) for ref in (first, second)] == [
+        f"{ref.path} cannot be read: its file system does not answer" for ref in (first, second)
+    ]
+    assert asked == [first.path]
+    is_back.set()
+    reader._threads.shutdown(wait=True)  # what hung has ended, and its end was told
+    assert reader._hanging == set()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +18,12 @@ from tests.support.configs import GOOD, Change, Table, put, toml
 from watchdogd.adapters.config_build import settings_of
 from watchdogd.adapters.config_model import ConfigFile, TimingTable
 from watchdogd.adapters.vault.transport import tls_context
-from watchdogd.daemon.reloading import Loaded, changed_pairs, differences, unchangeable
+from watchdogd.daemon import reloading
+from watchdogd.daemon.bodies import Excused, Order
+from watchdogd.daemon.protocol import Caller
+from watchdogd.daemon.reloading import Loaded, Reloading, Wardrobe, changed_pairs, differences, unchangeable
 from watchdogd.errors import ConfigError
+from watchdogd.rehearsal.memory import DictMemory, LoopClock, MemoryJournal
 
 REWIRES, TELLS, RESTARTS = "the pair is wired anew", "who goes by it is told", "only a restart"
 ANCHOR = {"address": "dns.example.net:853", "place": "neutral"}
@@ -203,3 +209,40 @@ def test_a_ca_file_that_is_no_good_any_more_counts_as_changed_and_cannot_be_used
                    if tls.ca_file is not None and tls.ca_file.endswith("west.pem"))  # fmt: skip
     with pytest.raises(ConfigError, match=r"west\.pem"):
         tls_context(options)
+
+
+def _nothing_to_do(*_: object) -> None:
+    """Nobody is told."""
+
+
+async def _never(*_: object) -> None:
+    raise AssertionError("nothing is wired anew")
+
+
+@pytest.mark.looptime(False)
+async def test_a_file_system_that_hangs_holds_up_no_reload_and_one_thread_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reloading, "READ_S_MAX", 0.05)
+    pipe = tmp_path / "config"
+    os.mkfifo(pipe)  # opening it hangs until somebody writes
+    async with asyncio.TaskGroup() as tasks:
+        doing = Reloading(
+            path=str(pipe),
+            loaded=loaded(),
+            units={},
+            wardrobe=Wardrobe(journal=MemoryJournal(), memory=DictMemory(), clock=LoopClock(), seams=None),  # type: ignore[arg-type]
+            replace=_never,
+            spawn=tasks.create_task,
+            why_stop=str,
+            check=_nothing_to_do,
+            on_begin=_nothing_to_do,
+            on_end=_nothing_to_do,
+        )
+        order = Order(verb="reload", pair="", run_id="", caller=Caller(uid=0, may_act=True), given=Excused())
+        said = [str((await doing.reload(order)).body) for _ in range(2)]
+        assert "could not be read within 0.05 s" in said[0]
+        assert "what the last reload asked for is not read yet" in said[1]
+        with pipe.open("w"):  # the one thread that reads ends by it
+            assert doing._reading is not None
+        await asyncio.wait({doing._reading})
