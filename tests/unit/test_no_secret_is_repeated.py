@@ -115,6 +115,15 @@ def test_a_command_line_does_not_repeat_it(secret: str, capsys: pytest.CaptureFi
     assert len(re.findall(re.escape("(redacted)"), said.err)) == 5
 
 
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
+def test_nor_does_what_is_said_of_a_file_that_is_not_there(secret: str, capsys: pytest.CaptureFixture[str]) -> None:
+    secret = secret.replace("/", "")
+    assert main.main(["check-config", secret]) == 2
+    assert ctl.main(["--socket", secret, "status", "--state-dir", secret]) == 4
+    said = capsys.readouterr()
+    assert not is_repeated(secret, said.out + said.err)
+
+
 @pytest.mark.parametrize(
     "text",
     [

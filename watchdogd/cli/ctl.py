@@ -18,7 +18,7 @@ from urllib.parse import quote, urlencode
 from watchdogd.adapters.clock import SystemClock
 from watchdogd.cli import ctl_text as text
 from watchdogd.cli.ctl_last import DEFAULT_STATE_DIR, NothingKept, last_known
-from watchdogd.cli.saying import Parser, say
+from watchdogd.cli.saying import Parser, complain, say
 from watchdogd.core.commands import DEFAULT_SOCKET, PROGRAM, Command, at_socket
 from watchdogd.core.explain import Json, Shape
 from watchdogd.daemon.protocol import API, MALFORMED, STARTING, Code
@@ -120,20 +120,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         _find_pair(asked)
         return run(asked)
     except Unsure as exc:
-        print(
-            f"no answer in time ({exc}): whether it was done is unknown; look with "
-            f"`{_as_asked(asked, f'{PROGRAM} {Command.HISTORY}')}`",
-            file=sys.stderr,
-        )
+        look = _as_asked(asked, f"{PROGRAM} {Command.HISTORY}")
+        complain(f"no answer in time ({exc}): whether it was done is unknown; look with `{look}`")
         return Exit.GAVE_UP
     except PermissionError:
-        print(f"{asked.socket}: not allowed: you must be in the group that owns it", file=sys.stderr)
+        complain(f"{asked.socket}: not allowed: you must be in the group that owns it")
         return Exit.NOT_ALLOWED
     except OSError as exc:
-        print(
+        complain(
             f"{asked.socket}: no daemon answers ({exc.strerror or exc}): is it running, and is this the `socket` of its"
-            " config? else --socket PATH",
-            file=sys.stderr,
+            " config? else --socket PATH"
         )
         _show_last_known(asked)
         return Exit.NO_DAEMON
@@ -146,7 +142,7 @@ def _show_last_known(asked: argparse.Namespace) -> None:
     try:
         kept = last_known(Path(asked.state_dir), SystemClock().wall_utc())
     except NothingKept as why:
-        print(f"and nothing is known from before: {why}", file=sys.stderr)
+        complain(f"and nothing is known from before: {why}")
         return
     say(json.dumps(kept, indent=2) if asked.json else "\n".join(text.last_known_lines(kept)))
 

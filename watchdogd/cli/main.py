@@ -18,7 +18,7 @@ from watchdogd.adapters.config_types import parse_duration
 from watchdogd.adapters.secrets import SecretReader
 from watchdogd.adapters.settings import Settings
 from watchdogd.adapters.vault.transport import TlsOptions, tls_context
-from watchdogd.cli.saying import Parser, say
+from watchdogd.cli.saying import Parser, complain, say
 from watchdogd.cli.timing import timing_lines
 from watchdogd.core.budget import Assumed
 from watchdogd.core.rules import notices
@@ -43,8 +43,8 @@ def _code_of(asked: argparse.Namespace) -> int:
         return int(asked.verb(asked))
     except ConfigError as exc:
         for problem in exc.problems:
-            print(without_secrets(problem), file=sys.stderr)
-        print(f"{asked.config}: {len(exc.problems)} problem(s)", file=sys.stderr)
+            complain(problem)
+        complain(f"{asked.config}: {len(exc.problems)} problem(s)")
         return Exit.CONFIG
 
 

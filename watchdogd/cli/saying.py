@@ -18,6 +18,11 @@ class Parser(argparse.ArgumentParser):
         super().error(without_secrets(message))
 
 
+def complain(text: str) -> None:
+    """Print to standard error, without what may be a secret."""
+    print(without_secrets(text), file=sys.stderr)
+
+
 def say(text: str) -> None:
     """Print. A reader that has seen enough (`| head`) is no error: the exit code still says how it went."""
     try:
