@@ -55,6 +55,15 @@ async def test_a_debtor_that_is_back_as_primary_is_demoted_and_then_unfenced() -
         assert drill.site.world.counts.acknowledged_writes_lost == 0
 
 
+async def test_who_hears_that_a_debt_is_settled_hears_what_is_left_to_do() -> None:
+    async with Drill() as drill:
+        await failed_over(drill)
+        drill.site.mend()
+        await ended(drill)
+        (notice,) = (one for one in drill.notifier.told if one.key.endswith("settle-debt:done"))
+        assert "until `update-primary` by hand" in " ".join(notice.details)
+
+
 async def test_a_debtor_that_returns_without_a_fence_is_primary_for_one_round_and_its_demote() -> None:
     async with Drill(Setting(fence_waived="no fence here")) as drill:
         await failed_over(drill)

@@ -17,6 +17,7 @@ from watchdogd.runbooks.seen import Done
 from watchdogd.runbooks.step import Procedure, Safe, Step, always, end_as_it_is
 
 DEMOTE = "demote"
+UNPROTECTED = "it follows nobody, and nothing is protected, until `update-primary` by hand, see the manual, chapter 5"
 
 
 def _debt(ctx: RunContext) -> Debt | None:
@@ -112,7 +113,7 @@ async def look_at_debtor(ctx: RunContext) -> None:
 
 async def told(ctx: RunContext) -> Done:
     """Tell what was settled."""
-    ctx.tell("done", Severity.WARN, f"{ctx.run.source} is secondary; its debt is closed")
+    ctx.tell("done", Severity.WARN, f"{ctx.run.source} is secondary; its debt is closed", UNPROTECTED)
     return Done.YES
 
 

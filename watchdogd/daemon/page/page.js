@@ -34,7 +34,7 @@ function clusterCard(cluster) {
     el("span", "dim", `${cluster.part}${cluster.version ? `, Vault ${cluster.version}` : ""}`));
   const nodes = rows(...cluster.nodes.map((node) => [
     pill(node.reading), el("span", "", el("code", "", node.node.replace(/^https:\/\//, "")),
-      el("div", "dim", node.why)), el("span", "dim", seconds(node.age_s)),
+      el("div", "dim", node.why)), el("span", "dim age", seconds(node.age_s)),
   ]));
   const wal = [cluster.state, cluster.last_wal !== null ? `WAL ${cluster.last_wal}` : null,
     cluster.last_remote_wal ? `remote ${cluster.last_remote_wal}` : null].filter(Boolean).join(", ");
@@ -56,7 +56,7 @@ function gatesCard(gates) {
   const closed = gates.filter((gate) => !gate.open);
   const open = gates.filter((gate) => gate.open).map((gate) => gate.gate).join(", ");
   return card("gates of a failover",
-    rows(...closed.map((gate) => [pill(gate.gate, "warn"), el("span", "", gate.why)])),
+    ...closed.map((gate) => el("div", "gate", pill(gate.gate, "warn"), el("span", "", gate.why))),
     el("div", "dim", `open: ${open || "none"}`));
 }
 
