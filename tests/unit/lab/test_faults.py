@@ -107,6 +107,27 @@ def test_a_flapping_cluster_changes_its_active_node_again_and_again() -> None:
     assert seen == {"east/1", "east/2", "east/3", None}
 
 
+@pytest.mark.parametrize(("every_s", "serves"), [(10.0, 0.7), (5.0, 0.4), (2.0, 0.0)])
+def test_of_the_time_between_two_losses_an_election_takes_its_part(every_s: float, serves: float) -> None:
+    a = asker(election_s=3.0)
+    a.fault(FaultKind.FLAP, "cluster:east", every_s=every_s)
+    served = 0
+    for _ in range(600):
+        a.wait(0.1)
+        served += a.world.clusters["east"].serving() is not None
+    assert served / 600 == pytest.approx(serves, abs=0.03)
+
+
+@pytest.mark.parametrize(("auto_unseal", "after"), [(True, 473), (False, 503)])
+def test_a_node_that_a_fault_sealed_opens_by_itself_unless_its_seal_is_shamirs(auto_unseal: bool, after: int) -> None:
+    a = asker(auto_unseal=auto_unseal)
+    a.fault(FaultKind.SEAL, "node:east/2", for_s=5)
+    a.wait(1)
+    assert a.ask("east/2", "sys/health").status == 503
+    a.wait(10)
+    assert a.ask("east/2", "sys/health").status == after
+
+
 def test_quorum_loss_leaves_a_cluster_without_an_active_node_until_it_ends() -> None:
     a = asker(election_s=3.0)
     a.fault(FaultKind.QUORUM_LOSS, "cluster:east", for_s=30)
