@@ -35,7 +35,7 @@ from watchdogd.cli.demo_voice import Tone, Voice
 from watchdogd.cli.demo_watch import Watch, Writer
 from watchdogd.cli.performing import performed
 from watchdogd.rehearsal.free_ports import free_port, is_free
-from watchdogd.rehearsal.place import start_daemon, start_lab, start_writer
+from watchdogd.rehearsal.place import lab_is_up, start_daemon, start_lab, start_writer
 from watchdogd.rehearsal.processes import (
     Child,
     Stage,
@@ -48,11 +48,9 @@ from watchdogd.rehearsal.processes import (
 from watchdogd.rehearsal.starting import Anchor, must_fit
 
 DEADLINE_S = 180.0
-LAB_UP_WITHIN_S = 20.0
 KNOBS = ("--ttl", f"{TTL_S}s", "--promote", f"{PROMOTE_S:g}s", "--propagation", f"{PROPAGATION_S:g}s")
 LAB_PORT, PORTS_TRIED = 8200, 4
 WRITERS = 3
-POLL_S = 0.05
 OK = 0
 
 
@@ -133,7 +131,8 @@ async def _lab_up(site: Site, stage: Stage, voice: Voice) -> LabFacts:
     for attempt in range(PORTS_TRIED):
         port = LAB_PORT if attempt == 0 and is_free(LAB_PORT) else free_port()
         child = await start_lab(stage, site, port=port, words=KNOBS)
-        if (lab := await _described(site, child)) is not None:
+        if await lab_is_up(site, child):
+            lab = LabFacts.read(site.lab / "lab.json")
             nodes = sum(len(cluster.nodes) for cluster in lab.clusters.values())
             voice.say(
                 "lab",
@@ -143,19 +142,6 @@ async def _lab_up(site: Site, stage: Stage, voice: Voice) -> LabFacts:
             return lab
         stage.children.remove(child)
     raise Unmet(f"the lab could not be started: {last_line(site.log('lab.log'))}", site.log("lab.log"))
-
-
-async def _described(site: Site, child: Child) -> LabFacts | None:
-    """What `lab.json` says once it is there; None when the lab ended without one. Raises Unmet when it takes long."""
-    end_s = asyncio.get_running_loop().time() + LAB_UP_WITHIN_S
-    while child.process.returncode is None:
-        try:
-            return LabFacts.read(site.lab / "lab.json")
-        except FileNotFoundError:
-            await asyncio.sleep(POLL_S)
-        if asyncio.get_running_loop().time() > end_s:
-            raise Unmet(f"the lab was not up within {LAB_UP_WITHIN_S:.0f} s", child.log)
-    return None
 
 
 async def _start_writers(props: Props) -> Sequence[Child]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from watchdogd.rehearsal.processes import Child, Stage, command
+from watchdogd.rehearsal.processes import Child, Stage, Unmet, command
+
+LAB_UP_WITHIN_S, POLL_S = 30.0, 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +52,22 @@ class Place:
 
 
 async def start_lab(stage: Stage, place: Place, *, port: int, words: Sequence[str]) -> Child:
-    """`watchdogd-lab up`; its `lab.json` is there a little later."""
+    """`watchdogd-lab up`; its `lab.json` is there a little later: `lab_is_up`."""
     program = command("watchdogd-lab", "watchdogd.cli.lab", place.bin)
     argv = [program, "up", "--dir", str(place.lab), "--port", str(port), *words]
     return await stage.start("the lab", argv, log=place.log("lab.log"))
+
+
+async def lab_is_up(place: Place, child: Child) -> bool:
+    """Whether `lab.json` is there, once that is known: false where the lab ended without one. Raises: Unmet."""
+    end_s = asyncio.get_running_loop().time() + LAB_UP_WITHIN_S
+    while not (place.lab / "lab.json").exists():
+        if child.process.returncode is not None:
+            return False
+        if asyncio.get_running_loop().time() > end_s:
+            raise Unmet(f"the lab was not up within {LAB_UP_WITHIN_S:.0f} s", child.log)
+        await asyncio.sleep(POLL_S)
+    return True
 
 
 async def start_daemon(stage: Stage, place: Place, aws: Mapping[str, str]) -> Child:

@@ -20,7 +20,7 @@ from watchdogd.adapters.clock import SystemClock
 from watchdogd.adapters.config import load_config
 from watchdogd.errors import ConfigError
 from watchdogd.lab.doubts import shown
-from watchdogd.lab.lab_file import LabFile, NoLab
+from watchdogd.lab.lab_file import LabFile
 from watchdogd.lab.scenario import Scenario
 from watchdogd.lab.story import Line, Story, checks
 from watchdogd.rehearsal.acts import Acts
@@ -29,7 +29,7 @@ from watchdogd.rehearsal.by_hand import promotes
 from watchdogd.rehearsal.free_ports import free_port
 from watchdogd.rehearsal.limits import CannotBeReal, reasons
 from watchdogd.rehearsal.observing import Observer
-from watchdogd.rehearsal.place import Place, start_daemon, start_lab, start_writer
+from watchdogd.rehearsal.place import Place, lab_is_up, start_daemon, start_lab, start_writer
 from watchdogd.rehearsal.play import Played
 from watchdogd.rehearsal.processes import ROOT, Child, Stage, Unmet, cause
 from watchdogd.rehearsal.real_hands import RealHands
@@ -278,11 +278,6 @@ async def _lab_up(scenario: Scenario, stage: Stage, place: Place) -> LabFile:
     others = [name for name in given if name not in WORLD_KEYS | {"promote_s"}]
     words += [word for name in others for word in ("--knob", f"{name}={shown(given[name])}")]
     child = await start_lab(stage, place, port=free_port(), words=words)
-    end_s = asyncio.get_running_loop().time() + UP_WITHIN_S
-    while asyncio.get_running_loop().time() < end_s:
+    if not await lab_is_up(place, child):
         child.must_run()
-        try:
-            return LabFile.read(place.lab)
-        except NoLab:
-            await asyncio.sleep(POLL_S)
-    raise Unmet(f"the lab was not up within {UP_WITHIN_S:.0f} s", child.log)
+    return LabFile.read(place.lab)
