@@ -251,6 +251,13 @@ def test_the_waiver_of_the_window_covers_the_cold_start_and_nothing_else_does() 
     assert without(gate, frozenset({"anchors"})) == gate
 
 
+def test_a_secondary_that_can_say_soon_says_when_and_one_that_is_blind_does_not() -> None:
+    *_, (_, young, _) = Rounds(dies_s=0.0, started_s=10.0).run(20.0)
+    *_, (_, blind, _) = Rounds(has_peers=False, has_connection_state=False).run(60.0)
+    until_s = [g.until_s for facts in (young, blind) for g in facts.closed_gates() if g.gate == "secondary-blind"]
+    assert until_s == [pytest.approx(25.0, abs=0.1), None]  # three beats after its first look
+
+
 def test_a_command_overrules_the_level() -> None:
     assert without((answer("level"),), frozenset()) == ()
 

@@ -58,6 +58,13 @@ def test_the_last_known_state_is_the_one_of_the_life_before(
     assert learnt(*looks).state is state
 
 
+def test_when_it_was_primary_last_is_told_by_itself_alone() -> None:
+    looks = ((alive(10), west(10, STREAMS)), (dead(13), west(14, STREAMS)))
+    assert learnt(*looks, heard_s=13.0).primary_at == stamp(10.0)
+    demoted = view(active(EAST, 1, 16.0, status_of(Mode.SECONDARY)))
+    assert learnt(*looks, (demoted, west(16, STREAMS))).primary_at == stamp(10.0)
+
+
 def test_a_sign_of_life_never_goes_back() -> None:
     known = learnt((alive(20), west(20, STREAMS)), (alive(10), west(21, STREAMS)), heard_s=15.0)
     assert known.life is not None

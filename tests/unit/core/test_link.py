@@ -111,6 +111,16 @@ def test_of_peers_with_one_address_the_one_that_moves_is_seen(shows: bool) -> No
     assert hears(watched(*(said(at_s, peer, former) for at_s, peer in aged)), 13.0) is Hears.SEES
 
 
+def test_of_peers_behind_one_cluster_address_each_is_compared_with_itself() -> None:
+    # The clock of the node that a heartbeat is from may be behind: the one that moves need not be the newest.
+    def behind_one(heartbeat_s: float, n: int) -> Peer:
+        return replace(peer_of(EAST, heartbeat_s, n=n), cluster_address="https://lb.east.example.net:8201")
+
+    looks = ((10.0, 1.0), (13.0, 6.0))
+    link = watched(*(said(at_s, behind_one(9.0, 1), behind_one(beat_s, 2)) for at_s, beat_s in looks))
+    assert hears(link, 13.0) is Hears.SEES
+
+
 def test_the_window_is_counted_from_the_last_advance_that_was_seen() -> None:
     link = watched(said(10.0, peer_of(EAST, 5.0)), said(13.0, peer_of(EAST, 10.0)), *every_3_s(16.0, 61.0))
     assert full_at_s(link) == 63.0

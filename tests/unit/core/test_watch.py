@@ -295,6 +295,12 @@ def test_life_that_no_tick_looked_at_begins_the_window_anew(*, is_late: bool) ->
     assert side_after(watch.observe_all(silent(EAST, n, 65.0) for n in (1, 2, 3)), 65.0) is Side.SUSPECT
 
 
+def test_of_two_signs_of_life_between_two_ticks_the_later_one_is_the_last_whichever_came_in_last() -> None:
+    rounds = [follows(EAST, 1, 62.0), follows(EAST, 2, 61.0), *(silent(EAST, n, 64.5) for n in (1, 2, 3))]
+    _, facts = dead_for(60).observe_all(rounds).assess(elected(), around(65.0))
+    assert facts.known.life == stamp(62.0)
+
+
 def test_a_full_window_that_life_ended_is_no_flap() -> None:
     _, facts = dead_for(60).observe(follows(EAST, 1, 61.0)).assess(elected(), around(61.0))
     assert (facts.flaps, dict(facts.resets)) == (0, {ResetCause.UP: 1})
