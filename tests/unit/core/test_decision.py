@@ -23,6 +23,7 @@ from watchdogd.core.entries import (
     RunOutcome,
     RunParked,
 )
+from watchdogd.core.facts import AbortedRun, Side, Third
 from watchdogd.core.fold import RECENT_RUNS, fold
 from watchdogd.core.model import RunId
 from watchdogd.core.naming import NameFact, NameSeen
@@ -85,6 +86,37 @@ def test_a_name_that_was_given_up_stays_so_however_many_runs_come_after_it() -> 
         later.append(RunEnded(run_id=run, outcome=RunOutcome.SUPERSEDED, why="x"))
     (todo,) = decided(*cutover(RunOutcome.ABORTED), *later, epoch_is_ours=True).todo
     assert todo.execution is Execution.WAIT
+
+
+def aborted(run: RunId, runbook: Runbook) -> tuple[Entry, ...]:
+    opened = run_opened(run, runbook, source=EAST, target=WEST, situation="S-30")
+    return opened, RunEnded(run_id=run, outcome=RunOutcome.ABORTED, why="x")
+
+
+@pytest.mark.parametrize(
+    ("ended", "execution"),
+    [
+        ((Runbook.FAILOVER,), Execution.GO),
+        ((Runbook.FAILOVER, Runbook.ROLL_BACK), Execution.WAIT),
+        ((Runbook.FAILOVER, Runbook.ROLL_BACK, Runbook.SETTLE_DEBT), Execution.WAIT),
+        ((Runbook.FAILOVER, Runbook.ROLL_BACK, Runbook.FAILOVER), Execution.GO),
+    ],
+)
+def test_a_roll_back_that_was_aborted_waits_until_another_failover_was(
+    ended: tuple[Runbook, ...], execution: Execution
+) -> None:
+    *_, (_, facts, _) = Rounds().run(100.0)
+    runs = [entry for n, runbook in enumerate(ended) for entry in aborted(RunId(f"run-{n}"), runbook)]
+    ledger = fold([(entry, stamp(0.0)) for entry in (FirstElected(cluster=EAST), *runs)])
+    late_demote = replace(
+        facts.signature,
+        elected=Side.SECONDARY,
+        partner=Side.SECONDARY,
+        aborted=AbortedRun.RECENT,
+        third=Third.NOBODY,
+    )
+    (todo,) = decide(replace(facts, ledger=ledger, signature=late_demote, name=None), policy_of()).todo
+    assert (todo.runbook, todo.execution) == (Runbook.ROLL_BACK, execution)
 
 
 def test_a_pair_is_frozen_while_its_run_is_parked_and_acting_while_it_goes_on() -> None:

@@ -149,6 +149,7 @@ DEAD_BY_TIME = replace(DEAD, health_raw=GAVE_UP, names_raw=GAVE_UP, status_raw=G
         (DEAD_BY_TIME, 0.49, Reading.SILENT),
         (DEAD_BY_TIME, 0.5, Reading.OURS),
         (replace(DEAD, health_raw=REFUSED, names_raw=REFUSED, status_raw=REFUSED, timeout_s=2.0), 9.0, Reading.SILENT),
+        (replace(DEAD, health_raw=REFUSED, names_raw=REFUSED, status_raw=GAVE_UP, timeout_s=2.0), 0.5, Reading.OURS),
         (replace(unnamed(ACTIVE, GAVE_UP), timeout_s=2.0), 0.49, Reading.LEADERLESS),
         (replace(unnamed(ACTIVE, GAVE_UP), timeout_s=2.0), 0.5, Reading.OURS),
         (replace(ACTIVE, timeout_s=2.0), 9.0, Reading.ACTIVE),
