@@ -34,10 +34,10 @@ async def test_an_aborted_settle_debt_waits_for_its_command_also_after_a_restart
         assert page.command == "watchdogctl approve settle-debt west --pair prod --reason '...'"
         await stage.kill()
         await stage.start()
-        await stage.run_for(30)
+        await stage.run_for(10)
         assert stage.ledger.run is None
         assert stage.ledger.debts[-1].state is DebtState.OWED
         assert not (await stage.ask("start", runbook="settle-debt", target="west")).is_error
-        await stage.run_for(60)
+        await stage.run_for(20)
         assert stage.ledger.debts[-1].state is DebtState.CLOSED
         assert stage.world.active_primaries() == ("west",)
