@@ -25,7 +25,7 @@ NOT_VALID = "wrapping token is not valid or does not exist"
 
 def issue(call: Call, kind: Kind, secondary_id: str, ttl_s: int) -> tuple[str, str]:
     """A wrapped activation token and its accessor; `addr` is the api_addr of the active node."""
-    jti, accessor = tokens.new_id(call.cluster.chance, call.cluster.version), call.cluster.chance.base62(24)
+    jti, accessor = tokens.new_id(call.cluster.chance, call.cluster.token_version), call.cluster.chance.base62(24)
     issued = int(call.utc_s)
     payload = {
         "accessor": "",

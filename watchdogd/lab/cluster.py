@@ -48,6 +48,9 @@ class Balancer:
     is_stale: bool = False  # it goes on with the pool that it has
 
 
+_BEFORE_INDEXES = (1, 9)
+
+
 def parse_version(text: str) -> tuple[int, ...]:
     """`1.19.3+ent` as (1, 19, 3)."""
     return tuple(int(part) for part in text.partition("+")[0].partition("-")[0].split("."))
@@ -95,6 +98,11 @@ class Cluster:
     @property
     def region(self) -> str:
         return self.spec.in_region
+
+    @property
+    def token_version(self) -> tuple[int, ...]:
+        """The version whose service tokens it makes: without those that carry an index, one before 1.10 (GENROOT)."""
+        return self.version if self.knobs.server_side_consistent_tokens else min(self.version, _BEFORE_INDEXES)
 
     @property
     def modes(self) -> tuple[Mode, Mode]:
@@ -251,7 +259,7 @@ class Cluster:
     def keep_root_token(self, *, now_s: float, utc_s: float) -> tokens.Token:
         """One more root token."""
         root = tokens.Token(
-            id=tokens.new_id(self.chance, self.version),
+            id=tokens.new_id(self.chance, self.token_version),
             type=tokens.TokenType.SERVICE,
             policies=(ROOT,),
             created_utc_s=utc_s,

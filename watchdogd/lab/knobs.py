@@ -144,6 +144,7 @@ class Knobs:
     missing_dr_token_status: int = 400  # UNCONFIRMED
     not_dr_secondary_status: int = 400  # UNCONFIRMED
     not_dr_secondary_text: str = "Not a DR secondary."  # UNCONFIRMED casing
+    server_side_consistent_tokens: bool = True  # off: service tokens and OTPs as before 1.10 (GRHTTP111, GENROOT)
     single_use_op_token: bool = False  # UNCONFIRMED, sources conflict
     new_op_token_revokes_previous: bool = True  # UNCONFIRMED
     op_tokens_outlive_promotion: bool = False  # UNCONFIRMED: they count again once it is a secondary again

@@ -62,7 +62,7 @@ def update(call: Call) -> Reply:
 
 
 def otp_length(version: tuple[int, ...]) -> int:
-    """28 from 1.10 on (`hvs.` and 24 characters), 26 before (GRHTTP111)."""
+    """28 from 1.10 on (`hvs.` and 24 characters), 26 before (GRHTTP111); `version` is that of the service tokens."""
     return _PREFIXED if version >= (1, 10) else _PLAIN
 
 
@@ -102,7 +102,7 @@ def _taken_over(call: Call) -> None:
     running = _running(call)
     if fault is None or (running is not None and running.is_foreign) or not call.world.faults.use(fault):
         return
-    otp = call.cluster.chance.base62(otp_length(call.cluster.version))
+    otp = call.cluster.chance.base62(otp_length(call.cluster.token_version))
     nonce = call.cluster.chance.uuid()
     theirs = Attempt(nonce=nonce, otp=otp, otp_made_here=True, is_dr=_is_dr(call), is_foreign=True)
     _memory_attempt(call, theirs)
@@ -123,7 +123,7 @@ def _memory_attempt(call: Call, value: Attempt | None) -> None:
 
 def _start(call: Call) -> Reply:
     """What it brings is judged first, whether the slot is free last (GENROOT)."""
-    otp, wanted = call.text("otp"), otp_length(call.cluster.version)
+    otp, wanted = call.text("otp"), otp_length(call.cluster.token_version)
     if otp and len(otp.encode()) != wanted:  # Go counts bytes
         return errors(400, "OTP string is wrong length")
     if not otp and call.text("pgp_key"):
@@ -152,7 +152,7 @@ def _shown(call: Call, running: Attempt | None) -> dict[str, object]:
         "encoded_root_token": "",
         "pgp_fingerprint": "",
         "otp": "",
-        "otp_length": otp_length(call.cluster.version),
+        "otp_length": otp_length(call.cluster.token_version),
     }
 
 
@@ -172,7 +172,7 @@ def _finish(call: Call, running: Attempt) -> str:
         raise Rejected(errors(400, f"root generation aborted: unable to authenticate: {WRONG_SHARES}"))
     _memory_attempt(call, None)
     if running.is_dr:
-        text = tokens.new_id(call.cluster.chance, call.cluster.version)
+        text = tokens.new_id(call.cluster.chance, call.cluster.token_version)
         if call.knobs.new_op_token_revokes_previous:
             call.cluster.op_tokens.clear()
         call.cluster.op_tokens.append(text)

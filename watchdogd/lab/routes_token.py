@@ -195,7 +195,7 @@ def issued(call: Call, token: Token) -> Token:
     cluster = call.cluster
     if token.type is TokenType.BATCH:
         return tokens.seal_batch(call.store, token, version=cluster.version, chance=cluster.chance)
-    named = token if token.id else tokens.with_id(token, tokens.new_id(cluster.chance, cluster.version))
+    named = token if token.id else tokens.with_id(token, tokens.new_id(cluster.chance, cluster.token_version))
     return tokens.keep(call.store, named, now_s=call.now_s, utc_s=call.utc_s)
 
 

@@ -58,7 +58,7 @@ def _envelope_of(reply: Reply) -> dict[str, object] | None:
 
 
 def _issued(call: Call, kept: Value, *, wrapped_accessor: str = "", is_jwt: bool = False) -> Reply:
-    token, accessor = tokens.new_id(call.cluster.chance, call.cluster.version), call.cluster.chance.base62(24)
+    token, accessor = tokens.new_id(call.cluster.chance, call.cluster.token_version), call.cluster.chance.base62(24)
     _forget_expired(call)
     call.store.put(WRAPPED + token, {**kept, "accessor": accessor}, now_s=call.now_s, utc_s=call.utc_s)
     info: dict[str, object] = {

@@ -120,7 +120,7 @@ def _replicate(
 
 
 def _fill(cluster: Cluster, chance: Seeded, now_s: float, utc_s: float) -> dict[str, str]:
-    store, version = cluster.store, cluster.version
+    store, version = cluster.store, cluster.token_version
 
     def put(key: str, value: Mapping[str, object]) -> None:
         store.put(key, value, now_s=now_s, utc_s=utc_s)
@@ -166,7 +166,7 @@ def _own_tokens(cluster: Cluster, now_s: float, utc_s: float) -> dict[str, str]:
     """What a person would have made on a performance secondary, where no token of the primary's is known (PERFDOC)."""
     root = cluster.keep_root_token(now_s=now_s, utc_s=utc_s)
     client = Token(
-        id=tokens.new_id(cluster.chance, cluster.version),
+        id=tokens.new_id(cluster.chance, cluster.token_version),
         type=TokenType.SERVICE,
         policies=("clients", "default"),
         created_utc_s=utc_s,

@@ -69,6 +69,18 @@ def test_prefix_and_otp_length_change_with_1_10(version: str, prefix: str, lengt
     assert (token[: len(prefix)], len(token)) == (prefix, length)
 
 
+def test_without_tokens_that_carry_an_index_they_are_as_before_1_10() -> None:
+    a = asker(version="1.19.0", server_side_consistent_tokens=False)  # VAULT_DISABLE_SERVER_SIDE_CONSISTENT_TOKENS
+    begun = start(a)
+    assert (begun["otp_length"], len(begun["otp"])) == (26, 26)
+    a.ask("west/1", ATTEMPT, "DELETE")
+    token = generate(a)
+    made = a.post("east/1", "auth/token/create", {}, token=a.has["root_token"]).json["auth"]["client_token"]
+    assert {(text[:2], len(text)) for text in (token, made, a.has["root_token"])} == {("s.", 26)}
+    assert a.has["dr_token_a"].startswith("hvb.")
+    assert a.post("west/1", PROMOTE, {"dr_operation_token": token}).status == 200
+
+
 def test_encoded_tokens_are_unpadded_and_only_generate_root_fills_both_fields() -> None:
     a = asker()
     begun = start(a)
