@@ -10,11 +10,13 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from tests.support.lab_file import lab_file
 from tests.support.served_lab import served_lab
 from watchdogd.cli import lab
 from watchdogd.cli.demo_config import LabFacts
@@ -97,6 +99,15 @@ async def health_of_west(facts: LabFacts) -> int:
 def test_without_a_lab_it_says_how_to_start_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lab.main(["follow", "--dir", str(tmp_path)]) == lab.USAGE
     assert "start one with `watchdogd-lab up --dir " in capsys.readouterr().err
+
+
+def test_a_lab_that_was_killed_is_told_so_and_nothing_else(tmp_path: Path) -> None:
+    resolvers = dict.fromkeys(("bastion", "clients"), "127.1.0.53:1")
+    replace(lab_file(tmp_path), control_url="http://127.1.0.99:1", resolvers=resolvers).write(tmp_path)
+    follow = [sys.executable, "-m", "watchdogd.cli.lab", "follow", "--dir", str(tmp_path)]
+    done = subprocess.run(follow, capture_output=True, text=True, check=False, timeout=WITHIN_S)
+    assert done.stdout.splitlines()[-1].endswith("the lab does not answer any more")
+    assert done.stderr == ""
 
 
 def test_when_nobody_reads_on_it_ends_without_a_word(tmp_path: Path) -> None:

@@ -96,13 +96,16 @@ class Watch:
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=EVENTS_WAIT_S + ASK_TIMEOUT_S)
         headers = {"Authorization": f"Bearer {self.lab.control_token}"}
-        control = aiohttp.ClientSession(self.lab.control_url, headers=headers, timeout=timeout)
-        self._control = await self._stack.enter_async_context(control)
-        path = aiohttp.UnixConnector(str(self._site.socket))
-        daemon = aiohttp.ClientSession("http://daemon", connector=path, timeout=aiohttp.ClientTimeout(ASK_TIMEOUT_S))
-        self._socket = await self._stack.enter_async_context(daemon)
-        before_s = self.now_s()
-        self.status = await self.ask_lab("GET", "/status")
+        async with AsyncExitStack() as stack:
+            control = aiohttp.ClientSession(self.lab.control_url, headers=headers, timeout=timeout)
+            self._control = await stack.enter_async_context(control)
+            path = aiohttp.UnixConnector(str(self._site.socket))
+            limit = aiohttp.ClientTimeout(ASK_TIMEOUT_S)
+            daemon = aiohttp.ClientSession("http://daemon", connector=path, timeout=limit)
+            self._socket = await stack.enter_async_context(daemon)
+            before_s = self.now_s()
+            self.status = await self.ask_lab("GET", "/status")
+            self._stack = stack.pop_all()
         self._lab_offset_s = (before_s + self.now_s()) / 2 - float(self.status["now_s"])
         return self
 

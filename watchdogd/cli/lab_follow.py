@@ -135,7 +135,8 @@ def follow(directory: Path, out: TextIO | None = None) -> int:
         lab = LabFacts.read(directory / "lab.json")
     except (OSError, ValueError, KeyError) as exc:
         way_out = f"start one with `watchdogd-lab up --dir {directory}`"
-        print(f"watchdogd-lab: no lab in {directory} ({exc}); {way_out}", file=sys.stderr)
+        why = exc.strerror if isinstance(exc, OSError) else exc
+        print(f"watchdogd-lab: no lab in {directory}: {why} ({directory / 'lab.json'}); {way_out}", file=sys.stderr)
         return USAGE
     return asyncio.run(_until_the_end(lab, out or sys.stdout))
 

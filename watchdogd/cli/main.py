@@ -87,10 +87,12 @@ def _check(asked: argparse.Namespace) -> Exit:
     settings = load_config(asked.config)
     for notice in notices(settings.policy):
         print(f"notice: {without_secrets(str(notice))}")
-    for problem in _local_problems(settings):
+    lacks = _local_problems(settings)
+    for problem in lacks:
         say(f"warning: {without_secrets(problem)}")
     pairs = ", ".join(settings.pairs)
-    say(f"{asked.config}: good ({settings.policy.environment}; {pairs})")
+    warned = f", with {len(lacks)} warning(s) of what this machine lacks" if lacks else ""
+    say(f"{asked.config}: good ({settings.policy.environment}; {pairs}){warned}")
     return Exit.CLEAN
 
 

@@ -135,8 +135,8 @@ def _check_target(kind: FaultKind, target: str, spec: WorldSpec) -> None:
     if head not in targets:
         own = [targets[each] for each in sorted(SHAPES[kind].targets) if targets[each]]
         hint = did_you_mean(target, [one for some in own for one in some])
-        like = " or ".join(some[0] for some in own) or "none of this world"
-        raise BadFault(f"no target {target!r}: {hint}{kind} wants one like {like}")
+        like = f"wants one like {' or '.join(some[0] for some in own)}" if own else "has none in this world"
+        raise BadFault(f"no target {target!r}: {hint}{kind} {like}")
     if target not in targets[head]:
         raise BadFault(f"no target {target!r}: one of {', '.join(targets[head])}")
 

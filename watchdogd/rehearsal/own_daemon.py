@@ -17,6 +17,7 @@ from watchdogd.rehearsal.processes import Unmet, command
 from watchdogd.rehearsal.starting import must_fit
 from watchdogd.rehearsal.toml_text import toml
 
+PAIR_SIZE = 2
 PAIR, HOST, PORT = "lab", "127.0.0.1", 9756  # the port of a real one: taken where that is free
 FENCE_TIMEOUT_S = 5.0
 TOKENS, SHARES = ("dr_token_a", "dr_token_b"), ("share_1", "share_2", "share_3")
@@ -50,6 +51,8 @@ def own_config(lab: LabFile, directory: Path) -> str:
     """
     if lab.kind == EMPTY:
         raise NoLab(f"the clusters of this lab are empty (--kind {EMPTY}): there is no pair to guard")
+    if len(lab.clusters) < PAIR_SIZE:
+        raise NoLab("this lab has one cluster: there is no pair to guard (`watchdogd-lab up --clusters east,west`)")
     place = OwnPlace.of(lab, directory)
     try:
         must_fit(place.socket)
@@ -92,7 +95,7 @@ def _document(lab: LabFile, place: OwnPlace) -> dict[str, object]:
 
 def _guarded(lab: LabFile) -> Sequence[str]:
     """A pair is two clusters: the primary of the beginning, and the first that follows it."""
-    return [*lab.clusters][:2]
+    return [*lab.clusters][:PAIR_SIZE]
 
 
 def _anchors(lab: LabFile) -> Sequence[Mapping[str, str]]:

@@ -7,7 +7,7 @@ import pytest
 from watchdogd.lab.fault_shapes import SHAPES
 from watchdogd.lab.fault_text import BadFault, duration_s, parse_fault
 from watchdogd.lab.faults import CHOICES, Fault, FaultKind
-from watchdogd.lab.spec import WorldSpec
+from watchdogd.lab.spec import ClusterSpec, WorldSpec
 
 SPEC = WorldSpec()
 
@@ -67,6 +67,12 @@ def test_a_kind_is_taken_at_the_targets_of_its_shape_and_at_no_other(kind: Fault
 def test_every_kind_has_a_shape() -> None:
     assert set(SHAPES) == set(FaultKind)
     assert all(1 <= number <= 55 for shape in SHAPES.values() for number in shape.modes)
+
+
+def test_a_kind_that_has_no_target_in_a_world_says_so() -> None:
+    alone = WorldSpec(clusters=(ClusterSpec(name="east"),))
+    with pytest.raises(BadFault, match=r"^no target 'foo': one_way has none in this world$"):
+        parse_fault("one_way", "foo", spec=alone, now_s=0.0)
 
 
 def test_a_kind_may_be_written_with_dashes() -> None:

@@ -57,7 +57,9 @@ def test_its_check_has_nothing_to_say_but_what_the_made_up_ca_is(
     path = printed(tmp_path, capsys)
     assert main.main(["check-config", str(path)]) == Exit.CLEAN
     said = capsys.readouterr().out.splitlines()
-    assert [line for line in said if "ca.pem is no readable PEM file" not in line] == [f"{path}: good (lab; lab)"]
+    assert [line for line in said if "ca.pem is no readable PEM file" not in line] == [
+        f"{path}: good (lab; lab), with 1 warning(s) of what this machine lacks"
+    ]
 
 
 def test_what_it_tells_one_to_type_can_be_typed_whatever_the_directory_is_called(
@@ -107,3 +109,9 @@ def test_empty_clusters_and_no_lab_are_refused_in_one_line(tmp_path: Path, capsy
     assert lab.main(["config", "--dir", str(tmp_path)]) == lab.USAGE
     said = "the clusters of this lab are empty (--kind none): there is no pair to guard"
     assert capsys.readouterr().err == f"watchdogd-lab: {said}\n"
+
+
+def test_a_cluster_that_is_alone_is_no_pair_to_guard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lab_file(tmp_path, clusters=("east",)).write(tmp_path)
+    assert lab.main(["config", "--dir", str(tmp_path)]) == lab.USAGE
+    assert "this lab has one cluster: there is no pair to guard" in capsys.readouterr().err
