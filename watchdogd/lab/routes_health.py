@@ -251,7 +251,10 @@ def seal_status(call: Call) -> Reply:
     }
     if not sealed:
         body |= _identity(call)
-    body |= {"recovery_seal": knobs.auto_unseal, "storage_type": "raft"}
+    body["recovery_seal"] = knobs.auto_unseal
+    if knobs.auto_unseal and call.cluster.version >= (1, 16):  # no sample says since when
+        body["recovery_seal_type"] = "shamir"
+    body["storage_type"] = "raft"
     if call.cluster.version >= (1, 19):
         body["removed_from_cluster"] = node.removed
     return bare(200, body)

@@ -223,3 +223,13 @@ def test_a_terminated_licence_shows() -> None:
 @pytest.mark.parametrize(("version", "has"), [("1.10.0", False), ("1.11.0", True)])
 def test_seal_status_has_a_build_date_from_1_11_on(version: str, has: bool) -> None:
     assert ("build_date" in asker(version=version).ask("east/1", "sys/seal-status").json) is has
+
+
+@pytest.mark.parametrize(
+    ("version", "auto", "shown"), [("1.19.0", True, "shamir"), ("1.19.0", False, None), ("1.11.0", True, None)]
+)
+def test_a_seal_that_opens_by_itself_says_of_what_kind_its_recovery_keys_are(
+    version: str, auto: bool, shown: str | None
+) -> None:
+    told = asker(version=version, auto_unseal=auto).ask("east/1", "sys/seal-status").json
+    assert (told["recovery_seal"], told.get("recovery_seal_type")) == (auto, shown)  # SEALDOC, DIGEST: newer versions
