@@ -232,9 +232,11 @@ def _durable(question: Question) -> Iterator[Notice]:
             command=line(Command.ACK, pair=pair),
         )
     if ledger.foreign:
+        are_two = all(view.is_active_primary for view in facts.views.values())
+        first = "one of the two primaries is demoted by hand, and " if are_two else ""
         yield question.notice(
             "foreign",
             Severity.PAGE,
-            f"{ledger.foreign}: nothing is automated until a human says which cluster counts",
+            f"{ledger.foreign}: nothing is automated until {first}a human says which cluster counts",
             command=line(Command.ADOPT, "CLUSTER", pair=pair),
         )

@@ -193,6 +193,23 @@ def test_the_demote_by_hand_names_no_address_that_the_config_does_not_know() -> 
     assert page.command == "VAULT_ADDR=ACTIVE_NODE vault write -f sys/replication/dr/primary/demote"
 
 
+@pytest.mark.parametrize(
+    ("mode", "until"), [(Mode.PRIMARY, "one of the two primaries is demoted"), (Mode.SECONDARY, "a human says")]
+)
+def test_of_two_foreign_primaries_one_is_demoted_before_it_helps_to_adopt_the_rest(mode: Mode, until: str) -> None:
+    watch, ledger = (
+        PairWatch(policy=policy_of()),
+        replace(elected(EAST), foreign="west was made primary, and not by us"),
+    )
+    for at_s in range(1, 30):
+        east, west = active(EAST, 1, at_s, status_of(Mode.PRIMARY)), active(WEST, 1, at_s, status_of(mode))
+        watch = watch.observe_all([east, west, *(follows(one, n, at_s) for one in (EAST, WEST) for n in (2, 3))])
+        watch, facts = watch.assess(ledger, around(float(at_s)))
+    (page,) = (notice for notice in conditions(question(facts)) if notice.key == "foreign")
+    assert f"nothing is automated until {until}" in page.summary
+    assert page.command.startswith("watchdogctl adopt CLUSTER")
+
+
 def test_a_debt_orders_no_demote_by_hand_after_something_foreign() -> None:
     """Somebody failed back by hand; then the replication status of both clusters cannot be read for a while."""
     policy, watch = policy_of(), PairWatch(policy=policy_of())
