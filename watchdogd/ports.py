@@ -146,19 +146,23 @@ class Eyes(Protocol):
         """
 
 
+Ensure = Callable[[], object]  # raises what forbids to send now
+
+
 class Hands(Protocol):
     """How a run changes a Vault cluster. Every call goes to the node of `at`, over the connection `at` was seen on.
 
-    All raise: Unreachable (nothing was sent), Refused (certainly not applied), OutcomeUnknown.
+    All raise: Unreachable (nothing was sent), Refused (certainly not applied), OutcomeUnknown. `ensure` is called when
+    all is at hand, and nothing is waited for any more: what it raises is raised, and nothing was sent.
     """
 
-    async def demote(self, at: NodeSeen, credential: str) -> None:
+    async def demote(self, at: NodeSeen, credential: str, *, ensure: Ensure) -> None:
         """Ask the node to demote its cluster with the named one of `demoters`."""
 
     def demoters(self) -> Sequence[str]:
         """The names of what may demote and can be read now, the first to try first."""
 
-    async def promote(self, at: NodeSeen, credential: str, *, force: bool = False) -> None:
+    async def promote(self, at: NodeSeen, credential: str, *, ensure: Ensure, force: bool = False) -> None:
         """Ask the node to promote its cluster with the named credential."""
 
     async def prove(self, at: NodeSeen, credential: str) -> None:

@@ -8,13 +8,16 @@ from dataclasses import replace
 import pytest
 
 from tests.support.drill import Drill
+from tests.support.drill_daemon import DrillHands
 from tests.support.drill_failover import failed_over, given_up, lost, parked
 from tests.support.drill_site import EAST, KNOBS, WEST, Setting
 from watchdogd.core.entries import PromoteIntended, Runbook, StepIntended
 from watchdogd.core.ledger import DebtState, ElectionState
+from watchdogd.core.model import NodeSeen
 from watchdogd.core.policy import Level, OnFenceFailure
 from watchdogd.lab.faults import FaultKind
-from watchdogd.ports import FenceOutcome, FenceResult, FenceVerb
+from watchdogd.ports import Ensure, FenceOutcome, FenceResult, FenceVerb
+from watchdogd.secret import Secret
 
 PREPARED = ("dr_token_a", "dr_token_b")
 TRY_AGAIN = FenceResult(outcome=FenceOutcome.TRY_AGAIN, output="not yet")
@@ -174,6 +177,50 @@ async def test_a_slow_disk_right_before_promote_makes_it_look_again_and_then_pro
         assert effects(drill) == ["fence on east", "promote west"]
         assert drill.ledger.recent_runs[0].step("promote").not_applied == 1
         assert drill.ledger.epoch == 1  # the same election, sent once
+
+
+def stall_the_token(drill: Drill, nth: int) -> None:
+    """The disk stalls when the token is read for the `nth` time after the intent of a promote."""
+    reads = iter(range(1, nth + 1))
+    tokens = drill.daemon.hands._ways.tokens
+    read = tokens["dr_token_a"]
+
+    def stalls() -> Secret:
+        run = drill.ledger.run
+        if run is not None and run.step("promote").intents and next(reads, 0) == nth:
+            drill.site.ahead_s += 4.0
+        return read()
+
+    tokens["dr_token_a"] = stalls  # type: ignore[index]
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+async def test_a_slow_disk_under_the_token_of_a_promote_makes_it_look_again_and_then_promote(nth: int) -> None:
+    async with Drill() as drill:
+        stall_the_token(drill, nth)
+        await lost(drill)
+        await failed_over(drill)
+        assert effects(drill) == ["fence on east", "promote west"]
+        assert drill.ledger.recent_runs[0].step("promote").not_applied == 1
+
+
+async def test_a_look_that_grew_old_is_no_word_of_the_target_and_forces_nothing() -> None:
+    forced: list[bool] = []
+
+    class Noting(DrillHands):
+        async def promote(self, at: NodeSeen, credential: str, *, ensure: Ensure, force: bool = False) -> None:
+            forced.append(force)
+            await super().promote(at, credential, ensure=ensure, force=force)
+
+    async with Drill(Setting(failover=Level.APPROVE)) as drill:
+        stall_the_token(drill, 2)
+        await drill.healthy()
+        drill.daemon.hands.__class__ = Noting
+        drill.site.lose(EAST)
+        await asyncio.sleep(60.0)
+        await drill.daemon.open(Runbook.FAILOVER, EAST, WEST, waivers=["sync-state"], asked_by_uid=1000)
+        await failed_over(drill)
+        assert forced == [False, False]
 
 
 async def test_a_witness_that_sees_the_primary_vetoes() -> None:

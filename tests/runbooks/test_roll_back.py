@@ -14,7 +14,7 @@ from watchdogd.core.ledger import DebtState, ElectionState, RunState
 from watchdogd.core.model import NodeSeen
 from watchdogd.errors import Refusal, Refused
 from watchdogd.lab.faults import FaultKind
-from watchdogd.ports import FenceOutcome, FenceResult, FenceVerb
+from watchdogd.ports import Ensure, FenceOutcome, FenceResult, FenceVerb
 from watchdogd.runbooks.roll_back import SETTLE_S
 
 REFUSED = Setting(tokens=("client_token", "dr_token_a"))
@@ -97,7 +97,7 @@ async def test_a_demote_denied_with_one_credential_is_tried_with_the_next_after_
 async def test_a_second_credential_that_is_refused_otherwise_stops_no_failover() -> None:
     answers = [Refused(Refusal.DENIED, "not this one"), Refused(Refusal.CONFLICT, "not now")]
 
-    async def refuses(at: NodeSeen, credential: str) -> None:
+    async def refuses(at: NodeSeen, credential: str, *, ensure: Ensure) -> None:
         raise answers.pop(0)
 
     async with Drill(Setting(tokens=("client_token", "dr_token_a"))) as drill:

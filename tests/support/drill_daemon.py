@@ -35,7 +35,7 @@ from watchdogd.core.readings import read
 from watchdogd.core.watch import PairWatch
 from watchdogd.errors import MalformedReply, Need, NeedsOperator, OutcomeUnknown, Refusal, Refused, Unreachable
 from watchdogd.lab.wire import Place
-from watchdogd.ports import FenceVerb, HttpReply, HttpRequest, Look
+from watchdogd.ports import Ensure, FenceVerb, HttpReply, HttpRequest, Look
 from watchdogd.rehearsal.memory import MemoryJournal, Revoked
 from watchdogd.rehearsal.transport import WorldTransport
 from watchdogd.runbooks.context import RunContext, StepEvent
@@ -106,9 +106,9 @@ class DrillHands(VaultHands):
 
     denied: set[tuple[str, ClusterId]]
 
-    async def promote(self, at: NodeSeen, credential: str, *, force: bool = False) -> None:
+    async def promote(self, at: NodeSeen, credential: str, *, ensure: Ensure, force: bool = False) -> None:
         try:
-            await super().promote(at, credential, force=force)
+            await super().promote(at, credential, ensure=ensure, force=force)
         except Refused as refused:
             if refused.kind is Refusal.DENIED:
                 self.denied.add((credential, at.cluster))

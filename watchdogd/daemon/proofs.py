@@ -12,7 +12,7 @@ from watchdogd.core.facts import CredentialSeen
 from watchdogd.core.model import ClusterId, NodeSeen, PairId
 from watchdogd.core.policy import PairPolicy
 from watchdogd.errors import MalformedReply, OutcomeUnknown, Refusal, Refused, Unreachable
-from watchdogd.ports import Hands, Memory
+from watchdogd.ports import Ensure, Hands, Memory
 
 FOR_PROMOTE = "promote"
 RUN_S_MAX = 900.0  # a proof must outlive the run: promote's deadline, and what comes before it
@@ -91,18 +91,18 @@ class ProvenHands:
         self._book = book
         self._expiry_utc_s = expiry_utc_s
 
-    async def demote(self, at: NodeSeen, credential: str) -> None:
+    async def demote(self, at: NodeSeen, credential: str, *, ensure: Ensure) -> None:
         """As the port says."""
-        await self._hands.demote(at, credential)
+        await self._hands.demote(at, credential, ensure=ensure)
 
     def demoters(self) -> Sequence[str]:
         """As the port says."""
         return self._hands.demoters()
 
-    async def promote(self, at: NodeSeen, credential: str, *, force: bool = False) -> None:
+    async def promote(self, at: NodeSeen, credential: str, *, ensure: Ensure, force: bool = False) -> None:
         """As the port says; a credential that is denied is no longer proven."""
         try:
-            await self._hands.promote(at, credential, force=force)
+            await self._hands.promote(at, credential, ensure=ensure, force=force)
         except Refused as refused:
             if refused.kind is Refusal.DENIED:
                 await self._book.withdraw(credential, at.cluster)

@@ -87,9 +87,9 @@ async def promote_with_next(ctx: RunContext, node: NodeSeen, *, force: bool = Fa
     """Promote with the next credential; a denied one is remembered, and the next is tried at the next turn."""
     credential = next_credential(ctx, node.cluster)
     try:
-        await ctx.hands.promote(node, credential, force=force)
+        await ctx.hands.promote(node, credential, ensure=ctx.last_look, force=force)
     except Refused as refused:
-        ctx.memo.is_told_to_wait = refused.kind is Refusal.NOT_YET
+        ctx.memo.is_told_to_wait = refused.kind is Refusal.NOT_YET and refused.status is not None
         if refused.kind is not Refusal.DENIED:
             raise
         ctx.memo.denied.add((node.cluster, credential))
@@ -106,7 +106,7 @@ async def demote_with_next(ctx: RunContext, node: NodeSeen) -> None:
         ctx.memo.demote_denied.clear()
         raise Refused(Refusal.DENIED, "no credential for a demote can be read")
     try:
-        await ctx.hands.demote(node, left[0])
+        await ctx.hands.demote(node, left[0], ensure=ctx.last_look)
     except Refused as refused:
         if refused.kind is not Refusal.DENIED:
             raise

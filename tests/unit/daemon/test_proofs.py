@@ -20,6 +20,7 @@ from watchdogd.daemon.proofs import (
     shares_seen,
 )
 from watchdogd.errors import Refusal, Refused, Unreachable
+from watchdogd.ports import Ensure
 from watchdogd.rehearsal.memory import DictMemory
 
 PAIR = PairId("prod")
@@ -39,13 +40,13 @@ class ScriptedHands:
         if self.refusal is not None:
             raise Refused(self.refusal)
 
-    async def demote(self, at: NodeSeen, credential: str) -> None:
+    async def demote(self, at: NodeSeen, credential: str, *, ensure: Ensure) -> None:
         self._answer()
 
     def demoters(self) -> Sequence[str]:
         return list(self.fingerprints)
 
-    async def promote(self, at: NodeSeen, credential: str, *, force: bool = False) -> None:
+    async def promote(self, at: NodeSeen, credential: str, *, ensure: Ensure, force: bool = False) -> None:
         self._answer()
         self.promoted.append(credential)
 
@@ -131,12 +132,16 @@ async def test_an_expiry_that_the_primary_once_said_is_not_forgotten_by_a_later_
     assert proof.expires_utc_s == 5e9
 
 
-@pytest.mark.parametrize("verb", ["prove", "promote"])
-async def test_a_denial_takes_the_proof_back(kit: Kit, verb: str) -> None:
+@pytest.mark.parametrize(
+    "ask",
+    [lambda hands: hands.prove(NODE, "a"), lambda hands: hands.promote(NODE, "a", ensure=tuple)],
+    ids=["prove", "promote"],
+)
+async def test_a_denial_takes_the_proof_back(kit: Kit, ask: Callable[[ProvenHands], Awaitable[None]]) -> None:
     await kit.book.keep("a", PROOF)
     kit.hands.refusal = Refusal.DENIED
     with pytest.raises(Refused):
-        await getattr(kit.proven, verb)(NODE, "a")
+        await ask(kit.proven)
     assert kit.book.of("a", WEST) is None
 
 
@@ -144,7 +149,7 @@ async def test_a_refusal_that_says_nothing_about_the_token_keeps_the_proof(kit: 
     await kit.book.keep("a", PROOF)
     kit.hands.refusal = Refusal.NOT_YET
     with pytest.raises(Refused):
-        await kit.proven.promote(NODE, "a")
+        await kit.proven.promote(NODE, "a", ensure=tuple)
     assert kit.book.of("a", WEST) == PROOF
 
 

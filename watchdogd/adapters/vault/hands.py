@@ -10,6 +10,7 @@ from watchdogd.adapters.vault.shares import fingerprint as fingerprint_of
 from watchdogd.adapters.vault.tokens import generate_operation_token
 from watchdogd.core.model import ClusterId, NodeAddress, NodeSeen
 from watchdogd.errors import ConfigError, MalformedReply, OutcomeUnknown, Refusal, Refused, Unreachable
+from watchdogd.ports import Ensure
 from watchdogd.secret import Secret
 
 SecretSource = Callable[[], Secret]  # read at every use; raises ConfigError when it cannot be read
@@ -46,13 +47,14 @@ class VaultHands:
 
     # -- role changes ------------------------------------------------------------------------------------------------
 
-    async def demote(self, at: NodeSeen, credential: str) -> None:
+    async def demote(self, at: NodeSeen, credential: str, *, ensure: Ensure) -> None:
         """As `Hands.demote`."""
         _ensure_one_connection(at)
         source = self._demoting().get(credential)
         token = _readable(source) if source is not None else None
         if token is None:
             raise Refused(Refusal.DENIED, f"{credential} cannot be read")
+        ensure()  # a file may have been read slowly
         await self._clients[at.node].demote(token=token, only_on_connection=at.connection, timeout_s=DEMOTE_TIMEOUT_S)
 
     def demoters(self) -> Sequence[str]:
@@ -63,10 +65,11 @@ class VaultHands:
         first = {VAULT_TOKEN: self._ways.vault_token} if self._ways.vault_token is not None else {}
         return {**first, **self._ways.tokens}
 
-    async def promote(self, at: NodeSeen, credential: str, *, force: bool = False) -> None:
+    async def promote(self, at: NodeSeen, credential: str, *, ensure: Ensure, force: bool = False) -> None:
         """As `Hands.promote`."""
         _ensure_one_connection(at)
         token = self._token(credential)
+        ensure()  # a file may have been read slowly
         await self._clients[at.node].promote(token=token, only_on_connection=at.connection, force=force)
 
     # -- credentials -------------------------------------------------------------------------------------------------

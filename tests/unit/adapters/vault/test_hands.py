@@ -22,8 +22,8 @@ SEEN_ON_TWO = NodeSeen(
     connection=None,
 )
 ACTS: tuple[Callable[[VaultHands], Awaitable[None]], ...] = (
-    lambda hands: hands.promote(SEEN_ON_TWO, "dr-token-1"),
-    lambda hands: hands.demote(SEEN_ON_TWO, "dr-token-1"),
+    lambda hands: hands.promote(SEEN_ON_TWO, "dr-token-1", ensure=tuple),
+    lambda hands: hands.demote(SEEN_ON_TWO, "dr-token-1", ensure=tuple),
 )
 
 
