@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.route53_endpoint import EAST, KEY_ID, NAME, TTL_S, WEST, ZONE_ID, Endpoint, serving
+from tests.support.route53_endpoint import EAST, KEY_ID, NAME, TTL_S, WEST, ZONE_ID, Endpoint, canned, serving
 from watchdogd.adapters.dns import route53
 from watchdogd.adapters.dns.route53 import Clients, Route53, Route53Settings, open_route53
 from watchdogd.errors import OutcomeUnknown, Refusal, Refused, WatchdogError
+from watchdogd.lab import route53_xml
 from watchdogd.ports import Record
 
 EXPIRED = '{"Version":1,"AccessKeyId":"a","SecretAccessKey":"s","SessionToken":"t","Expiration":"2020-01-01T00:00:00Z"}'
@@ -126,6 +127,21 @@ async def test_a_change_that_begins_when_nobody_waits_for_it_any_more_is_not_mad
         with pytest.raises(Refused, match="nobody waits"):
             await asyncio.to_thread(provider._api.swap, at_east, at_west, "a test", late)
         assert endpoint.writes == []
+
+
+async def test_a_change_is_not_made_with_other_keys_that_were_looked_for_until_nobody_waited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-real-one")
+    at_east, at_west = Record(targets=(EAST,), ttl_s=TTL_S), Record(targets=(WEST,), ttl_s=TTL_S)
+    refusal = route53_xml.error_body(code="InvalidClientTokenId", message="rotated", request_id="1")
+    async with opened() as (endpoint, provider):
+        endpoint.planned.extend([endpoint.apply, canned(403, refusal)])
+        in_time = route53._InTime(lambda: 10.0 * len(endpoint.writes), 10.0)
+        with pytest.raises(Refused, match="nobody waits"):
+            await asyncio.to_thread(provider._api.swap, at_east, at_west, "a test", in_time)
+        assert len(endpoint.writes) == 1
 
 
 async def test_a_token_that_cannot_be_sent_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:

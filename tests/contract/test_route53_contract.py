@@ -15,7 +15,7 @@ from tests.support import ministack
 from tests.support.own_venv import NotHere
 from tests.support.route53_endpoint import EAST, KEY_ID, NAME, TTL_S, WEST, cname, serving
 from tests.support.route53_endpoint import ZONE_ID as LAB_ZONE_ID
-from watchdogd.adapters.dns.route53 import Clients, Route53, Route53Settings, open_route53
+from watchdogd.adapters.dns.route53 import Clients, Route53, Route53Settings, _InTime, open_route53
 from watchdogd.errors import Refusal, Refused
 from watchdogd.ports import ChangeRef, Record
 
@@ -144,7 +144,7 @@ async def test_a_batch_whose_delete_does_not_match_creates_nothing(bench: Bench)
     stored = await asyncio.to_thread(provider._api.find)
     await bench.put("vault-north.example.test")
     with pytest.raises(Refused) as caught:
-        await asyncio.to_thread(provider._api.write, stored, AT_WEST, "epoch 2")
+        await asyncio.to_thread(provider._api.write, stored, AT_WEST, "epoch 2", _InTime(lambda: 0.0, 1.0))
     assert caught.value.kind is Refusal.CONFLICT
     assert (await provider.observe()).targets == ("vault-north.example.test",)
 

@@ -37,7 +37,11 @@ from watchdogd.ports import ChangeRef, Record
 
 if TYPE_CHECKING:
     from types_boto3_route53 import Route53Client
-    from types_boto3_route53.type_defs import ChangeBatchTypeDef, ResourceRecordSetOutputTypeDef
+    from types_boto3_route53.type_defs import (
+        ChangeBatchTypeDef,
+        ChangeResourceRecordSetsResponseTypeDef,
+        ResourceRecordSetOutputTypeDef,
+    )
 
 THREADS = 4
 PREPARE_S_MAX = 5.0
@@ -276,18 +280,20 @@ class _Api:
             raise Refused(Refusal.NOT_YET, f"could not be read first, so nothing was changed: {exc}") from exc
         if (seen := _as_record(stored)) != _normal(expected):
             raise Refused(Refusal.CONFLICT, f"{self._settings.record} is {_text(seen)}, not {_text(expected)}")
-        in_time.ensure()
-        return self.write(stored, wanted, comment)
+        return self.write(stored, wanted, comment, in_time)
 
-    def write(self, stored: ResourceRecordSetOutputTypeDef, wanted: Record, comment: str) -> ChangeRef:
+    def write(
+        self, stored: ResourceRecordSetOutputTypeDef, wanted: Record, comment: str, in_time: _InTime
+    ) -> ChangeRef:
         """The one atomic batch; Refused(CONFLICT) when the record is no longer exactly `stored`."""
         batch = _batch(stored, wanted, comment)
+
+        def change(client: Route53Client) -> ChangeResourceRecordSetsResponseTypeDef:
+            in_time.ensure()
+            return client.change_resource_record_sets(HostedZoneId=self._settings.zone_id, ChangeBatch=batch)
+
         try:
-            reply = self._with_client(
-                lambda client: client.change_resource_record_sets(
-                    HostedZoneId=self._settings.zone_id, ChangeBatch=batch
-                )
-            )
+            reply = self._with_client(change)
         except AWS_FAILURES as exc:
             raise write_error(exc) from None
         change_id: object = reply.get("ChangeInfo", {}).get("Id")
