@@ -133,9 +133,11 @@ def test_a_lie_in_answer_to_a_mutation_ends_in_a_class_of_ours_and_is_sent_once(
     """Never an exception that nobody decides on; never a second request by the client's own hand."""
     liar = Liar({"sys/replication/dr/secondary/promote": {"data": None, "status": status}}, lies)
 
+    timeout_s = GIVEN_UP_S if lies[0].lie is Lie.HANG else PATIENCE_S
+
     async def promote(client: NodeClient) -> None:
         with suppress(WatchdogError):
-            await client.promote(token=Secret("hvb.some-token"), only_on_connection=None, timeout_s=ROUND_S)
+            await client.promote(token=Secret("hvb.some-token"), only_on_connection=None, timeout_s=timeout_s)
 
     asyncio.run(client_to(liar, promote))
     assert len(liar.asked) == 1

@@ -19,13 +19,23 @@ pytestmark = pytest.mark.live
 COMMAND = Path(__file__).parents[1] / "support" / "fence_command.py"
 
 
-def fence_that(how: str, *, timeout_s: float = 20.0) -> CommandFence:
+# In sh, which has said its group before any time-out of a second; Python may not have begun by then.
+HANGS = """printf '{"group": %d}\\n' $$; sleep 600"""
+IGNORES_TERM = """trap '' TERM; sleep 600 & printf '{"group": %d}\\n' $$; sleep 600"""
+
+
+def fence_that(how: str) -> CommandFence:
     argv = (sys.executable, str(COMMAND), how)
-    return CommandFence(pair=PAIR, commands={EAST: FenceCommand(argv=argv, timeout_s=timeout_s)})
+    return CommandFence(pair=PAIR, commands={EAST: FenceCommand(argv=argv, timeout_s=20.0)})
 
 
-async def call(how: str, *, epoch: int = 3, timeout_s: float = 20.0) -> FenceResult:
-    return await fence_that(how, timeout_s=timeout_s)(FenceVerb.ON, EAST, epoch=epoch, run_id=RUN)
+async def call(how: str, *, epoch: int = 3) -> FenceResult:
+    return await fence_that(how)(FenceVerb.ON, EAST, epoch=epoch, run_id=RUN)
+
+
+async def call_sh(script: str, *, timeout_s: float) -> FenceResult:
+    command = FenceCommand(argv=("/bin/sh", "-c", script), timeout_s=timeout_s)
+    return await CommandFence(pair=PAIR, commands={EAST: command})(FenceVerb.ON, EAST, epoch=3, run_id=RUN)
 
 
 def report_of(result: FenceResult) -> dict[str, object]:
@@ -105,7 +115,7 @@ async def test_tokens_in_the_output_are_redacted() -> None:
 
 
 async def test_a_command_that_hangs_is_stopped_and_its_outcome_is_unknown() -> None:
-    result = await call("hang", timeout_s=0.5)
+    result = await call_sh(HANGS, timeout_s=1.0)
     assert result.outcome is FenceOutcome.TIMED_OUT
     group = report_of(result)["group"]
     assert isinstance(group, int)
@@ -114,7 +124,7 @@ async def test_a_command_that_hangs_is_stopped_and_its_outcome_is_unknown() -> N
 
 async def test_a_command_that_ignores_term_is_killed_with_its_children(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fence, "TERM_GRACE_S", 0.3)
-    result = await call("ignore-term", timeout_s=0.5)
+    result = await call_sh(IGNORES_TERM, timeout_s=1.0)
     assert result.outcome is FenceOutcome.TIMED_OUT
     group = report_of(result)["group"]
     assert isinstance(group, int)

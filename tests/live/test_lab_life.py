@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +16,9 @@ from watchdogd.cli import lab as cli
 from watchdogd.lab.knobs import Knobs
 from watchdogd.lab.lab_file import LabFile
 from watchdogd.lab.serve import Settings
-from watchdogd.lab.serve_socket import bound
 from watchdogd.lab.serve_up import running
 from watchdogd.lab.spec import WorldSpec
+from watchdogd.rehearsal.free_ports import free_port
 
 pytestmark = pytest.mark.live
 
@@ -37,7 +36,7 @@ QUICK = Knobs(
     merkle_diff_s=0.1,
     merkle_sync_s=0.2,
 )
-SOON_S = 10.0
+SOON_S = 20.0
 DR = "sys/replication/dr"
 ATTEMPT = f"{DR}/secondary/generate-operation-token"
 
@@ -114,9 +113,7 @@ class Person:
 
 @pytest.fixture
 async def person(tmp_path: Path) -> AsyncIterator[Person]:
-    with bound("127.1.1.1", 0, socket.SOCK_STREAM) as probe:
-        port = int(probe.getsockname()[1])
-    spec = WorldSpec(kind="none", port=port, knobs=QUICK)
+    spec = WorldSpec(kind="none", port=free_port(), knobs=QUICK)
     settings = Settings(spec=spec, seed=1, epoch_utc_s=1_795_315_464.0, directory=tmp_path)
     async with running(settings) as (lab, file):
         connector = aiohttp.TCPConnector(ssl=lab.authority.client_context())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Need
-from watchdogd.lab.serve_socket import bound
+from watchdogd.rehearsal.free_ports import free_port
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(150)]
 
@@ -97,8 +96,7 @@ def env(tmp_path: Path) -> dict[str, str]:
 @contextmanager
 def walk(heading: str, folder: Path, env: dict[str, str], *knobs: str) -> Iterator[list[tuple[str, str]]]:
     """The steps at a lab that the chapter's first command has started, at a place and a port of its own."""
-    with bound("127.1.1.1", 0, socket.SOCK_STREAM) as probe:
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     (start, nothing), *rest = steps(section(heading).replace(HERE, str(folder / "lab")).replace(PORT, port))
     assert (start.startswith("watchdogd-lab up "), f"--port {port}" in start, nothing) == (True, True, "")
     command = " ".join(["exec", start.strip(), *knobs])
