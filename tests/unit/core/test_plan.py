@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tests.support.entries import EAST, PAIR, WEST
 from watchdogd.core.entries import Runbook
+from watchdogd.core.facts import GateAnswer
 from watchdogd.core.known import Loss
-from watchdogd.core.plan import HASH_DIGITS, Agreed, coarse
+from watchdogd.core.plan import HASH_DIGITS, Agreed, Plan, coarse
 
 WORDS = st.text(max_size=8)
 LISTS = st.lists(WORDS, max_size=3).map(tuple)
@@ -84,3 +85,19 @@ def test_the_hash_of_a_plan_is_the_same_in_every_daemon() -> None:
 )
 def test_a_loss_is_decided_on_by_its_magnitude(loss: Loss, said: str) -> None:
     assert coarse(loss) == said
+
+
+@pytest.mark.parametrize(
+    ("gates", "is_alone"),
+    [
+        ({}, False),
+        ({"window": 60.0, "cold-start": 60.0}, True),
+        ({"window": 60.0, "secondary-blind": 15.0}, True),  # it cannot say yet, and will
+        ({"window": 60.0, "secondary-blind": None}, False),  # it is blind
+        ({"window": None}, False),  # it does not run
+        ({"window": 60.0, "tilt": 60.0}, False),
+    ],
+)
+def test_only_what_time_alone_opens_may_be_approved_ahead(gates: dict[str, float | None], *, is_alone: bool) -> None:
+    closed = tuple(GateAnswer(gate=name, is_open=False, why="closed", until_s=at_s) for name, at_s in gates.items())
+    assert Plan(agreed=READ, blocked_by=closed).waits_for_time_alone is is_alone
