@@ -13,7 +13,7 @@ from watchdogd.rehearsal.stack_play import StackPlay, play_through
 TWO_S_MAX = 20.0  # without a fence: one round in which the old primary is reached, and its demote
 DEBT_S = 60.0  # from the return of the old primary to its debt's end: its election, one round, one run
 PAGE_AFTER_S = 20.0  # what west heard before the loss counts as seeing for three beats, and only then its window begins
-REST_S = 5.0
+REST_S = 15.0  # longer than two rounds: what still stands then is paged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class LossPlay(StackPlay):
             self.paged = (row, now_s) if any(row in page for page in self.pages()) else None
         # A link that loses takes the page away for a while, and the row begins its window anew: not the end of a story.
         is_said = self.paged is not None and any(row in page for page in self.pages())
-        return is_said and self.paged is not None and now_s - self.paged[1] >= REST_S * 2
+        return is_said and self.paged is not None and now_s - self.paged[1] >= REST_S
 
 
 def play_stack_loss(loss: StackLoss) -> StackLossResult:
