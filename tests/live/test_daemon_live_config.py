@@ -38,7 +38,7 @@ def check(path: Path) -> Said:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         check=False,
     )
     assert done.stdout == ""

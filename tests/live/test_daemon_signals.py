@@ -20,7 +20,7 @@ from watchdogd.lab.events import What
 
 pytestmark = [pytest.mark.live, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
-SOON_S = 20.0
+SOON_S = 60.0
 Doors = tuple[ServedWorld, DaemonProcess]
 
 

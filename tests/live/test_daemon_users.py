@@ -51,7 +51,7 @@ async def answering(world: ServedWorld, path: Path) -> AsyncIterator[None]:
     """A daemon that answers at `path`; its folder belongs to the readers, as `Group=watchdogd` makes it."""
     world.write_config(lambda table: table["control"].update(socket=str(path), operators_group=OPERATORS))
     async with started(world.config, path, environ=world.environ) as daemon:
-        await daemon.until(bool, timeout_s=30)
+        await daemon.until(bool, timeout_s=60)
         for place, mode in ((path.parent, 0o750), (path, 0o660)):
             os.chown(place, 0, READERS)
             place.chmod(mode)

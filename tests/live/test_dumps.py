@@ -20,7 +20,7 @@ PLAIN = (
     if os.geteuid() == 0
     else ()
 )
-START_S = 30.0
+START_S = 60.0
 
 
 async def is_readable(pid: int) -> bool:

@@ -131,7 +131,7 @@ class DaemonProcess:
         return answer
 
     async def _ask_once(self, method: str, path: str, body: Mapping[str, object] | None) -> tuple[int, Any]:
-        timeout = aiohttp.ClientTimeout(total=10)
+        timeout = aiohttp.ClientTimeout(total=20)
         connector = aiohttp.UnixConnector(str(self._socket))
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout) as session,

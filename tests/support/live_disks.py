@@ -80,7 +80,7 @@ class Ratchet:
 
     async def turn_forever(self) -> None:
         self._forbid_more()
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
             before = await self._failures(session)
             while True:
                 await asyncio.sleep(POLL_S)

@@ -39,7 +39,7 @@ async def everything_it_shows(daemon: DaemonProcess, world: ServedWorld) -> dict
         assert status in (200, 404, 409, 422), body
     for run in await _runs(daemon):
         shown[f"GET /runs/{run}"] = json.dumps((await daemon.get(f"/runs/{run}"))[1]).encode()
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
         for path in ("/metrics", "/healthz", "/readyz", "/"):
             async with session.get(f"http://{world.http}{path}") as reply:
                 shown[f"http {path}"] = await reply.read()
