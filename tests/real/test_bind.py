@@ -25,7 +25,7 @@ pytestmark = pytest.mark.real
 ZONE, ZONE_ID, NAME, TTL_S = "example.test", "Z0123456789ABCDEFGHIJ", "vault.example.test", 6
 EAST, WEST, ELSEWHERE = "vault-east.example.test", "vault-west.example.test", "elsewhere.example.test"
 AT_EAST, AT_WEST = (Record(targets=(target,), ttl_s=TTL_S) for target in (EAST, WEST))
-SOON_S = 10.0
+SOON_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from tests.support.own_venv import NotHere, stop
 from watchdogd.rehearsal.free_ports import free_port
 
 HOST, KEY, NOBODY = "127.0.0.1", "watchdogd-test", 65534
-START_S, ANSWER_S, POLL_S = 10.0, 5.0, 0.05
+START_S, ANSWER_S, POLL_S = 30.0, 15.0, 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
