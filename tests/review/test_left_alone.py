@@ -87,3 +87,24 @@ async def test_a_late_run_with_a_waiver_does_not_go_on_by_itself_after_a_long_pa
         assert stage.world.applied == []
         assert stage.ledger.run is not None
         assert stage.ledger.run.parked_need == Need.STALE_RUN
+
+
+async def test_a_late_run_that_waives_nothing_goes_on_by_what_it_sees_after_a_long_pause() -> None:
+    async with at_defaults() as stage:
+        await stage.run_until(60)
+        stage.fault(FaultKind.BLACKOUT, "region:east")
+        await stage.run_for(70)
+        assert not (await stage.ask("failover", target="west")).is_error
+        cut = stage.fault(FaultKind.DROP, "link:bastion>west")
+        await stage.run_for(30)
+        run = stage.ledger.run
+        assert run is not None
+        assert run.parked_need == Need.DEADLINE
+        await stage.ask("pause")
+        await stage.run_for(LEFT_ALONE_S)
+        stage.world.faults.clear(cut)
+        await stage.run_for(30)
+        assert stage.world.applied == []
+        await stage.ask("resume")
+        await stage.run_for(60)
+        assert stage.ledger.elected == "west"
