@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from watchdogd.core.commands import PROGRAM, Command, line
 from watchdogd.core.explain import Json, Shape
-from watchdogd.core.gates import OPENED_BY_TIME
+from watchdogd.core.gates import opens_by_time
 
 WIDE, WHAT_COLUMNS = 20, 88
 
@@ -177,7 +177,7 @@ def plan_lines(body: Shape) -> list[str]:
     lines += [_gate(gate) for gate in blocked]
     if never := body.get("never"):
         return [*lines, f"it would be refused, whatever is waived: {never}"]
-    if held := [gate for gate in blocked if gate["gate"] not in OPENED_BY_TIME]:
+    if held := [gate for gate in blocked if not opens_by_time(str(gate["gate"]), gate.get("until_s"))]:
         return [*lines, f"it would be refused: {_way_out(held)}"]
     approval = line(Command.APPROVE, plan=str(body["plan_hash"]), pair=str(body["pair"]))
     return [*lines, f"this very run, or none: {approval}"]

@@ -29,9 +29,14 @@ NAMED = frozenset({"node", "witness"})  # `node:ADDRESS`, `witness:NAME`: each i
 ASKED_LATER = frozenset({"window", "secondary-sees", "secondary-blind", "level"})
 WAITING_TIME = "window"  # its waiver covers the cold start, and nothing else
 COVERED_BY_WINDOW = "cold-start"
-OPENED_BY_TIME = frozenset({WAITING_TIME, COVERED_BY_WINDOW, "secondary-blind"})  # while they say until when
+OPENED_BY_TIME = frozenset({WAITING_TIME, COVERED_BY_WINDOW, "secondary-blind"})  # see `opens_by_time`
 UNDER_A_FENCE = "secondary-sees"
 OVERRULED_BY_COMMAND = "level"
+
+
+def opens_by_time(gate: str, until_s: object) -> bool:
+    """True for a closed gate that waits for time alone: it says until when, in whatever form."""
+    return gate in OPENED_BY_TIME and until_s is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from watchdogd.core.decision import Todo
 from watchdogd.core.entries import Runbook
 from watchdogd.core.facts import Facts, GateAnswer
-from watchdogd.core.gates import OPENED_BY_TIME, without
+from watchdogd.core.gates import opens_by_time, without
 from watchdogd.core.known import Loss
 from watchdogd.core.model import ClusterId
 from watchdogd.core.policy import PairPolicy
@@ -64,9 +64,7 @@ class Plan:
     @property
     def waits_for_time_alone(self) -> bool:
         """True when it is blocked, and by nothing but waiting time that runs."""
-        return bool(self.blocked_by) and all(
-            gate.gate in OPENED_BY_TIME and gate.until_s is not None for gate in self.blocked_by
-        )
+        return bool(self.blocked_by) and all(opens_by_time(gate.gate, gate.until_s) for gate in self.blocked_by)
 
 
 def failover_plan(

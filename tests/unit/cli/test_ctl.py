@@ -64,7 +64,7 @@ def test_a_plan_ends_with_the_command_that_approves_exactly_it() -> None:
     body = json.loads(
         """{"action": "failover", "pair": "prod", "source": "east", "target": "west", "situation": "S-32",
         "elected": "east", "epoch": 1, "waivers": ["loss"], "steps": ["recheck", "promote"], "estimated_loss_s": null,
-        "blocked_by": [{"gate": "window", "why": "28 of 50 s"}], "plan_hash": "00ff", "todo": []}"""
+        "blocked_by": [{"gate": "window", "why": "28 of 50 s", "until_s": 22.0}], "plan_hash": "00ff", "todo": []}"""
     )
     lines = text.plan_lines(body)
     assert lines[0] == "failover east -> west, epoch 1, row S-32"
@@ -90,6 +90,13 @@ def test_a_plan_offers_a_waiver_for_what_has_one_and_for_nothing_else() -> None:
         f"{said}, or with --waive for what you judge yourself: sync-state; these have no waiver: blind"
     )
     assert blocked("blind", "tilt")[-1] == f"{said} once these are open, which have no waiver: blind, tilt"
+
+
+@pytest.mark.parametrize("gate", ["window", "secondary-blind"])
+def test_a_plan_offers_no_hash_for_a_gate_that_does_not_say_until_when_it_is_closed(gate: str) -> None:
+    lines = blocked(gate)
+    assert lines[-1] == f"it would be refused: plan it again, or with --waive for what you judge yourself: {gate}"
+    assert not any("00ff" in line for line in lines)
 
 
 @pytest.mark.parametrize("gates", [(), ("window", "sync-state")])
